@@ -1,0 +1,117 @@
+"""The named architectures: functions without arguments, each returning a `ModelSpec`."""
+
+from collections.abc import Callable
+
+from biva_tf.spec import BlockSpec, ConvLatent, DenseLatent, ModelSpec, SpecError, StageSpec
+
+
+def _stages(filters: int, latents: list, kernels: list[int], halvings: set[int], depth: int = 3):
+    """Stages of `depth` square blocks; the last block of each stage in `halvings` has stride 2."""
+    stages = []
+    for level, (latent, k) in enumerate(zip(latents, kernels, strict=True), start=1):
+        blocks = [BlockSpec(filters, (k, k)) for _ in range(depth)]
+        if level in halvings:
+            blocks[-1] = BlockSpec(filters, (k, k), (2, 2))
+        stages.append(StageSpec(tuple(blocks), latent))
+    return tuple(stages)
+
+
+def mnist_l6() -> ModelSpec:
+    """The original's model of 28x28 binary images: L = 6, 31,550,946 parameters."""
+    return ModelSpec(
+        image_shape=(28, 28, 1),
+        stages=_stages(
+            filters=64,
+            latents=[DenseLatent(n) for n in (48, 40, 32, 24, 16, 8)],
+            kernels=[5] + [3] * 5,
+            halvings={1, 6},
+        ),
+        likelihood="bernoulli",
+        dropout_inference=0.5,
+        dropout_generative=0.5,
+    )
+
+
+def _cifar10(maps_16: list[int], maps_8: list[int], map_4: int) -> ModelSpec:
+    """Latents of the given channels on 16x16, 8x8 and 4x4 maps, with kernels as large as the maps.
+
+    Map sizes fall where the original's do: after stage 1, before the first 8x8 latent, at the top.
+    """
+    latents = [ConvLatent(n, (16, 16)) for n in maps_16]
+    latents += [ConvLatent(n, (8, 8)) for n in maps_8]
+    latents += [ConvLatent(map_4, (4, 4))]
+    levels = len(latents)
+    return ModelSpec(
+        image_shape=(32, 32, 3),
+        stages=_stages(
+            filters=96,
+            latents=latents,
+            kernels=[5] + [3] * (levels - 1),
+            halvings={1, len(maps_16) + 1, levels},
+        ),
+        likelihood="discretized_logistic_mixture",
+        dropout_inference=0.2,
+    )
+
+
+def cifar10_l15() -> ModelSpec:
+    """The original's model of CIFAR-10: L = 15, 102,948,560 parameters (paper, Table 1)."""
+    return _cifar10([38, 36, 34, 32, 30, 28, 26, 24, 22, 20], [18, 16, 14, 12], 10)
+
+
+def cifar10_l10() -> ModelSpec:
+    """A model of CIFAR-10 with L = 10.
+
+    Published of it: its depth and its result, L_1 <= 3.17 bits/dim (paper, Table 4). Neither the
+    main text nor the original's code gives its layer sizes, so these are our reading: the L = 15
+    pattern with five stages left out, four of the ten on 16x16 maps and one of the four on 8x8
+    maps; filters, kernels, dropout and the first latents of each map size are those of L = 15.
+    """
+    return _cifar10([38, 36, 34, 32, 30, 28], [18, 16, 14], 10)
+
+
+def mnist_small() -> ModelSpec:
+    """A small BIVA of 28x28 binary images: L = 3, 16 filters, no dropout. Quick to measure with."""
+    return ModelSpec(
+        image_shape=(28, 28, 1),
+        stages=_stages(16, [DenseLatent(16), DenseLatent(8), DenseLatent(4)], [5, 3, 3], {1, 3}),
+    )
+
+
+def mnist_sample() -> ModelSpec:
+    """The model of `configs/mnist_sample.flags`: readable digits in minutes on two cores."""
+    return ModelSpec(
+        image_shape=(28, 28, 1),
+        stages=_stages(24, [DenseLatent(24), DenseLatent(16), DenseLatent(8)], [5, 3, 3], {1, 3}, 2),
+    )
+
+
+def tiny_dense() -> ModelSpec:
+    """The smallest dense model: 8x8 binary images, L = 2. For tests."""
+    return ModelSpec(
+        image_shape=(8, 8, 1),
+        stages=_stages(4, [DenseLatent(4), DenseLatent(3)], [3, 3], {1}, 2),
+    )
+
+
+def tiny_conv() -> ModelSpec:
+    """The smallest model of colour images: 8x8x3, a convolutional and a dense latent. For tests."""
+    return ModelSpec(
+        image_shape=(8, 8, 3),
+        stages=_stages(4, [ConvLatent(2, (4, 4)), DenseLatent(3)], [3, 3], {1, 2}, 2),
+        likelihood="discretized_logistic_mixture",
+        num_mixtures=3,
+    )
+
+
+ARCHITECTURES: dict[str, Callable[[], ModelSpec]] = {
+    f.__name__: f
+    for f in (mnist_l6, cifar10_l10, cifar10_l15, mnist_small, mnist_sample, tiny_dense, tiny_conv)
+}
+
+
+def get(name: str) -> ModelSpec:
+    """The spec of a named architecture. Raises SpecError listing the names if there is none."""
+    if name not in ARCHITECTURES:
+        raise SpecError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {name!r}")
+    return ARCHITECTURES[name]()

@@ -1,0 +1,112 @@
+"""Where a model's randomness comes from: drawn from one seed, or handed in.
+
+Every random thing in the model (a latent's posterior draw, its prior draw, a dropout mask) asks
+for numbers under its own stream name. The noise of a stream is one long sequence in which every
+row (example) of the whole batch has its own place, so the same seed gives the same draw on any
+number of replicas and in chunks of any size, and no two rows or streams ever share noise.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import tensorflow as tf
+
+_PHILOX = 1  # the value of the raw ops' `alg` argument
+_PER_COUNTER = 4  # numbers that Philox gives for one value of its counter
+
+
+class Noise(Protocol):
+    """A source of random numbers for one pass through the model."""
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+
+
+class SeededNoise:
+    """Noise drawn statelessly from one seed.
+
+    Args:
+      seed: an int, or an int32 or int64 tensor of shape [2].
+      first_row: the place in the whole batch of this batch's first row (an int or a scalar tensor):
+        a replica's, or a chunk's, offset.
+    """
+
+    def __init__(self, seed, first_row=0):
+        if isinstance(seed, int):
+            seed = (seed, 0)
+        self._seed = tf.cast(seed, tf.int64)
+        self._first_row = tf.cast(first_row, tf.uint64)
+        # Hashing the seed once spreads seeds that lie close (0, 1, 2, ... or step numbers), so that
+        # a stream of one seed cannot meet another stream of the next.
+        self._root = tf.random.experimental.stateless_fold_in(self._seed, tf.constant(0, tf.int64))
+
+    def fold(self, data, first_row=0) -> "SeededNoise":
+        """Independent noise for each value of the integer `data`, such as the training step."""
+        data = tf.cast(data, tf.int64)
+        seed = tf.random.experimental.stateless_fold_in(self._seed, data)
+        return SeededNoise(seed, first_row)
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return self._draw(tf.raw_ops.StatelessRandomNormalV2, stream, shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return self._draw(tf.raw_ops.StatelessRandomUniformV2, stream, shape)
+
+    def _draw(self, op, stream, shape):
+        rows, *event = shape
+        size = 1
+        for dim in event:
+            size *= dim
+        # Each row starts on a counter of its own, so its numbers do not depend on its neighbours.
+        counters_per_row = -(-size // _PER_COUNTER)
+        stream_seed = tf.stack([self._root[0], tf.constant(zlib.crc32(stream.encode()), tf.int64)])
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=stream_seed)
+        offset = self._first_row * tf.constant(counters_per_row, tf.uint64)
+        counter += tf.stack([offset, tf.constant(0, tf.uint64)])
+        padded = (rows, counters_per_row * _PER_COUNTER)
+        numbers = op(shape=padded, key=key, counter=counter, alg=_PHILOX, dtype=tf.float32)
+        return tf.reshape(numbers[:, :size], (rows, *event))
+
+
+class GivenNoise:
+    """Standard normal noise handed in, for comparisons with another program.
+
+    Args:
+      posterior: the noise of each posterior draw by latent name, each [rows, *latent shape].
+      prior: likewise for prior draws.
+
+    There is no dropout under given noise.
+    """
+
+    def __init__(self, posterior: Mapping = {}, prior: Mapping = {}):
+        self._arrays = {posterior_stream(name): array for name, array in posterior.items()}
+        self._arrays |= {prior_stream(name): array for name, array in prior.items()}
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """The array given for `stream`. Raises ValueError if there is none or its shape is wrong."""
+        if stream not in self._arrays:
+            raise ValueError(f"no noise was given for {stream}; given: {sorted(self._arrays)}")
+        array = tf.convert_to_tensor(self._arrays[stream], tf.float32)
+        if not array.shape[1:].is_compatible_with(shape[1:]):
+            raise ValueError(f"noise for {stream}: expected {shape[1:]}, got {array.shape[1:]}")
+        return array
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: only Gaussian noise can be given."""
+        raise ValueError(f"given noise has no uniform numbers (asked for {stream}, {shape})")
+
+
+def posterior_stream(latent_name: str) -> str:
+    """The stream of a latent's posterior draw."""
+    return f"{latent_name}/posterior"
+
+
+def prior_stream(latent_name: str) -> str:
+    """The stream of a latent's prior draw."""
+    return f"{latent_name}/prior"

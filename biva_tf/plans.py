@@ -1,0 +1,74 @@
+"""Plans: for each latent, where the top-down pass takes its value from.
+
+Training, bounds, sampling, L^{>k} and reconstruction are the same two passes under these plans.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from biva_tf.spec import ModelSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Posterior:
+    """Draw from q(z | x, ...)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prior:
+    """Draw from p(z | z above); `temperature` scales its standard deviation."""
+
+    temperature: float | tf.Tensor = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorMode:
+    """Take the mean of p(z | z above)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Take the value as given: a tensor [rows, *latent shape]."""
+
+    value: tf.Tensor
+
+
+Source = Posterior | Prior | PriorMode | Given
+Plan = tuple[Source, ...]  # one source per latent, in the order of `ModelSpec.latents`
+
+
+def posterior(spec: ModelSpec) -> Plan:
+    """Every latent from the posterior: training, the ELBO, importance-weighted bounds."""
+    return tuple(Posterior() for _ in spec.latents)
+
+
+def prior(spec: ModelSpec, temperature: float | tf.Tensor = 1.0) -> Plan:
+    """Every latent from the prior: ancestral sampling."""
+    return tuple(Prior(temperature) for _ in spec.latents)
+
+
+def prior_up_to(spec: ModelSpec, k: int) -> Plan:
+    """Levels <= k from the prior, the rest from the posterior: L^{>k} (paper, eq. 2).
+
+    k = 0 is `posterior(spec)`, whose bound is the ELBO; k = L-1 leaves the top latent alone.
+
+    Raises:
+      ValueError: k is not in 0..L-1.
+    """
+    return _split(spec, k, Prior())
+
+
+def prior_mode_up_to(spec: ModelSpec, k: int) -> Plan:
+    """Levels <= k at their prior's mean, the rest from the posterior: reconstruction from the top.
+
+    Raises:
+      ValueError: k is not in 0..L-1.
+    """
+    return _split(spec, k, PriorMode())
+
+
+def _split(spec: ModelSpec, k: int, below: Source) -> Plan:
+    if not 0 <= k < spec.num_levels:
+        raise ValueError(f"k: expected an integer in 0..{spec.num_levels - 1}, got {k!r}")
+    return tuple(below if latent.level <= k else Posterior() for latent in spec.latents)

@@ -1,0 +1,252 @@
+"""What a BIVA is made of, as frozen dataclasses: validated when made, and JSON both ways.
+
+A `ModelSpec` holds everything needed to build a model: the image shape, the likelihood, and one
+`StageSpec` per level of the hierarchy, from level 1 (next to the image) to level L (the top).
+"""
+
+import dataclasses
+import enum
+import json
+from typing import Any
+
+LIKELIHOODS = ("bernoulli", "discretized_logistic_mixture")
+LOG_VARIANCES = ("softplus", "free")
+
+
+class SpecError(ValueError):
+    """A spec that describes no model; the message names the field, what was expected, what came."""
+
+
+def _require(condition: bool, field: str, expected: str, got: Any) -> None:
+    if not condition:
+        raise SpecError(f"{field}: expected {expected}, got {got!r}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _require_count(value: Any, field: str) -> None:
+    _require(_is_count(value), field, "an integer >= 1", value)
+
+
+def _require_pair(value: Any, field: str) -> None:
+    valid = isinstance(value, tuple) and len(value) == 2 and all(map(_is_count, value))
+    _require(valid, field, "two integers >= 1 (height, width)", value)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockSpec:
+    """A gated residual block: its filters, kernel (height, width) and stride (height, width)."""
+
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+
+    def __post_init__(self):
+        _require_count(self.filters, "filters")
+        _require_pair(self.kernel, "kernel")
+        _require_pair(self.stride, "stride")
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseLatent:
+    """A latent that is a vector of `units` numbers per example."""
+
+    units: int
+
+    def __post_init__(self):
+        _require_count(self.units, "units")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvLatent:
+    """A latent that is a map of `channels`, as large as the features it is inferred from.
+
+    `kernel` is that of the convolutions that give its mean and log-variance.
+    """
+
+    channels: int
+    kernel: tuple[int, int]
+
+    def __post_init__(self):
+        _require_count(self.channels, "channels")
+        _require_pair(self.kernel, "kernel")
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSpec:
+    """One level of the hierarchy: its blocks, in bottom-up order, and its latent."""
+
+    blocks: tuple[BlockSpec, ...]
+    latent: DenseLatent | ConvLatent
+
+    def __post_init__(self):
+        valid = isinstance(self.blocks, tuple) and self.blocks
+        valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
+        _require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
+        valid = isinstance(self.latent, DenseLatent | ConvLatent)
+        _require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
+
+
+class Branch(enum.Enum):
+    """Which inference path draws a latent: bottom-up, top-down, or the single one at the top."""
+
+    BOTTOM_UP = "bu"
+    TOP_DOWN = "td"
+    TOP = "top"
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentSpec:
+    """A latent variable and its place: `level` counts from 1 (next to the image) to L (the top)."""
+
+    name: str
+    level: int
+    branch: Branch
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """A whole model.
+
+    Attributes:
+      image_shape: (height, width, channels) of the images.
+      stages: one `StageSpec` per level, level 1 first. All have the same number of blocks, since
+        block j of a generative stage reads the output of block j of the stage above.
+      likelihood: p(x|z), one of `LIKELIHOODS`.
+      num_mixtures: components of the mixture of logistics; the Bernoulli does not use it.
+      log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
+        softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
+      dropout_inference, dropout_generative: dropout rates of the two paths while training.
+
+    Raises:
+      SpecError: naming the field that is wrong.
+    """
+
+    image_shape: tuple[int, int, int]
+    stages: tuple[StageSpec, ...]
+    likelihood: str = "bernoulli"
+    num_mixtures: int = 10
+    log_variance: str = "softplus"
+    dropout_inference: float = 0.0
+    dropout_generative: float = 0.0
+
+    def __post_init__(self):
+        shape = self.image_shape
+        valid = isinstance(shape, tuple) and len(shape) == 3 and all(map(_is_count, shape))
+        _require(valid, "image_shape", "three integers >= 1 (height, width, channels)", shape)
+        valid = isinstance(self.stages, tuple) and self.stages
+        valid = valid and all(isinstance(s, StageSpec) for s in self.stages)
+        _require(valid, "stages", "a non-empty tuple of StageSpec", self.stages)
+        depth = len(self.stages[0].blocks)
+        for i, stage in enumerate(self.stages):
+            expected = f"{depth} blocks, as in stages[0]"
+            _require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
+        for field, options in (("likelihood", LIKELIHOODS), ("log_variance", LOG_VARIANCES)):
+            value = getattr(self, field)
+            _require(value in options, field, f"one of {', '.join(options)}", value)
+        if self.likelihood == "discretized_logistic_mixture":
+            expected = "1 or 3 channels for the mixture of logistics"
+            _require(shape[2] in (1, 3), "image_shape", expected, shape)
+        _require_count(self.num_mixtures, "num_mixtures")
+        for field in ("dropout_inference", "dropout_generative"):
+            rate = getattr(self, field)
+            valid = isinstance(rate, int | float) and 0 <= rate < 1
+            _require(valid, field, "a number in [0, 1)", rate)
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of levels."""
+        return len(self.stages)
+
+    @property
+    def latents(self) -> tuple[LatentSpec, ...]:
+        """The 2L-1 latents in the paper's order: z1_bu, z1_td, z2_bu, ..., zL (Figure 2)."""
+        top = self.num_levels
+        below = [
+            LatentSpec(f"z{level}_{branch.value}", level, branch)
+            for level in range(1, top)
+            for branch in (Branch.BOTTOM_UP, Branch.TOP_DOWN)
+        ]
+        return (*below, LatentSpec(f"z{top}", top, Branch.TOP))
+
+    def latent(self, level: int, branch: Branch) -> LatentSpec:
+        """The latent at a place. Raises KeyError if there is none."""
+        for latent in self.latents:
+            if (latent.level, latent.branch) == (level, branch):
+                return latent
+        raise KeyError(f"no {branch.value} latent at level {level}")
+
+    def to_json(self) -> str:
+        """The spec as indented JSON; `from_json` reads it back to an equal spec."""
+        return json.dumps(to_plain(self), indent=2)
+
+    @staticmethod
+    def from_json(text: str) -> "ModelSpec":
+        """Reads a spec from JSON.
+
+        Raises:
+          SpecError: not JSON, an unknown or missing field, or a field with a wrong value.
+        """
+        try:
+            plain = json.loads(text)
+        except json.JSONDecodeError as e:
+            raise SpecError(f"the model spec is not JSON: {e}") from e
+        return from_plain(plain)
+
+
+_LATENT_KINDS = {"dense": DenseLatent, "conv": ConvLatent}
+
+
+def to_plain(spec: ModelSpec) -> dict:
+    """The spec as dicts, lists, strings and numbers: what `from_plain` and JSON take."""
+    plain = dataclasses.asdict(spec)
+    for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
+        kind = next(k for k, cls in _LATENT_KINDS.items() if isinstance(stage.latent, cls))
+        plain_stage["latent"] = {"kind": kind, **plain_stage["latent"]}
+    return json.loads(json.dumps(plain))  # tuples to lists, as they come back from a file
+
+
+def from_plain(plain: Any) -> ModelSpec:
+    """Reads a spec from plain data. Raises SpecError naming the path of the wrong field."""
+    fields = dict(_mapping(plain, "spec"))
+    stages = fields.get("stages")
+    _require(isinstance(stages, list | tuple), "stages", "a list of stages", stages)
+    fields["stages"] = tuple(_read_stage(s, f"stages[{i}]") for i, s in enumerate(stages))
+    return _make(ModelSpec, fields, "spec")
+
+
+def _read_stage(plain: Any, path: str) -> StageSpec:
+    fields = dict(_mapping(plain, path))
+    blocks = fields.get("blocks")
+    _require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
+    fields["blocks"] = tuple(
+        _make(BlockSpec, _mapping(b, f"{path}.blocks[{j}]"), f"{path}.blocks[{j}]")
+        for j, b in enumerate(blocks)
+    )
+    latent = dict(_mapping(fields.get("latent"), f"{path}.latent"))
+    kind = latent.pop("kind", None)
+    expected = f"one of {', '.join(_LATENT_KINDS)}"
+    _require(kind in _LATENT_KINDS, f"{path}.latent.kind", expected, kind)
+    fields["latent"] = _make(_LATENT_KINDS[kind], latent, f"{path}.latent")
+    return _make(StageSpec, fields, path)
+
+
+def _mapping(value: Any, path: str) -> dict:
+    _require(isinstance(value, dict), path, "an object with named fields", value)
+    return value
+
+
+def _make(cls: type, values: dict, path: str) -> Any:
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    for name in values:
+        _require(name in known, f"{path}.{name}", f"one of the fields {', '.join(known)}", name)
+    for name, field in known.items():
+        missing = field.default is dataclasses.MISSING and name not in values
+        _require(not missing, f"{path}.{name}", "a value", "nothing")
+    frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    try:
+        return cls(**frozen)
+    except SpecError as e:
+        raise SpecError(f"{path}.{e}") from None

@@ -1,0 +1,161 @@
+"""Compares this port with arrays that the original TensorFlow 1 program computed.
+
+    python -m tools.compare_tf1 --reference=tests/data/bernoulli_dense.npz
+
+builds the model that the file describes, loads its variables, feeds its inputs and its noise, and
+prints for every quantity the worst error relative to the quantity's largest magnitude. It exits
+with 0 only if every quantity of the format is there and within --rtol.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from biva_tf import objectives, plans
+from biva_tf.model import BIVA
+from biva_tf.noise import GivenNoise
+from biva_tf.optimizer import Adamax
+from tools.tf1 import (
+    Reference,
+    ReferenceError,
+    load_variables,
+    read_reference,
+    variables_by_tf1_name,
+)
+
+_REFERENCE = flags.DEFINE_string("reference", None, "The npz file to compare with.", required=True)
+_RTOL = flags.DEFINE_float("rtol", 1e-4, "The largest relative error that passes.", lower_bound=0)
+
+_FREE_BITS = 2.0
+_LEARNING_RATE = 0.002
+
+
+def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
+    """The largest |actual - expected| over the largest |expected|; inf if the shapes differ or a
+    value is not finite. If `expected` is all zeros, the largest |actual|."""
+    if expected.shape != actual.shape or not np.all(np.isfinite(actual)):
+        return float("inf")
+    worst = np.max(np.abs(actual.astype(np.float64) - expected))
+    return float(worst / (np.max(np.abs(expected)) or 1.0))
+
+
+def compare(reference: Reference) -> Iterator[tuple[str, float]]:
+    """Yields (quantity, relative error) for every quantity of the format.
+
+    Raises:
+      ReferenceError: the file lacks an array, or one does not fit the model.
+    """
+    model = BIVA(reference.spec)
+    load_variables(model, reference.group("var/"), f"{reference.path}: var/")
+    x = reference["x"]
+    if x.shape[1:] != reference.spec.image_shape:
+        expected = reference.spec.image_shape
+        raise ReferenceError(f"{reference.path}: x: expected images of {expected}, got {x.shape}")
+    noise = GivenNoise(reference.noise("noise/", len(x), model))
+
+    yield from _forward(reference, model, x, noise)
+    yield from _importance_samples(reference, model, x)
+    yield from _ancestral_sampling(reference, model, len(x))
+    yield from _gradients(reference, model, x, noise)
+    yield from _optimiser_steps(reference, model, x, noise)
+
+
+def _forward(reference, model, x, noise):
+    output = model(x, plan=plans.posterior(model.spec), noise=noise)
+    yield _error(reference, "out/x_out", output.px_parameters)
+    for latent, stats in zip(model.spec.latents, output.latents, strict=True):
+        yield _error(reference, f"out/q_mean/{latent.name}", stats.q.mean())
+        yield _error(reference, f"out/q_logvar/{latent.name}", stats.q.log_variance)
+        if latent.level < model.spec.num_levels:  # the top prior is N(0, I)
+            yield _error(reference, f"out/p_mean/{latent.name}", stats.p.mean())
+            yield _error(reference, f"out/p_logvar/{latent.name}", stats.p.log_variance)
+        ratio = stats.log_p - stats.log_q
+        yield _error(reference, f"out/log_p_minus_log_q/{latent.name}", ratio)
+    terms = objectives.terms(output, x)
+    yield _error(reference, "out/nll_mean", -tf.reduce_mean(terms.reconstruction))
+    loss = tf.reduce_mean(objectives.training_loss(terms, free_bits=_FREE_BITS))
+    yield _error(reference, "out/loss_train_free_bits_2", loss)
+    yield _error(reference, "out/loss_eval", -tf.reduce_mean(terms.bound))
+
+
+def _importance_samples(reference, model, x):
+    key = next((k for k in reference.arrays if re.fullmatch(r"iw\d+/loss_eval", k)), None)
+    if key is None:
+        raise ReferenceError(f"{reference.path}: no array 'iw4/loss_eval'")
+    prefix = key.removesuffix("loss_eval")
+    samples = int(prefix[2:-1])
+    noise = GivenNoise(reference.noise(f"{prefix}noise/", len(x) * samples, model))
+    rows = np.repeat(x, samples, axis=0)
+    terms = objectives.terms(model(rows, plan=plans.posterior(model.spec), noise=noise), rows)
+    log_weights = tf.reshape(terms.bound, (len(x), samples))
+    loss = -tf.reduce_mean(objectives.importance_weighted_bound(log_weights))
+    yield _error(reference, key, loss)
+
+
+def _ancestral_sampling(reference, model, rows):
+    noise = GivenNoise(prior=reference.noise("gen/noise/", rows, model))
+    output = model.top_down(None, plans.prior(model.spec), noise, rows=rows)
+    yield _error(reference, "gen/x_out", output.px_parameters)
+
+
+def _loss_and_gradients(model, x, noise):
+    with tf.GradientTape() as tape:
+        output = model(x, plan=plans.posterior(model.spec), noise=noise, training=True)
+        rows = objectives.training_loss(objectives.terms(output, x), free_bits=_FREE_BITS)
+        loss = tf.reduce_mean(rows)
+    variables = [v.value for v in model.trainable_variables]
+    return loss, tape.gradient(loss, variables)
+
+
+def _gradients(reference, model, x, noise):
+    _, gradients = _loss_and_gradients(model, x, noise)
+    for name, gradient in zip(variables_by_tf1_name(model), gradients, strict=True):
+        yield _error(reference, f"grad/{name}", gradient)
+
+
+def _optimiser_steps(reference, model, x, noise):
+    expected = reference["adamax/loss_before_step"]
+    optimizer = Adamax(_LEARNING_RATE)
+    optimizer.build(model.trainable_variables)
+    losses = []
+    for _ in range(len(expected)):
+        loss, gradients = _loss_and_gradients(model, x, noise)
+        losses.append(loss)
+        optimizer.apply(gradients)
+    loss, _ = _loss_and_gradients(model, x, noise)
+    yield _error(reference, "adamax/loss_before_step", tf.stack(losses))
+    yield _error(reference, f"adamax/loss_after_{len(losses)}", loss)
+    for name, variable in variables_by_tf1_name(model).items():
+        yield _error(reference, f"adamax/var{len(losses)}/{name}", variable)
+
+
+def _error(reference, key, actual) -> tuple[str, float]:
+    return key, relative_error(reference[key], np.asarray(actual))
+
+
+def main(_) -> int:
+    """Prints the errors; the exit code."""
+    try:
+        reference = read_reference(_REFERENCE.value)
+        errors = {}
+        for key, error in compare(reference):
+            errors[key] = error
+            print(f"{key:<72} {error:.2e}{'' if error <= _RTOL.value else '  FAILS'}")
+    except ReferenceError as e:
+        print(f"compare_tf1: {e}", file=sys.stderr)
+        return 2
+    inputs = ("x", "var/", "noise/", "gen/noise/", "iw")
+    for key in reference.arrays:
+        if key not in errors and not key.startswith(inputs):
+            print(f"not compared: {key} is no part of the format")
+    worst = max(errors, key=errors.get)
+    print(f"parity: max relative error {errors[worst]:.2e} ({worst})")
+    return 0 if errors[worst] <= _RTOL.value else 1
+
+
+if __name__ == "__main__":
+    app.run(main)
