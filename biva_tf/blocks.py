@@ -51,7 +51,9 @@ class GatedBlock(keras.layers.Layer):
         if aux_shape is not None:
             self._aux = _resize_layer(spec, aux_shape, in_shape, name)
         if out_size is None or spec.stride == (1, 1):
-            self._conv_out = Conv2D(filters, 2 * filters, kernel, spec.stride, name=f"{name}_conv_out")
+            self._conv_out = Conv2D(
+                filters, 2 * filters, kernel, spec.stride, name=f"{name}_conv_out"
+            )
             out_size = tuple(math.ceil(n / s) for n, s in zip(in_shape, spec.stride, strict=False))
         else:
             self._conv_out = Deconv2D(

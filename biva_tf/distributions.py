@@ -192,7 +192,7 @@ class DiscretizedLogisticMixture(tfd.Distribution):
         return tf.reduce_sum(tf.reduce_logsumexp(log_components, axis=-1), axis=[-2, -1])
 
     def from_uniforms(self, uniforms: tf.Tensor) -> tf.Tensor:
-        """A draw from uniform numbers in [0, 1): [..., rows, height, width, M + C], M + C per pixel.
+        """A draw from uniform numbers in [0, 1), [..., rows, height, width, M + C].
 
         The first M choose the component (by the Gumbel trick), the others give one logistic each.
         Each channel is rounded to its bin before the next channel's mean reads it, so the draws

@@ -89,7 +89,7 @@ class GivenNoise:
         self._arrays |= {prior_stream(name): array for name, array in prior.items()}
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
-        """The array given for `stream`. Raises ValueError if there is none or its shape is wrong."""
+        """The array given for `stream`. Raises ValueError if there is none, or of another shape."""
         if stream not in self._arrays:
             raise ValueError(f"no noise was given for {stream}; given: {sorted(self._arrays)}")
         array = tf.convert_to_tensor(self._arrays[stream], tf.float32)

@@ -15,7 +15,7 @@ class Adamax(keras.optimizers.Optimizer):
 
     (The original's letters: v is the mean of gradients, m their decaying maximum.) With
     `ema_decay` > 0 it also keeps average <- d average + (1 - d) w of every weight, which starts at
-    the weight that the optimizer is built with. Keras's own `use_ema` is not used: under
+    the weight at the last `reset_averages`. Keras's own `use_ema` is not used: under
     tf.distribute it averages on the first replica and copies.
 
     Args:
@@ -40,7 +40,7 @@ class Adamax(keras.optimizers.Optimizer):
         self.ema_decay = ema_decay
 
     def build(self, variables):
-        """Makes the slots. Averages start at the variables' values of now."""
+        """Makes the slots. Averages start at the values that the weights have now."""
         if self.built:
             return
         super().build(variables)
@@ -49,19 +49,52 @@ class Adamax(keras.optimizers.Optimizer):
         self.averages = []
         if self.ema_decay:
             self.averages = self.add_optimizer_variables(variables, "average")
-            for average, variable in zip(self.averages, variables, strict=True):
-                average.assign(variable)
+            self.reset_averages()
+
+    def reset_averages(self) -> None:
+        """Sets every average to the value that its weight has now."""
+        for average, variable in zip(self.averages, self._trainable_variables, strict=False):
+            average.assign(variable)
+
+    def apply_summed(self, strategy: tf.distribute.Strategy, gradients: list) -> None:
+        """Applies gradients that are already summed over the replicas: one for each variable.
+
+        To be called in cross-replica context (`merge_call`); `apply` would sum them once more,
+        and leaves no place to clip the sum.
+        """
+        learning_rate = tf.identity(self.learning_rate)
+
+        def update(w, gradient, index):
+            # Inside `update` w is a replica's copy, but a mirrored slot is still all of them.
+            slots = [
+                next(v for v in strategy.experimental_local_results(slot) if v.device == w.device)
+                for slot in self._slots(index)
+            ]
+            self._update(w, gradient, *slots, learning_rate)
+
+        for index, (w, gradient) in enumerate(
+            zip(self._trainable_variables, gradients, strict=True)
+        ):
+            strategy.extended.update(w.value, update, args=(gradient, index), group=False)
+        self.iterations.assign_add(1)
+
+    def _slots(self, index: int) -> list[tf.Variable]:
+        averages = self.averages or self._v  # without averages, _update does not use its last slot
+        return [slots[index].value for slots in (self._v, self._m, averages)]
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one weight, its slots and its average."""
-        index = self._get_variable_index(variable)
-        v, m = self._v[index].value, self._m[index].value
-        new_v = v.assign(self.beta_1 * v + (1.0 - self.beta_1) * gradient, read_value=True)
-        decayed = self.beta_2 * m + self.epsilon
-        new_m = m.assign(tf.maximum(decayed, tf.abs(gradient)), read_value=True)
-        new_w = variable.assign_sub(learning_rate * new_v / new_m, read_value=True)
+        slots = self._slots(self._get_variable_index(variable))
+        self._update(variable, gradient, *slots, learning_rate)
+
+    @tf.function(autograph=False)
+    def _update(self, w, gradient, v, m, average, learning_rate):
+        """The rule. One traced function per shape: a model has many variables of few shapes, and
+        tracing the rule for each would take longer than tracing the model."""
+        new_v = v.assign(self.beta_1 * v + (1.0 - self.beta_1) * gradient)
+        new_m = m.assign(tf.maximum(self.beta_2 * m + self.epsilon, tf.abs(gradient)))
+        new_w = w.assign_sub(learning_rate * new_v / new_m)
         if self.ema_decay:
-            average = self.averages[index].value
             average.assign_add((1.0 - self.ema_decay) * (new_w - average))
 
     def get_config(self):

@@ -1,0 +1,1 @@
+"""Tools around the package: set-up, comparisons with the original."""

@@ -1,0 +1,89 @@
+"""Checkpoints that survive a kill at any moment, and the weights that a run selects.
+
+A training checkpoint holds the model, the optimizer with its moving averages and its step, and the
+best validation so far. The order of the data is a function of the step, so the step is its
+position too. TensorFlow's CheckpointManager writes the data first and then, atomically, the small
+file that names the newest checkpoint.
+"""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from biva_tf.model import BIVA
+from biva_tf.optimizer import Adamax
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is missing or unreadable; the message names it."""
+
+
+class TrainingCheckpoint:
+    """The state of a run, saved and restored as a whole.
+
+    Attributes:
+      best_elbo, best_step: of the best validation so far (-inf and 0 before the first).
+    """
+
+    def __init__(self, folder: Path, model: BIVA, optimizer: Adamax):
+        self.best_elbo = tf.Variable(float("-inf"), dtype=tf.float64)
+        self.best_step = tf.Variable(0, dtype=tf.int64)
+        self._checkpoint = tf.train.Checkpoint(
+            model=model, optimizer=optimizer, best_elbo=self.best_elbo, best_step=self.best_step
+        )
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+
+    @property
+    def latest(self) -> str | None:
+        """The path of the newest checkpoint, or None."""
+        return self._manager.latest_checkpoint
+
+    def save(self, step: int) -> None:
+        """Writes a checkpoint."""
+        self._manager.save(checkpoint_number=step)
+
+    def restore(self) -> bool:
+        """Restores the newest checkpoint; False if there is none.
+
+        Raises:
+          CheckpointError: it cannot be read or does not hold this model.
+        """
+        if self.latest is None:
+            return False
+        _restore(self._checkpoint, self.latest)
+        return True
+
+
+class SelectedWeights:
+    """The weights that a run is judged by: moving averages, the best on the validation split."""
+
+    def __init__(self, folder: Path, model: BIVA):
+        self._folder = folder
+        self._checkpoint = tf.train.Checkpoint(model=model)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
+
+    def save(self, step: int) -> None:
+        """Writes the weights that the model has now."""
+        self._manager.save(checkpoint_number=step)
+
+    def restore(self) -> None:
+        """Gives the model the selected weights.
+
+        Raises:
+          CheckpointError: there are none, or they cannot be read or are not of this model.
+        """
+        if self._manager.latest_checkpoint is None:
+            raise CheckpointError(
+                f"{self._folder}: no weights; a run writes them at its first evaluation"
+            )
+        _restore(self._checkpoint, self._manager.latest_checkpoint)
+
+
+def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
+    try:
+        status = checkpoint.read(path)
+        status.assert_existing_objects_matched()
+    except AssertionError as e:
+        raise CheckpointError(f"{path}: it holds another model than the one built: {e}") from e
+    except (tf.errors.OpError, ValueError) as e:
+        raise CheckpointError(f"{path}: the checkpoint cannot be read: {e}") from e

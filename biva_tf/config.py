@@ -1,0 +1,125 @@
+"""The settings of a training run: a frozen dataclass, and the command-line flags made from it."""
+
+import dataclasses
+import json
+from typing import Any
+
+from absl import flags
+
+from biva_tf import objectives
+from biva_tf.data import binarization, sources
+
+STRATEGIES = ("auto", "one_device", "mirrored")
+
+
+def _setting(default: Any, doc: str, **bounds: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc, "bounds": bounds})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings but the model_dir. Each is the flag of its name; see `--help` for what it does.
+
+    Raises:
+      ValueError: settings that contradict each other; the message names the flags.
+    """
+
+    architecture: str = _setting(
+        "mnist_sample",
+        "A named architecture, or the path of a JSON file with a model spec.",
+    )
+    dataset: str = _setting("mnist_10k", "The data set.", choices=sources.names())
+    binarize: str = _setting(
+        "none",
+        "How grey images become binary: none (they do not), threshold (above 127), bernoulli "
+        "(drawn once, from --seed) or dynamic (drawn at every visit; evaluation splits once).",
+        choices=binarization.MODES,
+    )
+    validation_size: int = _setting(
+        1000,
+        "Images cut from the end of the training split to select weights on; 0 for none: the last "
+        "weights are then the run's.",
+        lower=0,
+    )
+    steps: int = _setting(100_000, "Training steps.", lower=1)
+    batch_size: int = _setting(32, "The global batch: the sum over all devices.", lower=1)
+    seed: int = _setting(0, "Seed of the weights, the noise and the order of the data.", lower=0)
+    free_bits: float = _setting(2.0, "Nats per latent that are free; 0 for none.", lower=0.0)
+    free_bits_mode: str = _setting(
+        "per_example",
+        "Where free bits apply: per_example (as the original), or to the mean over the batch.",
+        choices=objectives.FREE_BITS_MODES,
+    )
+    kl_weight: float = _setting(1.0, "The weight of the KL terms (beta).", lower=0.0)
+    kl_warmup_steps: int = _setting(
+        0, "Steps over which the KL weight rises from 0 to --kl_weight.", lower=0
+    )
+    learning_rate: float = _setting(0.002, "The initial learning rate of Adamax.", lower=0.0)
+    learning_rate_decay: float = _setting(
+        0.999999, "What multiplies the learning rate at each step.", lower=0.0, upper=1.0
+    )
+    learning_rate_floor: float = _setting(
+        0.0001, "The learning rate never goes below this.", lower=0.0
+    )
+    ema_decay: float = _setting(
+        0.9995,
+        "Decay of the moving average of the weights that evaluation uses; 0 for none.",
+        lower=0.0,
+        upper=1.0,
+    )
+    clip_norm: float = _setting(
+        0.0, "Clip the gradient to this global norm, after the all-reduce; 0 for none.", lower=0.0
+    )
+    log_every: int = _setting(50, "Steps between lines of metrics.", lower=1)
+    eval_every: int = _setting(1000, "Steps between validations and sample grids.", lower=1)
+    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", lower=1)
+    strategy: str = _setting(
+        "auto",
+        "auto (mirrored if there are several devices), one_device, or mirrored.",
+        choices=STRATEGIES,
+    )
+    logical_devices: int = _setting(
+        1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1
+    )
+
+    def __post_init__(self):
+        for flag in ("eval_every", "checkpoint_every"):
+            value = getattr(self, flag)
+            if value % self.log_every:
+                # A resumed run writes the same lines of metrics as one that was not interrupted.
+                raise ValueError(
+                    f"--{flag}: expected a multiple of --log_every={self.log_every}, got {value}"
+                )
+        if self.ema_decay >= 1:
+            raise ValueError(f"--ema_decay: expected a number in [0, 1), got {self.ema_decay}")
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings by name."""
+        return dataclasses.asdict(self)
+
+
+def define_flags() -> None:
+    """Defines a flag for every setting."""
+    for field in dataclasses.fields(Config):
+        doc, bounds = field.metadata["doc"], dict(field.metadata["bounds"])
+        if "choices" in bounds:
+            flags.DEFINE_enum(field.name, field.default, bounds["choices"], doc)
+        elif field.type is str:
+            flags.DEFINE_string(field.name, field.default, doc)
+        else:
+            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+            lower, upper = bounds.get("lower"), bounds.get("upper")
+            define(field.name, field.default, doc, lower_bound=lower, upper_bound=upper)
+
+
+def from_flags() -> Config:
+    """The settings of the parsed flags. Raises ValueError if they contradict each other."""
+    return Config(**{f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Config)})
+
+
+def from_json(text: str, source: str) -> Config:
+    """Settings as `json.dumps(config.to_plain())` wrote them; ValueError names `source`."""
+    try:
+        return Config(**json.loads(text))
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{source}: expected the settings of a run ({e})") from e

@@ -1,0 +1,92 @@
+"""From a source to what training and evaluation read: splits, and a batch for every step."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.data import binarization, sources
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """Training images, and the batches drawn from them.
+
+    A batch is a pure function of (seed, step), so a run that is interrupted and goes on from a
+    step sees what it would have seen.
+
+    Attributes:
+      images: uint8 [n, h, w, c] under dynamic binarisation, else float32 in [0, 1].
+      seed: of the order, and of the dynamic binarisation.
+    """
+
+    images: np.ndarray
+    seed: int
+
+    def batch(self, step: int, size: int) -> np.ndarray:
+        """The batch of a step: drawn at random without replacement, as the original does.
+
+        Returns:
+          float32 [size, h, w, c] in [0, 1].
+        """
+        rng = np.random.Generator(np.random.Philox(key=[self.seed, step]))
+        images = self.images[rng.choice(len(self.images), size, replace=False)]
+        if images.dtype == np.uint8:
+            images = binarization.draw(images, rng)
+        return images
+
+    def batches(self, first_step: int, last_step: int, size: int) -> tf.data.Dataset:
+        """The batches of steps first_step to last_step - 1."""
+        shape = (size, *self.images.shape[1:])
+
+        def batch(step):
+            images = tf.numpy_function(lambda s: self.batch(int(s), size), [step], tf.float32)
+            return tf.ensure_shape(images, shape)
+
+        steps = tf.data.Dataset.range(first_step, last_step)
+        return steps.map(batch, num_parallel_calls=1).prefetch(2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a run reads.
+
+    Attributes:
+      train: the training images.
+      validation: float32 [n, h, w, c], or None if no validation split was cut.
+      test: float32 [n, h, w, c].
+    """
+
+    train: TrainingData
+    validation: np.ndarray | None
+    test: np.ndarray
+
+
+def load(name: str, *, binarize: str, validation_size: int, seed: int) -> Data:
+    """Loads a data set.
+
+    Args:
+      name: of the source.
+      binarize: one of `binarization.MODES`.
+      validation_size: how many images to cut from the end of the training split; 0 cuts none.
+      seed: of the order of the batches and of the binarisation.
+
+    Raises:
+      DataError: there is no such source, its data is missing or wrong, or the validation split
+        would leave nothing to train on.
+    """
+    source = sources.load(name)
+    total = len(source.train.images)
+    if not 0 <= validation_size < total:
+        expected = f"an integer in 0..{total - 1} for {name}"
+        raise sources.DataError(f"--validation_size: expected {expected}, got {validation_size}")
+    cut = total - validation_size
+    train, validation = source.train.images[:cut], source.train.images[cut:]
+    if binarize != "dynamic":
+        train = binarization.fixed(train, binarize, seed)
+    return Data(
+        train=TrainingData(train, seed),
+        # Each split has draws of its own; those of a split are the same in every run.
+        validation=binarization.fixed(validation, binarize, seed + 1) if validation_size else None,
+        test=binarization.fixed(source.test.images, binarize, seed + 2),
+    )

@@ -1,0 +1,142 @@
+"""The files of a run, under its model_dir.
+
+config.json      the model spec and the settings: all that is needed to rebuild it
+metrics.jsonl    one JSON object per line of metrics
+summary.json     the result, once the run has ended
+samples/*.png    grids of samples
+checkpoints/     the state of training
+weights/         the selected weights
+tensorboard/     the same metrics for TensorBoard
+"""
+
+import dataclasses
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from biva_tf.config import Config
+from biva_tf.spec import ModelSpec, SpecError, from_plain, to_plain
+
+
+class RunDirError(RuntimeError):
+    """A model_dir that is missing, damaged, or of another run; the message names the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDir:
+    """A model_dir."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the training state."""
+        return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the selected weights."""
+        return self.path / "weights"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of sample grids."""
+        return self.path / "samples"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's files."""
+        return self.path / "tensorboard"
+
+    @property
+    def metrics(self) -> Path:
+        """The file of metrics."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def config(self) -> Path:
+        """The file with the spec and the settings."""
+        return self.path / "config.json"
+
+    def open(self, spec: ModelSpec, config: Config) -> list[str]:
+        """Makes the folder, or opens the one of an earlier run of the same model.
+
+        Returns:
+          The settings that differ from the earlier run's, as lines to print.
+
+        Raises:
+          RunDirError: the folder holds a run of another model; the message shows the difference.
+        """
+        changed = []
+        if self.config.exists():
+            old_spec, old = self.read()
+            if old_spec != spec:
+                diff = difflib.unified_diff(
+                    old_spec.to_json().splitlines(),
+                    spec.to_json().splitlines(),
+                    f"{self.config}",
+                    "this run",
+                    lineterm="",
+                    n=2,
+                )
+                raise RunDirError(
+                    f"--model_dir={self.path} holds a run of another architecture; give another "
+                    "folder, or the architecture it was made with:\n" + "\n".join(diff)
+                )
+            new = config.to_plain()
+            changed = [f"--{k}: was {old[k]!r}, is {new[k]!r}" for k in new if old.get(k) != new[k]]
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.samples.mkdir(exist_ok=True)
+        self._write_json(
+            self.config,
+            {
+                "spec": to_plain(spec),
+                "settings": config.to_plain(),
+                "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+            },
+        )
+        return changed
+
+    def read(self) -> tuple[ModelSpec, dict[str, Any]]:
+        """The spec and the settings of the run. Raises RunDirError if they cannot be read."""
+        try:
+            plain = json.loads(self.config.read_text())
+            return from_plain(plain["spec"]), plain["settings"]
+        except FileNotFoundError as e:
+            raise RunDirError(f"{self.config}: no such file; is it the model_dir of a run?") from e
+        except (OSError, ValueError, KeyError, TypeError, SpecError) as e:
+            raise RunDirError(f"{self.config}: expected the settings of a run ({e})") from e
+
+    def drop_metrics_after(self, step: int) -> None:
+        """Drops lines of metrics that a killed run wrote after its last checkpoint."""
+        kept = []
+        if self.metrics.exists():
+            for line in self.metrics.read_text().splitlines(keepends=True):
+                # A line cut short by a kill ends without a newline.
+                if line.endswith("\n") and json.loads(line)["step"] <= step:
+                    kept.append(line)
+        write_atomically(self.metrics, "".join(kept).encode())
+
+    def append_metrics(self, values: dict[str, Any]) -> None:
+        """Appends a line to the metrics."""
+        with open(self.metrics, "a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def write_summary(self, values: dict[str, Any]) -> None:
+        """Writes the result of the run."""
+        self._write_json(self.path / "summary.json", values)
+
+    def _write_json(self, path: Path, values: dict[str, Any]) -> None:
+        write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that a reader, or a kill, never sees half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

@@ -1,0 +1,197 @@
+"""Trains a model: python -m biva_tf.train --flagfile=configs/mnist_sample.flags
+
+Starts a run in --model_dir, or goes on with the one that is there. The order of things: settings
+and spec; the model_dir; data; devices, model and optimizer; the last checkpoint or data-dependent
+initialisation; steps, with metrics, validations, sample grids and checkpoints on the way; at the
+end the test split, once, with the selected weights. The last line on standard output is one JSON
+object with step, elbo_nats and bits_per_dim.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags, logging
+
+from biva_tf import architectures, config, objectives, strategy
+from biva_tf.checkpoint import CheckpointError, SelectedWeights, TrainingCheckpoint
+from biva_tf.data import pipeline
+from biva_tf.data.sources import DataError
+from biva_tf.reporting import Reporter
+from biva_tf.run_dir import RunDir, RunDirError
+from biva_tf.spec import ModelSpec, SpecError
+from biva_tf.training import Evaluation, StepMetrics, Trainer
+
+_GRID = 64  # samples in a grid
+
+config.define_flags()
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the run.", required=True)
+
+
+class DivergedError(RuntimeError):
+    """Training met a loss or a gradient that is not finite."""
+
+
+def run(settings: config.Config, model_dir: Path) -> dict:
+    """Trains, or goes on training, to settings.steps.
+
+    Returns:
+      The summary: step, elbo_nats and bits_per_dim of the test split, and more.
+
+    Raises:
+      DivergedError: naming the step and the last good checkpoint.
+      RunDirError, DataError, SpecError, CheckpointError, ValueError: the run cannot start.
+    """
+    spec = architectures.read(settings.architecture)
+    run_dir = RunDir(model_dir)
+    data = pipeline.load(
+        settings.dataset,
+        binarize=settings.binarize,
+        validation_size=settings.validation_size,
+        seed=settings.seed,
+    )
+    check_data(spec, settings, data)
+    devices = strategy.make(settings.strategy, settings.logical_devices)
+    trainer = Trainer(spec, settings, devices)
+    for change in run_dir.open(spec, settings):
+        print(f"note: a setting differs from the earlier run: {change}", file=sys.stderr)
+    checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
+    selected = SelectedWeights(run_dir.weights, trainer.model)
+    if checkpoint.restore():
+        print(f"going on from step {trainer.step} ({checkpoint.latest})", file=sys.stderr)
+        if trainer.step > settings.steps:
+            raise ValueError(
+                f"--steps: expected at least {trainer.step}, where the run in --model_dir={model_dir} "
+                f"is already, got {settings.steps}"
+            )
+    else:
+        trainer.initialise(data.train.batch(0, settings.batch_size))
+    run_dir.drop_metrics_after(trainer.step)
+    reporter = Reporter(run_dir, spec, trainer.step, settings.steps, settings.batch_size)
+    try:
+        _train(settings, data, trainer, checkpoint, selected, reporter)
+        selected.restore()
+        result = trainer.evaluate(data.test)
+        reporter.samples("final", settings.steps, _sample(trainer, settings))
+    finally:
+        reporter.close()
+    summary = _summary(spec, settings, int(checkpoint.best_step.numpy()), result)
+    run_dir.write_summary(summary)
+    return summary
+
+
+def check_data(spec: ModelSpec, settings: config.Config, data: pipeline.Data) -> None:
+    """Raises DataError if the images do not fit the model, or are too few for a batch."""
+    shape = data.train.images.shape[1:]
+    if shape != spec.image_shape:
+        raise DataError(
+            f"--dataset={settings.dataset} has images of shape {shape}, "
+            f"--architecture={settings.architecture} expects {spec.image_shape}"
+        )
+    if settings.batch_size > len(data.train.images):
+        expected = f"at most the {len(data.train.images)} training images"
+        raise DataError(f"--batch_size: expected {expected}, got {settings.batch_size}")
+    if spec.likelihood == "bernoulli" and settings.binarize == "none":
+        raise DataError(
+            f"--binarize=none leaves grey values, --architecture={settings.architecture} expects "
+            "binary images; use threshold, bernoulli or dynamic"
+        )
+
+
+def _train(settings, data, trainer, checkpoint, selected, reporter) -> None:
+    first = trainer.step
+    batches = trainer.distribute(data.train.batches(first, settings.steps, settings.batch_size))
+    interval: list[StepMetrics] = []
+    for step in range(first + 1, settings.steps + 1):
+        interval.append(StepMetrics(*trainer.train_step(next(batches))))
+        reporter.tick()
+        last = step == settings.steps
+        if last or step % settings.log_every == 0:
+            # Reading the metrics here, and not at every step, keeps a device busy.
+            interval = [_to_numpy(m) for m in interval]
+            _check_finite(step, interval, checkpoint)
+            reporter.train(step, interval)
+            interval = []
+        if last or step % settings.eval_every == 0:
+            with trainer.averaged_weights():
+                _evaluate(step, settings, data, trainer, checkpoint, selected, reporter)
+        if last or step % settings.checkpoint_every == 0:
+            checkpoint.save(step)
+
+
+def _evaluate(step, settings, data, trainer, checkpoint, selected, reporter) -> None:
+    elbo = math.inf  # without a validation split, the last weights are the best
+    if data.validation is not None:
+        result = trainer.evaluate(data.validation)
+        reporter.evaluation("validation", step, result)
+        elbo = result.elbo
+    if elbo > checkpoint.best_elbo.numpy() or data.validation is None:
+        selected.save(step)
+        checkpoint.best_elbo.assign(elbo)
+        checkpoint.best_step.assign(step)
+    reporter.samples(f"step_{step:07}", step, _sample(trainer, settings))
+
+
+def _sample(trainer: Trainer, settings: config.Config) -> np.ndarray:
+    return trainer.model.sample(_GRID, seed=settings.seed).numpy()
+
+
+def _to_numpy(metrics: StepMetrics) -> StepMetrics:
+    return StepMetrics(*(f.numpy() for f in dataclasses.astuple(metrics)))
+
+
+def _check_finite(last_step: int, interval: list[StepMetrics], checkpoint) -> None:
+    for step, m in enumerate(interval, start=last_step - len(interval) + 1):
+        if not (np.isfinite(m.loss) and np.isfinite(m.gradient_norm)):
+            good = checkpoint.latest or "none yet: the run starts anew"
+            raise DivergedError(
+                f"step {step}: the loss is {m.loss}, the norm of its gradient {m.gradient_norm}. "
+                f"Nothing was overwritten; the last good checkpoint: {good}"
+            )
+
+
+def _summary(spec: ModelSpec, settings: config.Config, selected_step: int, r: Evaluation) -> dict:
+    return {
+        "step": settings.steps,
+        "elbo_nats": r.elbo,
+        "bits_per_dim": objectives.bits_per_dim(r.elbo, spec.image_shape),
+        "split": "test",
+        "selected_step": selected_step,
+        "reconstruction_nats": r.reconstruction,
+        "kl_nats": {z.name: float(kl) for z, kl in zip(spec.latents, r.kl, strict=True)},
+    }
+
+
+def _print_summary(summary: dict) -> None:
+    rows = [
+        ("ELBO", f"{summary['elbo_nats']:.3f} nats"),
+        ("", f"{summary['bits_per_dim']:.4f} bits/dim"),
+        ("reconstruction", f"{summary['reconstruction_nats']:.3f} nats"),
+        *((f"KL {name}", f"{kl:.3f} nats") for name, kl in summary["kl_nats"].items()),
+    ]
+    print(f"\nTest split, weights of step {summary['selected_step']} (averaged), one sample:")
+    for name, value in rows:
+        print(f"  {name:<16}{value:>20}")
+    print(json.dumps({key: summary[key] for key in ("step", "elbo_nats", "bits_per_dim")}))
+
+
+def main(argv: list[str]) -> int:
+    """The command; its exit code."""
+    if len(argv) > 1:
+        print(f"train: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
+        return 2
+    logging.set_verbosity(logging.WARNING)
+    try:
+        summary = run(config.from_flags(), Path(_MODEL_DIR.value))
+    except (RunDirError, DataError, SpecError, CheckpointError, DivergedError, ValueError) as e:
+        print(f"train: {e}", file=sys.stderr)
+        return 1
+    _print_summary(summary)
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)
