@@ -85,7 +85,7 @@ def mnist_sample() -> ModelSpec:
 
     L = 3, and stride 2 already in the first block, so that most of the work is on 14x14 maps.
     """
-    halve, keep = BlockSpec(32, (5, 5), (2, 2)), BlockSpec(32, (3, 3))
+    halve, keep = BlockSpec(24, (5, 5), (2, 2)), BlockSpec(24, (3, 3))
     return ModelSpec(
         image_shape=(28, 28, 1),
         stages=(

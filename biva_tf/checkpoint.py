@@ -29,7 +29,10 @@ class TrainingCheckpoint:
         self.best_elbo = tf.Variable(float("-inf"), dtype=tf.float64)
         self.best_step = tf.Variable(0, dtype=tf.int64)
         self._checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, best_elbo=self.best_elbo, best_step=self.best_step
+            weights=_by_path(model.trainable_variables),
+            optimizer=_by_path(optimizer.variables),
+            best_elbo=self.best_elbo,
+            best_step=self.best_step,
         )
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
 
@@ -59,7 +62,7 @@ class SelectedWeights:
 
     def __init__(self, folder: Path, model: BIVA):
         self._folder = folder
-        self._checkpoint = tf.train.Checkpoint(model=model)
+        self._checkpoint = tf.train.Checkpoint(weights=_by_path(model.trainable_variables))
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
 
     def save(self, step: int) -> None:
@@ -77,6 +80,11 @@ class SelectedWeights:
                 f"{self._folder}: no weights; a run writes them at its first evaluation"
             )
         _restore(self._checkpoint, self._manager.latest_checkpoint)
+
+
+def _by_path(variables) -> dict[str, tf.Variable]:
+    # By name and one by one: tf.train.Checkpoint does not look into the lists of a Keras 3 model.
+    return {v.path: v.value for v in variables}
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -85,7 +85,7 @@ class Adamax(keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         """Updates one weight, its slots and its average."""
         slots = self._slots(self._get_variable_index(variable))
-        self._update(variable, gradient, *slots, learning_rate)
+        self._update(variable, gradient, *slots, tf.convert_to_tensor(learning_rate))
 
     @tf.function(autograph=False)
     def _update(self, w, gradient, v, m, average, learning_rate):

@@ -64,8 +64,8 @@ def run(settings: config.Config, model_dir: Path) -> dict:
         print(f"going on from step {trainer.step} ({checkpoint.latest})", file=sys.stderr)
         if trainer.step > settings.steps:
             raise ValueError(
-                f"--steps: expected at least {trainer.step}, where the run in --model_dir={model_dir} "
-                f"is already, got {settings.steps}"
+                f"--steps: expected at least {trainer.step}, where the run in {model_dir} is, "
+                f"got {settings.steps}"
             )
     else:
         trainer.initialise(data.train.batch(0, settings.batch_size))

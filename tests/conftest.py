@@ -1,0 +1,62 @@
+"""What the tests share: small specs, and a runner of the project's commands."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from biva_tf.spec import BlockSpec, ConvLatent, DenseLatent, ModelSpec, StageSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(__file__).resolve().parent / "data"
+
+
+def stage(latent, *strides, filters=4, kernel=(3, 3)):
+    return StageSpec(tuple(BlockSpec(filters, kernel, s) for s in strides), latent)
+
+
+@pytest.fixture(scope="session")
+def digits_spec():
+    """The smallest model of 28x28 binary images that has every kind of latent."""
+    return ModelSpec(
+        image_shape=(28, 28, 1),
+        stages=(
+            stage(ConvLatent(2, (3, 3)), (4, 4)),
+            stage(DenseLatent(3), (1, 1)),
+            stage(DenseLatent(2), (2, 2)),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def digits_json(digits_spec, tmp_path_factory):
+    path = tmp_path_factory.mktemp("spec") / "digits.json"
+    path.write_text(digits_spec.to_json())
+    return path
+
+
+def command(*args, timeout=300):
+    """Starts a command of the project; its output is captured."""
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(
+        [sys.executable, *map(str, args)],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run(*args, timeout=300):
+    """Runs a command of the project to its end."""
+    with command(*args) as process:
+        out, err = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+def last_json(stdout):
+    return json.loads(stdout.strip().splitlines()[-1])
