@@ -100,7 +100,7 @@ class Adamax(keras.optimizers.Optimizer):
     def get_config(self):
         """The constructor's arguments."""
         return {
-            "learning_rate": self._serialize_learning_rate(),
+            "learning_rate": super().get_config()["learning_rate"],
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,

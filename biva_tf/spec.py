@@ -243,8 +243,8 @@ def _make(cls: type, values: dict, path: str) -> Any:
     for name in values:
         _require(name in known, f"{path}.{name}", f"one of the fields {', '.join(known)}", name)
     for name, field in known.items():
-        missing = field.default is dataclasses.MISSING and name not in values
-        _require(not missing, f"{path}.{name}", "a value", "nothing")
+        if field.default is dataclasses.MISSING and name not in values:
+            raise SpecError(f"{path}.{name}: expected a value, got nothing")
     frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     try:
         return cls(**frozen)

@@ -44,8 +44,12 @@ def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
     return float(worst / (np.max(np.abs(expected)) or 1.0))
 
 
-def compare(reference: Reference) -> Iterator[tuple[str, float]]:
+def compare(reference: Reference, rtol: float) -> Iterator[tuple[str, float]]:
     """Yields (quantity, relative error) for every quantity of the format.
+
+    Args:
+      reference: the file.
+      rtol: errors up to this need no explanation; see `tf1_replay.replay`.
 
     Raises:
       ReferenceError: the file lacks an array, or one does not fit the model.
@@ -62,7 +66,7 @@ def compare(reference: Reference) -> Iterator[tuple[str, float]]:
     yield from _importance_samples(reference, model, x)
     yield from _ancestral_sampling(reference, model, len(x))
     yield from _gradients(reference, model, x, noise)
-    yield from _optimiser_steps(reference, model, x, noise)
+    yield from _optimiser_steps(reference, model, x, noise, rtol)
 
 
 def _forward(reference, model, x, noise):
@@ -118,7 +122,7 @@ def _gradients(reference, model, x, noise):
         yield _error(reference, f"grad/{name}", gradient)
 
 
-def _optimiser_steps(reference, model, x, noise):
+def _optimiser_steps(reference, model, x, noise, rtol):
     steps = len(reference["adamax/loss_before_step"])
     prefix = f"adamax/var{steps}/"
     replay = tf1_replay.replay(
@@ -127,7 +131,7 @@ def _optimiser_steps(reference, model, x, noise):
         {name: reference[f"{prefix}{name}"] for name in variables_by_tf1_name(model)},
         steps=steps,
         learning_rate=_LEARNING_RATE,
-        rtol=_RTOL.value,
+        rtol=rtol,
     )
     for layer, late in replay.late.items():
         which = ", ".join(map(str, late))
@@ -147,7 +151,7 @@ def main(_) -> int:
     try:
         reference = read_reference(_REFERENCE.value)
         errors = {}
-        for key, error in compare(reference):
+        for key, error in compare(reference, _RTOL.value):
             errors[key] = error
             print(f"{key:<72} {error:.2e}{'' if error <= _RTOL.value else '  FAILS'}")
     except ReferenceError as e:

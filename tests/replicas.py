@@ -1,0 +1,41 @@
+"""Five training steps on N logical devices: python replicas.py N OUT.npz SETTINGS_JSON
+
+A program of its own, since the devices of a process cannot be split once they are in use.
+"""
+
+import json
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf import architectures, strategy
+from biva_tf.config import Config
+from biva_tf.training import Trainer
+
+
+def main(devices, out, settings):
+    devices = int(devices)
+    config = Config(architecture="tiny_dense", batch_size=8, **json.loads(settings))
+    trainer = Trainer(architectures.get("tiny_dense"), config, strategy.make("mirrored", devices))
+    assert trainer.strategy.num_replicas_in_sync == devices
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 2, (5, 8, 8, 8, 1)).astype(np.float32)
+    trainer.initialise(images[0])
+    batches = trainer.distribute(tf.data.Dataset.from_tensor_slices(images))
+    steps = [[np.ravel(v) for v in trainer.train_step(next(batches))] for _ in range(5)]
+    with trainer.averaged_weights():
+        evaluation = trainer.evaluate(images[0][:7])
+    optimizer = trainer.optimizer
+    np.savez(
+        out,
+        metrics=np.array([np.concatenate(step) for step in steps]),
+        evaluation=[evaluation.elbo, *evaluation.kl],
+        weights=np.concatenate([np.ravel(v) for v in trainer.model.trainable_variables]),
+        averages=np.concatenate([np.ravel(v) for v in optimizer.averages]),
+        step=trainer.step,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
