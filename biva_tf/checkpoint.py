@@ -89,9 +89,8 @@ def _by_path(variables) -> dict[str, tf.Variable]:
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
     try:
-        status = checkpoint.read(path)
-        status.assert_existing_objects_matched()
+        checkpoint.read(path).assert_existing_objects_matched().expect_partial()
     except AssertionError as e:
         raise CheckpointError(f"{path}: it holds another model than the one built: {e}") from e
-    except (tf.errors.OpError, ValueError) as e:
+    except (tf.errors.OpError, IndexError, ValueError) as e:
         raise CheckpointError(f"{path}: the checkpoint cannot be read: {e}") from e

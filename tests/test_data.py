@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -77,9 +79,7 @@ def test_the_validation_split_is_the_end_of_the_training_split():
 
 
 def test_a_validation_split_that_leaves_nothing():
-    with pytest.raises(
-        sources.DataError, match="--validation_size: expected an integer in 0..8999"
-    ):
+    with pytest.raises(sources.DataError, match=r"--validation_size: expected .* 0\.\.8999"):
         _load(validation_size=9000)
 
 
@@ -110,5 +110,5 @@ def test_dynamic_binarization_changes_with_every_visit_and_static_does_not():
 
 
 def test_the_attribution_ships_with_the_data():
-    text = open(sources.__path__[0] + "/mnist_10k.md").read()
+    text = (Path(sources.__path__[0]) / "mnist_10k.md").read_text()
     assert "CC BY-SA 3.0" in text and "LeCun" in text

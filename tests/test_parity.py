@@ -119,9 +119,7 @@ def test_a_file_that_is_no_npz(tmp_path):
     path.write_bytes((DATA / "bernoulli_dense.npz").read_bytes()[:100_000])
     result = _compare(path)
     assert result.returncode == 2
-    assert (
-        result.stderr.strip().splitlines()[-1].startswith(f"compare_tf1: {path}: expected an npz")
-    )
+    assert f"compare_tf1: {path}: expected an npz file of arrays" in result.stderr
     assert "no such file" in _compare(tmp_path / "none.npz").stderr
 
 
@@ -134,7 +132,7 @@ def test_the_names_are_the_originals():
             config = json.loads(str(file["config_json"]))
         model = BIVA(spec_from_config(config))
         ours = {n: list(v.shape) for n, v in variables_by_tf1_name(model).items()}
-        assert ours == {n: shape for n, shape in config["variables"]}
+        assert ours == dict(config["variables"])
         assert model.count_params() == config.get("n_params", model.count_params())
 
 

@@ -151,7 +151,7 @@ def test_an_architecture_from_a_file(tmp_path):
     path.write_text(spec.to_json())
     assert architectures.read(str(path)) == spec
     path.write_text(json.dumps({"image_shape": [8, 8, 1]}))
-    with pytest.raises(SpecError, match="spec.json: stages"):
+    with pytest.raises(SpecError, match=r"spec\.json: stages"):
         architectures.read(str(path))
     with pytest.raises(SpecError, match="cannot read"):
         architectures.read(str(tmp_path / "none.json"))

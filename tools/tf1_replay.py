@@ -1,11 +1,11 @@
 """The original's optimiser steps, replayed, with the order in which its dense layers are updated.
 
 The original computes a dense layer as scale * (x V) + b, so its backward pass reads V once more,
-for the gradient of x. TensorFlow 1 puts no order between that read and the optimiser's update of V in
-the same step: for each dense layer and step, a run of the original used either the old V or the new
-one. (Convolutions read a normalised copy and are not concerned.) The difference in the gradients
-below the layer is small, but Adamax divides a gradient by its own size, and so carries it to every
-weight whose gradient is near zero: to 5e-4 of the largest weight in three steps.
+for the gradient of x. TensorFlow 1 puts no order between that read and the optimiser's update of V
+in the same step: for each dense layer and step, a run of the original used either the old V or the
+new one. (Convolutions read a normalised copy and are not concerned.) The difference in the
+gradients below the layer is small, but Adamax divides a gradient by its own size, and so carries it
+to every weight whose gradient is near zero: to 5e-4 of the largest weight in three steps.
 
 `replay` finds for each dense layer and step the order that the arrays show. An order that was not
 the original's makes the errors of hundreds of weights larger, and the right one brings them down to
