@@ -28,6 +28,7 @@ from biva_tf.training import Evaluation, StepMetrics, Trainer
 _GRID = 64  # samples in a grid
 
 config.define_flags()
+flags.adopt_module_key_flags(config)  # so that --help lists them
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the run.", required=True)
 
 
@@ -128,6 +129,8 @@ def _evaluate(step, settings, data, trainer, checkpoint, selected, reporter) -> 
         result = trainer.evaluate(data.validation)
         reporter.evaluation("validation", step, result)
         elbo = result.elbo
+        if not math.isfinite(elbo):
+            raise DivergedError(f"step {step}: the validation ELBO is {elbo}. {_good(checkpoint)}")
     if elbo > checkpoint.best_elbo.numpy() or data.validation is None:
         selected.save(step)
         checkpoint.best_elbo.assign(elbo)
@@ -146,11 +149,15 @@ def _to_numpy(metrics: StepMetrics) -> StepMetrics:
 def _check_finite(last_step: int, interval: list[StepMetrics], checkpoint) -> None:
     for step, m in enumerate(interval, start=last_step - len(interval) + 1):
         if not (np.isfinite(m.loss) and np.isfinite(m.gradient_norm)):
-            good = checkpoint.latest or "none yet: the run starts anew"
             raise DivergedError(
                 f"step {step}: the loss is {m.loss}, the norm of its gradient {m.gradient_norm}. "
-                f"Nothing was overwritten; the last good checkpoint: {good}"
+                f"{_good(checkpoint)}"
             )
+
+
+def _good(checkpoint: TrainingCheckpoint) -> str:
+    latest = checkpoint.latest or "none yet: the run starts anew"
+    return f"Nothing was overwritten; the last good checkpoint: {latest}"
 
 
 def _summary(spec: ModelSpec, settings: config.Config, selected_step: int, r: Evaluation) -> dict:

@@ -127,10 +127,10 @@ class Trainer:
                 tf.TensorSpec((), tf.int64),
             ),
         )
-        totals = 0.0
+        totals = np.zeros([1 + len(self.model.spec.latents)])  # in float64
         for batch, weights, start in batches:
             totals += self._evaluation_step(*self._split(batch, weights), start).numpy()
-        means = (totals / len(images)).astype(np.float64)
+        means = totals / len(images)
         return Evaluation(means[0] - means[1:].sum(), means[0], means[1:])
 
     def _split(self, *tensors: tf.Tensor):

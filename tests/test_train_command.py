@@ -1,5 +1,6 @@
 """The training command, as a user runs it."""
 
+import dataclasses
 import json
 import random
 import re
@@ -14,6 +15,7 @@ from conftest import ROOT, command, last_json, run
 
 import biva_tf
 from biva_tf.checkpoint import CheckpointError
+from biva_tf.config import Config
 from biva_tf.data import pipeline
 from biva_tf.run_dir import RunDirError
 
@@ -221,6 +223,13 @@ def test_what_a_run_cannot_start_from_is_one_message(digits_json, tmp_path, chan
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "model" / "checkpoints").exists()
+
+
+def test_help_lists_every_setting():
+    result = run("-m", "biva_tf.train", "--help")
+    for field in dataclasses.fields(Config):
+        assert f"{field.name}:" in result.stdout
+    assert "--model_dir" in result.stdout and "Nats per latent that are free" in result.stdout
 
 
 def test_two_logical_devices_from_the_command_line(digits_json, tmp_path):
