@@ -10,11 +10,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from biva_tf.errors import UserError
 from biva_tf.model import BIVA
 from biva_tf.optimizer import Adamax
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UserError, RuntimeError):
     """A checkpoint that is missing or unreadable; the message names it."""
 
 
@@ -22,7 +23,8 @@ class TrainingCheckpoint:
     """The state of a run, saved and restored as a whole.
 
     Attributes:
-      best_elbo, best_step: of the best validation so far (-inf and 0 before the first).
+      best_elbo, best_step: of the selected weights: the best validation so far, or without a
+        validation split the last evaluation (-inf and 0 before the first).
     """
 
     def __init__(self, folder: Path, model: BIVA, optimizer: Adamax):
@@ -63,7 +65,8 @@ class SelectedWeights:
     def __init__(self, folder: Path, model: BIVA):
         self._folder = folder
         self._checkpoint = tf.train.Checkpoint(weights=_by_path(model.trainable_variables))
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
+        # Two: a run that is killed before its training checkpoint names the newest needs the other.
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
 
     def save(self, step: int) -> None:
         """Writes the weights that the model has now."""
@@ -80,6 +83,19 @@ class SelectedWeights:
                 f"{self._folder}: no weights; a run writes them at its first evaluation"
             )
         _restore(self._checkpoint, self._manager.latest_checkpoint)
+
+    def restore_step(self, step: int) -> None:
+        """Gives the model the weights selected at a step, and makes them the newest.
+
+        Others are newer if a run was killed after it wrote them and went on another way.
+
+        Raises:
+          CheckpointError: there are none of that step, or they cannot be read.
+        """
+        path = str(self._folder / f"ckpt-{step}")
+        _restore(self._checkpoint, path)
+        if self._manager.latest_checkpoint != path:
+            self.save(step)
 
 
 def _by_path(variables) -> dict[str, tf.Variable]:

@@ -1,13 +1,13 @@
 """The settings of a training run: a frozen dataclass, and the command-line flags made from it."""
 
 import dataclasses
-import json
 from typing import Any
 
 from absl import flags
 
 from biva_tf import objectives
 from biva_tf.data import binarization, sources
+from biva_tf.errors import SettingsError
 
 STRATEGIES = ("auto", "one_device", "mirrored")
 
@@ -21,7 +21,7 @@ class Config:
     """All settings but the model_dir. Each is the flag of its name; see `--help` for what it does.
 
     Raises:
-      ValueError: settings that contradict each other; the message names the flags.
+      SettingsError: settings that contradict each other; the message names the flags.
     """
 
     architecture: str = _setting(
@@ -32,7 +32,8 @@ class Config:
     binarize: str = _setting(
         "none",
         "How grey images become binary: none (they do not), threshold (above 127), bernoulli "
-        "(drawn once, from --seed) or dynamic (drawn at every visit; evaluation splits once).",
+        "(drawn once, the same in every run) or dynamic (drawn at every visit; evaluation splits "
+        "once).",
         choices=binarization.MODES,
     )
     validation_size: int = _setting(
@@ -56,10 +57,10 @@ class Config:
     )
     learning_rate: float = _setting(0.002, "The initial learning rate of Adamax.", lower=0.0)
     learning_rate_decay: float = _setting(
-        0.999999, "What multiplies the learning rate at each step.", lower=0.0, upper=1.0
+        0.999999, "What multiplies the learning rate at each step."
     )
     learning_rate_floor: float = _setting(
-        0.0001, "The learning rate never goes below this.", lower=0.0
+        0.0001, "The learning rate does not fall below this.", lower=0.0
     )
     ema_decay: float = _setting(
         0.9995,
@@ -87,11 +88,16 @@ class Config:
             value = getattr(self, flag)
             if value % self.log_every:
                 # A resumed run writes the same lines of metrics as one that was not interrupted.
-                raise ValueError(
+                raise SettingsError(
                     f"--{flag}: expected a multiple of --log_every={self.log_every}, got {value}"
                 )
         if self.ema_decay >= 1:
-            raise ValueError(f"--ema_decay: expected a number in [0, 1), got {self.ema_decay}")
+            raise SettingsError(f"--ema_decay: expected a number in [0, 1), got {self.ema_decay}")
+        if not 0 < self.learning_rate_decay <= 1:
+            raise SettingsError(
+                "--learning_rate_decay: expected a number in (0, 1], "
+                f"got {self.learning_rate_decay}"
+            )
 
     def to_plain(self) -> dict[str, Any]:
         """The settings by name."""
@@ -113,13 +119,5 @@ def define_flags() -> None:
 
 
 def from_flags() -> Config:
-    """The settings of the parsed flags. Raises ValueError if they contradict each other."""
+    """The settings of the parsed flags. Raises SettingsError if they contradict each other."""
     return Config(**{f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Config)})
-
-
-def from_json(text: str, source: str) -> Config:
-    """Settings as `json.dumps(config.to_plain())` wrote them; ValueError names `source`."""
-    try:
-        return Config(**json.loads(text))
-    except (TypeError, ValueError) as e:
-        raise ValueError(f"{source}: expected the settings of a run ({e})") from e

@@ -110,7 +110,10 @@ class Adamax(keras.optimizers.Optimizer):
 
 
 class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """max(initial * decay^step, floor): the original's schedule, with 0.002, 0.999999, 0.0001."""
+    """max(initial * decay^step, floor): the original's schedule, with 0.002, 0.999999, 0.0001.
+
+    An initial rate below the floor is its own floor.
+    """
 
     def __init__(self, initial: float = 0.002, decay: float = 0.999999, floor: float = 0.0001):
         self.initial = initial
@@ -121,7 +124,7 @@ class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
         """The learning rate of the step after `step` updates, float32."""
         # By exp, since 0.999999 itself is not a float32 number: 0.999999^1e6 would be off by 5%.
         decayed = self.initial * tf.exp(tf.cast(step, tf.float32) * math.log(self.decay))
-        return tf.maximum(decayed, self.floor)
+        return tf.maximum(decayed, min(self.floor, self.initial))
 
     def get_config(self):
         """The constructor's arguments."""

@@ -83,6 +83,10 @@ class Reporter:
         with self._writer.as_default(step=step):
             tf.summary.image("samples", images.grid(sampled)[np.newaxis])
 
+    def flush(self) -> None:
+        """Writes what is still in memory: before a checkpoint, since no later run writes it."""
+        self._writer.flush()
+
     def close(self) -> None:
         """Ends the bar and flushes the files."""
         self._writer.close()

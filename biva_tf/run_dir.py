@@ -20,10 +20,11 @@ import keras
 import tensorflow as tf
 
 from biva_tf.config import Config
+from biva_tf.errors import UserError
 from biva_tf.spec import ModelSpec, SpecError, from_plain, to_plain
 
 
-class RunDirError(RuntimeError):
+class RunDirError(UserError, RuntimeError):
     """A model_dir that is missing, damaged, or of another run; the message names the file."""
 
 
@@ -63,35 +64,40 @@ class RunDir:
         """The file with the spec and the settings."""
         return self.path / "config.json"
 
-    def open(self, spec: ModelSpec, config: Config) -> list[str]:
-        """Makes the folder, or opens the one of an earlier run of the same model.
+    def check(self, spec: ModelSpec, config: Config) -> dict[str, tuple[Any, Any]]:
+        """Compares with the earlier run in the folder, if there is one.
 
         Returns:
-          The settings that differ from the earlier run's, as lines to print.
+          The settings that differ, each with its value in the earlier run and now.
 
         Raises:
           RunDirError: the folder holds a run of another model; the message shows the difference.
         """
-        changed = []
-        if self.config.exists():
-            old_spec, old = self.read()
-            if old_spec != spec:
-                diff = difflib.unified_diff(
-                    old_spec.to_json().splitlines(),
-                    spec.to_json().splitlines(),
-                    f"{self.config}",
-                    "this run",
-                    lineterm="",
-                    n=2,
-                )
-                raise RunDirError(
-                    f"--model_dir={self.path} holds a run of another architecture; give another "
-                    "folder, or the architecture it was made with:\n" + "\n".join(diff)
-                )
-            new = config.to_plain()
-            changed = [f"--{k}: was {old[k]!r}, is {new[k]!r}" for k in new if old.get(k) != new[k]]
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.samples.mkdir(exist_ok=True)
+        if not self.config.exists():
+            return {}
+        old_spec, old = self.read()
+        if old_spec != spec:
+            diff = difflib.unified_diff(
+                old_spec.to_json().splitlines(),
+                spec.to_json().splitlines(),
+                f"{self.config}",
+                "this run",
+                lineterm="",
+                n=2,
+            )
+            raise RunDirError(
+                f"--model_dir={self.path} holds a run of another architecture; give another "
+                "folder, or the architecture it was made with:\n" + "\n".join(diff)
+            )
+        new = config.to_plain()
+        return {name: (old.get(name), new[name]) for name in new if old.get(name) != new[name]}
+
+    def write_config(self, spec: ModelSpec, config: Config) -> None:
+        """Makes the folder and writes the spec and the settings. RunDirError if it cannot be."""
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise RunDirError(f"--model_dir={self.path}: cannot make the folder ({e})") from e
         self._write_json(
             self.config,
             {
@@ -100,7 +106,6 @@ class RunDir:
                 "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
             },
         )
-        return changed
 
     def read(self) -> tuple[ModelSpec, dict[str, Any]]:
         """The spec and the settings of the run. Raises RunDirError if they cannot be read."""

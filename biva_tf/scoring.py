@@ -48,7 +48,7 @@ def score(
     plans.prior_up_to(model.spec, k)  # raises if there is no such k
     images = check_images(images, model.spec.image_shape)
     total = len(images) * num_importance_samples
-    size = min(max_rows, total)
+    size = _chunk_size(total, max_rows)
     reconstruction = np.empty([total], np.float32)
     kl = np.empty([total, len(model.spec.latents)], np.float32)
     for first in range(0, total, size):
@@ -73,6 +73,11 @@ def score(
     )
 
 
+def _chunk_size(rows: int, max_rows: int) -> int:
+    """A power of two where max_rows allows it: few sizes, since each is traced once."""
+    return min(max_rows, 1 << (rows - 1).bit_length())
+
+
 @tf.function(autograph=False)
 def _chunk_terms(model, k: int, images, seed, first_row) -> tuple[tf.Tensor, tf.Tensor]:
     noise = SeededNoise(tf.stack([seed, 0]), first_row)
@@ -89,7 +94,7 @@ def sample(
         raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
     if not temperature >= 0:
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
-    size = min(max_rows, num_samples)
+    size = _chunk_size(num_samples, max_rows)
     chunks = [
         _sample_chunk(
             model,

@@ -9,11 +9,13 @@ import enum
 import json
 from typing import Any
 
+from biva_tf.errors import UserError
+
 LIKELIHOODS = ("bernoulli", "discretized_logistic_mixture")
 LOG_VARIANCES = ("softplus", "free")
 
 
-class SpecError(ValueError):
+class SpecError(UserError, ValueError):
     """A spec that describes no model; the message names the field, what was expected, what came."""
 
 
@@ -228,7 +230,7 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
     latent = dict(_mapping(fields.get("latent"), f"{path}.latent"))
     kind = latent.pop("kind", None)
     expected = f"one of {', '.join(_LATENT_KINDS)}"
-    _require(kind in _LATENT_KINDS, f"{path}.latent.kind", expected, kind)
+    _require(kind in tuple(_LATENT_KINDS), f"{path}.latent.kind", expected, kind)
     fields["latent"] = _make(_LATENT_KINDS[kind], latent, f"{path}.latent")
     return _make(StageSpec, fields, path)
 

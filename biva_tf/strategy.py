@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from biva_tf.errors import SettingsError
+
 
 def make(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
     """The tf.distribute strategy of a run on one host.
@@ -12,7 +14,7 @@ def make(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
       logical_devices: split the CPU into this many. To be called before TensorFlow uses the CPU.
 
     Raises:
-      ValueError: the CPU was in use before it could be split.
+      SettingsError: the CPU was in use before it could be split.
     """
     if logical_devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -20,7 +22,7 @@ def make(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
         try:
             tf.config.set_logical_device_configuration(cpu, parts)
         except RuntimeError as e:
-            raise ValueError(f"--logical_devices={logical_devices}: {e}") from e
+            raise SettingsError(f"--logical_devices={logical_devices}: {e}") from e
     devices = tf.config.list_logical_devices("GPU")
     if not devices:
         devices = tf.config.list_logical_devices("CPU")

@@ -17,22 +17,24 @@ import numpy as np
 from absl import app, flags, logging
 
 from biva_tf import architectures, config, objectives, strategy
-from biva_tf.checkpoint import CheckpointError, SelectedWeights, TrainingCheckpoint
+from biva_tf.checkpoint import SelectedWeights, TrainingCheckpoint
 from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
+from biva_tf.errors import SettingsError, UserError
 from biva_tf.reporting import Reporter
-from biva_tf.run_dir import RunDir, RunDirError
-from biva_tf.spec import ModelSpec, SpecError
+from biva_tf.run_dir import RunDir
+from biva_tf.spec import ModelSpec
 from biva_tf.training import Evaluation, StepMetrics, Trainer
 
 _GRID = 64  # samples in a grid
+_VALIDATION_SETTINGS = {"dataset", "binarize", "validation_size", "seed"}
 
 config.define_flags()
 flags.adopt_module_key_flags(config)  # so that --help lists them
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the run.", required=True)
 
 
-class DivergedError(RuntimeError):
+class DivergedError(UserError, RuntimeError):
     """Training met a loss or a gradient that is not finite."""
 
 
@@ -44,7 +46,7 @@ def run(settings: config.Config, model_dir: Path) -> dict:
 
     Raises:
       DivergedError: naming the step and the last good checkpoint.
-      RunDirError, DataError, SpecError, CheckpointError, ValueError: the run cannot start.
+      UserError: the run cannot start; the message says why.
     """
     spec = architectures.read(settings.architecture)
     run_dir = RunDir(model_dir)
@@ -55,33 +57,54 @@ def run(settings: config.Config, model_dir: Path) -> dict:
         seed=settings.seed,
     )
     check_data(spec, settings, data)
-    devices = strategy.make(settings.strategy, settings.logical_devices)
-    trainer = Trainer(spec, settings, devices)
-    for change in run_dir.open(spec, settings):
-        print(f"note: a setting differs from the earlier run: {change}", file=sys.stderr)
+    changes = _changes(run_dir, spec, settings)
+    trainer = Trainer(spec, settings, strategy.make(settings.strategy, settings.logical_devices))
     checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
     selected = SelectedWeights(run_dir.weights, trainer.model)
     if checkpoint.restore():
         print(f"going on from step {trainer.step} ({checkpoint.latest})", file=sys.stderr)
         if trainer.step > settings.steps:
-            raise ValueError(
+            raise SettingsError(
                 f"--steps: expected at least {trainer.step}, where the run in {model_dir} is, "
                 f"got {settings.steps}"
             )
+        if changes.keys() & _VALIDATION_SETTINGS:
+            checkpoint.best_elbo.assign(-math.inf)  # not to be compared with what comes
     else:
         trainer.initialise(data.train.batch(0, settings.batch_size))
+    run_dir.write_config(spec, settings)
     run_dir.drop_metrics_after(trainer.step)
     reporter = Reporter(run_dir, spec, trainer.step, settings.steps, settings.batch_size)
     try:
         _train(settings, data, trainer, checkpoint, selected, reporter)
-        selected.restore()
+        selected_step = int(checkpoint.best_step.numpy())
+        selected.restore_step(selected_step)
         result = trainer.evaluate(data.test)
+        if not math.isfinite(result.elbo):
+            raise DivergedError(f"step {selected_step}: the test ELBO is {result.elbo}")
         reporter.samples("final", settings.steps, _sample(trainer, settings))
     finally:
         reporter.close()
-    summary = _summary(spec, settings, int(checkpoint.best_step.numpy()), result)
+    summary = _summary(spec, settings, selected_step, result)
     run_dir.write_summary(summary)
     return summary
+
+
+def _changes(run_dir: RunDir, spec: ModelSpec, settings: config.Config) -> dict:
+    """The settings that differ from the earlier run's, said; SettingsError if they may not."""
+    changes = run_dir.check(spec, settings)
+    for name, (old, new) in changes.items():
+        print(
+            f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}",
+            file=sys.stderr,
+        )
+    old, new = changes.get("ema_decay", (1, 1))
+    if not old or not new:
+        raise SettingsError(
+            f"--ema_decay: the run in {run_dir.path} was made with {old}; a run cannot go on with "
+            f"averages where it had none, or without, got {new}"
+        )
+    return changes
 
 
 def check_data(spec: ModelSpec, settings: config.Config, data: pipeline.Data) -> None:
@@ -112,30 +135,49 @@ def _train(settings, data, trainer, checkpoint, selected, reporter) -> None:
         last = step == settings.steps
         if last or step % settings.log_every == 0:
             # Reading the metrics here, and not at every step, keeps a device busy.
-            interval = [_to_numpy(m) for m in interval]
-            _check_finite(step, interval, checkpoint)
-            reporter.train(step, interval)
+            _report(step, [_to_numpy(m) for m in interval], checkpoint, reporter)
             interval = []
+        improved = False
         if last or step % settings.eval_every == 0:
             with trainer.averaged_weights():
-                _evaluate(step, settings, data, trainer, checkpoint, selected, reporter)
-        if last or step % settings.checkpoint_every == 0:
+                improved = _evaluate(step, settings, data, trainer, checkpoint, selected, reporter)
+        # Selected weights go with a checkpoint that knows of them.
+        if last or improved or step % settings.checkpoint_every == 0:
+            reporter.flush()
             checkpoint.save(step)
 
 
-def _evaluate(step, settings, data, trainer, checkpoint, selected, reporter) -> None:
-    elbo = math.inf  # without a validation split, the last weights are the best
+def _report(last_step: int, interval: list[StepMetrics], checkpoint, reporter) -> None:
+    first_step = last_step - len(interval) + 1
+    for i, m in enumerate(interval):
+        if not (np.isfinite(m.loss) and np.isfinite(m.gradient_norm)):
+            if i:
+                reporter.train(first_step + i - 1, interval[:i])
+            raise DivergedError(
+                f"step {first_step + i}: the loss is {m.loss}, the norm of its gradient "
+                f"{m.gradient_norm}. {_good(checkpoint)}"
+            )
+    reporter.train(last_step, interval)
+
+
+def _evaluate(step, settings, data, trainer, checkpoint, selected, reporter) -> bool:
+    """Whether the weights are the best so far; then they are saved."""
+    improved = True  # without a validation split, the last weights are the best
     if data.validation is not None:
         result = trainer.evaluate(data.validation)
+        if not math.isfinite(result.elbo):
+            raise DivergedError(
+                f"step {step}: the validation ELBO is {result.elbo}. {_good(checkpoint)}"
+            )
         reporter.evaluation("validation", step, result)
-        elbo = result.elbo
-        if not math.isfinite(elbo):
-            raise DivergedError(f"step {step}: the validation ELBO is {elbo}. {_good(checkpoint)}")
-    if elbo > checkpoint.best_elbo.numpy() or data.validation is None:
+        improved = result.elbo > checkpoint.best_elbo.numpy()
+        if improved:
+            checkpoint.best_elbo.assign(result.elbo)
+    if improved:
         selected.save(step)
-        checkpoint.best_elbo.assign(elbo)
         checkpoint.best_step.assign(step)
     reporter.samples(f"step_{step:07}", step, _sample(trainer, settings))
+    return improved
 
 
 def _sample(trainer: Trainer, settings: config.Config) -> np.ndarray:
@@ -144,15 +186,6 @@ def _sample(trainer: Trainer, settings: config.Config) -> np.ndarray:
 
 def _to_numpy(metrics: StepMetrics) -> StepMetrics:
     return StepMetrics(*(f.numpy() for f in dataclasses.astuple(metrics)))
-
-
-def _check_finite(last_step: int, interval: list[StepMetrics], checkpoint) -> None:
-    for step, m in enumerate(interval, start=last_step - len(interval) + 1):
-        if not (np.isfinite(m.loss) and np.isfinite(m.gradient_norm)):
-            raise DivergedError(
-                f"step {step}: the loss is {m.loss}, the norm of its gradient {m.gradient_norm}. "
-                f"{_good(checkpoint)}"
-            )
 
 
 def _good(checkpoint: TrainingCheckpoint) -> str:
@@ -179,7 +212,7 @@ def _print_summary(summary: dict) -> None:
         ("reconstruction", f"{summary['reconstruction_nats']:.3f} nats"),
         *((f"KL {name}", f"{kl:.3f} nats") for name, kl in summary["kl_nats"].items()),
     ]
-    print(f"\nTest split, weights of step {summary['selected_step']} (averaged), one sample:")
+    print(f"\nTest split, weights selected at step {summary['selected_step']}, one sample:")
     for name, value in rows:
         print(f"  {name:<16}{value:>20}")
     print(json.dumps({key: summary[key] for key in ("step", "elbo_nats", "bits_per_dim")}))
@@ -193,7 +226,7 @@ def main(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     try:
         summary = run(config.from_flags(), Path(_MODEL_DIR.value))
-    except (RunDirError, DataError, SpecError, CheckpointError, DivergedError, ValueError) as e:
+    except UserError as e:
         print(f"train: {e}", file=sys.stderr)
         return 1
     _print_summary(summary)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from biva_tf import objectives, plans
 from biva_tf.config import Config
+from biva_tf.errors import SettingsError
 from biva_tf.layers import data_dependent_initialisation
 from biva_tf.model import BIVA
 from biva_tf.noise import SeededNoise
@@ -63,14 +64,14 @@ class Trainer:
       strategy: from `biva_tf.strategy.make`.
 
     Raises:
-      ValueError: the batch does not divide over the replicas.
+      SettingsError: the batch does not divide over the replicas.
     """
 
     def __init__(self, spec: ModelSpec, config: Config, strategy: tf.distribute.Strategy):
         replicas = strategy.num_replicas_in_sync
         if config.batch_size % replicas:
             expected = f"a multiple of the {replicas} replicas"
-            raise ValueError(f"--batch_size: expected {expected}, got {config.batch_size}")
+            raise SettingsError(f"--batch_size: expected {expected}, got {config.batch_size}")
         self.config = config
         self.strategy = strategy
         keras.utils.set_random_seed(config.seed)

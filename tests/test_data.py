@@ -93,6 +93,14 @@ def test_a_batch_is_a_function_of_seed_and_step():
         np.testing.assert_array_equal(batch, data.batch(step, 32))
 
 
+def test_every_run_is_tested_on_the_same_images():
+    for mode in ("bernoulli", "dynamic"):
+        one, two = (_load(mode, seed=seed) for seed in (0, 1))
+        np.testing.assert_array_equal(one.test, two.test)
+        np.testing.assert_array_equal(one.validation, two.validation)
+        assert not np.array_equal(one.test[:500], one.validation[:500])
+
+
 def test_a_batch_has_no_image_twice():
     data = _load("none").train
     batch = data.batch(0, 8000)

@@ -133,6 +133,16 @@ def test_given_latents_decode_to_the_same_image(model):
     np.testing.assert_allclose(decoded.px_parameters, output.px_parameters, rtol=1e-5, atol=1e-5)
 
 
+def test_prior_modes_below_reconstruct_from_the_levels_above(model):
+    images = _images(model.spec)
+    plan = plans.prior_mode_up_to(model.spec, 1)
+    output = _run(model, images, plan)
+    for latent, stats in zip(model.spec.latents, output.latents, strict=True):
+        assert (stats.q is None) == (latent.level <= 1)
+        if latent.level <= 1:
+            np.testing.assert_array_equal(stats.z, stats.p.mean())
+
+
 def test_temperature_0_is_the_prior_mode(model):
     modes = tuple(plans.PriorMode() for _ in model.spec.latents)
     cold = model.top_down(None, plans.prior(model.spec, 0.0), SeededNoise(1), rows=2)

@@ -50,6 +50,10 @@ def test_the_originals_schedule(step):
     assert float(FlooredExponentialDecay()(step)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_rate_below_the_floor_is_kept():
+    assert float(FlooredExponentialDecay(5e-5)(0)) == pytest.approx(5e-5)
+
+
 def test_the_optimizer_follows_the_schedule():
     variable = keras.Variable(np.zeros(1, np.float32))
     optimizer = Adamax(FlooredExponentialDecay(1.0, 0.5, 0.2))

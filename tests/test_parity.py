@@ -88,6 +88,8 @@ def test_an_error_is_found_and_fails(tmp_path):
     [
         (lambda a: a.pop("out/q_mean/z2_bu"), "no array 'out/q_mean/z2_bu'"),
         (lambda a: a.pop("noise/z3"), "no array 'noise/z3'"),
+        (lambda a: a["grad/BIVA/dense/b"].fill(np.nan), "grad/BIVA/dense/b: expected finite"),
+        (lambda a: a.update(x=a["x"].astype(np.float64)), "x: expected float32, got float64"),
         (lambda a: a.pop("config_json"), "no array 'config_json'"),
         (lambda a: a.update(config_json=np.array("{")), "config_json is not JSON"),
         (lambda a: a.update(config_json=np.array("{}")), "output_distribution: expected a value"),

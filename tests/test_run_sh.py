@@ -81,6 +81,24 @@ def test_an_install_that_fails_is_one_message_and_is_tried_again(project):
     assert result.returncode == 0 and log == ["made", "installed"] * 2
 
 
+def test_an_activated_environment_does_not_make_its_successor(project):
+    """python3 is first found in .venv/bin, which is about to be removed."""
+    _run(project, "python", "hello")
+    (project / ".venv" / "bin" / "python3").write_text("#!/usr/bin/env bash\nexit 1\n")
+    (project / ".venv" / "bin" / "python3").chmod(0o755)
+    (project / "bin").mkdir()
+    shutil.copy(project / "fake_python", project / "bin" / "python3")
+    (project / "requirements.txt").write_text("numpy==2\n")
+    result = subprocess.run(
+        ["bash", "tools/run.sh", "python", "hello"],
+        cwd=project,
+        env={"PATH": f"{project}/.venv/bin:{project}/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0 and result.stdout == "ran hello\n", result.stderr
+
+
 def test_an_interpreter_that_is_too_old(project):
     result, log = _run(project, "python", "hello", version="3.9", old=1)
     assert result.returncode == 1 and not log

@@ -124,6 +124,10 @@ def _with(plain, value, *path):
             lambda p: _with(p, "map", "stages", 0, "latent", "kind"),
             "stages[0].latent.kind: expected one of dense, conv, got 'map'",
         ),
+        (
+            lambda p: _with(p, [], "stages", 0, "latent", "kind"),
+            "stages[0].latent.kind: expected one of dense, conv, got []",
+        ),
         (lambda p: _with(p, 5, "stages", 0, "latent"), "stages[0].latent: expected an object"),
         (lambda p: _with(p, 5, "stages"), "stages: expected a list of stages, got 5"),
     ],

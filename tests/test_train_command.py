@@ -14,10 +14,10 @@ import tensorflow as tf
 from conftest import ROOT, command, last_json, run
 
 import biva_tf
-from biva_tf.checkpoint import CheckpointError
+from biva_tf.checkpoint import CheckpointError, SelectedWeights
 from biva_tf.config import Config
 from biva_tf.data import pipeline
-from biva_tf.run_dir import RunDirError
+from biva_tf.run_dir import RunDir, RunDirError
 
 SETTINGS = (
     "--binarize=dynamic",
@@ -167,9 +167,14 @@ def test_a_finished_run_started_again_gives_the_same_result(finished, digits_jso
     model_dir, result = finished
     again = run(*_args(model_dir, digits_json))
     assert again.stdout == result.stdout
-    shorter = run(*_args(model_dir, digits_json, "--steps=20"))
-    assert shorter.returncode == 1
-    assert "--steps: expected at least 40" in shorter.stderr
+    config = (model_dir / "config.json").read_bytes()
+    for change, message in (
+        ("--steps=20", "--steps: expected at least 40"),
+        ("--ema_decay=0", "--ema_decay: the run in"),
+    ):
+        refused = run(*_args(model_dir, digits_json, change))
+        assert refused.returncode == 1 and message in refused.stderr
+        assert (model_dir / "config.json").read_bytes() == config
 
 
 def test_a_changed_architecture_is_refused_with_the_difference(finished, digits_spec, tmp_path):
@@ -208,6 +213,8 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(finished, digits_json
         (["--architecture=tiny_dense"], "expects (8, 8, 1)"),
         (["--architecture=mnist_l7"], "architecture: expected one of mnist_l6"),
         (["--batch_size=9000"], "--batch_size: expected at most the 8960 training images"),
+        (["--model_dir=README.md"], "--model_dir=README.md: cannot make the folder"),
+        (["--learning_rate_decay=0"], "--learning_rate_decay: expected a number in (0, 1]"),
         (["--eval_every=7"], "--eval_every: expected a multiple of --log_every=5, got 7"),
         (["--dataset=mnist_11k"], "--dataset"),
         (["--free_bits=-1"], "--free_bits"),
@@ -223,6 +230,26 @@ def test_what_a_run_cannot_start_from_is_one_message(digits_json, tmp_path, chan
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "model" / "checkpoints").exists()
+
+
+def test_a_run_of_an_older_version_goes_on(finished, digits_spec, tmp_path):
+    """Its config.json lacks the settings that came later."""
+    shutil.copy(finished[0] / "config.json", tmp_path)
+    plain = json.loads((tmp_path / "config.json").read_text())
+    del plain["settings"]["clip_norm"]
+    (tmp_path / "config.json").write_text(json.dumps(plain))
+    settings = Config(**json.loads((finished[0] / "config.json").read_text())["settings"])
+    assert RunDir(tmp_path).check(digits_spec, settings) == {"clip_norm": (None, 0.0)}
+
+
+def test_a_validation_split_added_later_is_selected_on(digits_json, tmp_path):
+    model_dir = tmp_path / "model"
+    first = run(*_args(model_dir, digits_json, "--validation_size=0", "--steps=20"))
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert json.loads((model_dir / "summary.json").read_text())["selected_step"] == 20
+    second = run(*_args(model_dir, digits_json, "--steps=40"))
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert json.loads((model_dir / "summary.json").read_text())["selected_step"] == 40
 
 
 def test_help_lists_every_setting():
@@ -250,11 +277,26 @@ def test_load_says_what_is_missing(tmp_path, finished):
         biva_tf.load(tmp_path)
 
 
+def test_weights_of_a_step_become_the_newest(tmp_path):
+    model = biva_tf.build("tiny_dense")
+    weights = SelectedWeights(tmp_path, model)
+    first = [v.numpy() for v in model.trainable_variables]
+    weights.save(10)
+    for v in model.trainable_variables:
+        v.assign(v + 1.0)
+    weights.save(20)
+    weights.restore_step(10)
+    again = biva_tf.build("tiny_dense")
+    SelectedWeights(tmp_path, again).restore()
+    for v, w in zip(again.trainable_variables, first, strict=True):
+        np.testing.assert_array_equal(v, w)
+
+
 def test_a_damaged_checkpoint_is_named(finished, tmp_path):
 
     model_dir = tmp_path / "damaged"
     shutil.copytree(finished[0], model_dir)
-    data = next((model_dir / "weights").glob("*.data-*"))
+    data = next((model_dir / "weights").glob("ckpt-40.data-*"))
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=r"ckpt-40: the checkpoint cannot be read"):
         biva_tf.load(model_dir)

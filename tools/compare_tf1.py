@@ -38,8 +38,9 @@ _LEARNING_RATE = 0.002
 
 def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
     """The largest |actual - expected| over the largest |expected|; inf if the shapes differ or a
-    value is not finite. If `expected` is all zeros, the largest |actual|."""
-    if expected.shape != actual.shape or not np.all(np.isfinite(actual)):
+    value of either is not finite. If `expected` is all zeros, the largest |actual|."""
+    finite = np.all(np.isfinite(expected)) and np.all(np.isfinite(actual))
+    if expected.shape != actual.shape or not finite:
         return float("inf")
     worst = np.max(np.abs(actual.astype(np.float64) - expected))
     return float(worst / (np.max(np.abs(expected)) or 1.0))
@@ -124,8 +125,11 @@ def _gradients(reference, model, x, noise):
     for name, gradient in gradients.items():
         if name in signs:
             gain = np.max(np.abs(gradients[name.removesuffix("V") + "g"])) or 1.0
-            worst = max(np.max(np.abs(gradient)), np.max(np.abs(reference[f"grad/{name}"])))
-            yield f"grad/{name}", float(worst / gain)
+            zero = np.zeros_like(gradient)
+            worst = max(
+                relative_error(zero, gradient), relative_error(zero, reference[f"grad/{name}"])
+            )
+            yield f"grad/{name}", worst / float(gain)
         else:
             yield _error(reference, f"grad/{name}", gradient)
 

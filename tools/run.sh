@@ -7,6 +7,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
+PATH=${PATH//"$venv/bin:"/} # an activated .venv is not what a new one is made with
 python=${PYTHON:-python3}
 
 fail() {

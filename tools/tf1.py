@@ -87,6 +87,8 @@ def read_reference(path: str | Path) -> Reference:
     for key, array in arrays.items():
         if array.dtype != np.float32:
             raise ReferenceError(f"{path}: {key}: expected float32, got {array.dtype}")
+        if not np.all(np.isfinite(array)):
+            raise ReferenceError(f"{path}: {key}: expected finite numbers")
     names = [latent.name for latent in spec.latents]
     order = config.get("latent_order", names)
     if order != names:
@@ -108,7 +110,7 @@ def spec_from_config(config: Any) -> ModelSpec:
         return config[name]
 
     likelihood = field("output_distribution")
-    if likelihood not in _LIKELIHOODS:
+    if likelihood not in tuple(_LIKELIHOODS):
         expected = ", ".join(_LIKELIHOODS)
         raise SpecError(f"output_distribution: expected one of {expected}, got {likelihood!r}")
     layers, latents = field("deterministic_layers"), field("stochastic_layers")

@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from biva_tf.data import binarization, sources
 
+# Seeds of the splits that are binarised once: the same in every run, so that results compare.
+_TRAIN, _VALIDATION, _TEST = 1, 2, 3
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
@@ -69,7 +72,7 @@ def load(name: str, *, binarize: str, validation_size: int, seed: int) -> Data:
       name: of the source.
       binarize: one of `binarization.MODES`.
       validation_size: how many images to cut from the end of the training split; 0 cuts none.
-      seed: of the order of the batches and of the binarisation.
+      seed: of the order of the batches and of the dynamic binarisation.
 
     Raises:
       DataError: there is no such source, its data is missing or wrong, or the validation split
@@ -83,10 +86,11 @@ def load(name: str, *, binarize: str, validation_size: int, seed: int) -> Data:
     cut = total - validation_size
     train, validation = source.train.images[:cut], source.train.images[cut:]
     if binarize != "dynamic":
-        train = binarization.fixed(train, binarize, seed)
+        train = binarization.fixed(train, binarize, _TRAIN)
     return Data(
         train=TrainingData(train, seed),
-        # Each split has draws of its own; those of a split are the same in every run.
-        validation=binarization.fixed(validation, binarize, seed + 1) if validation_size else None,
-        test=binarization.fixed(source.test.images, binarize, seed + 2),
+        validation=binarization.fixed(validation, binarize, _VALIDATION)
+        if validation_size
+        else None,
+        test=binarization.fixed(source.test.images, binarize, _TEST),
     )

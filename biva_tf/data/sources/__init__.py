@@ -11,8 +11,10 @@ import pkgutil
 
 import numpy as np
 
+from biva_tf.errors import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError, ValueError):
     """Data that is missing or wrong; the message names the file, what was expected, what came."""
 
 

@@ -1,0 +1,9 @@
+"""The base of the errors that a user can mend: commands print them in one line, without a trace."""
+
+
+class UserError(Exception):
+    """Wrong settings, data or files; the message says what was expected and what came."""
+
+
+class SettingsError(UserError, ValueError):
+    """Settings that are wrong or contradict each other; the message names the flags."""
