@@ -66,7 +66,6 @@ class Config:
         0.9995,
         "Decay of the moving average of the weights that evaluation uses; 0 for none.",
         lower=0.0,
-        upper=1.0,
     )
     clip_norm: float = _setting(
         0.0, "Clip the gradient to this global norm, after the all-reduce; 0 for none.", lower=0.0
@@ -114,8 +113,7 @@ def define_flags() -> None:
             flags.DEFINE_string(field.name, field.default, doc)
         else:
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
-            lower, upper = bounds.get("lower"), bounds.get("upper")
-            define(field.name, field.default, doc, lower_bound=lower, upper_bound=upper)
+            define(field.name, field.default, doc, lower_bound=bounds.get("lower"))
 
 
 def from_flags() -> Config:

@@ -28,6 +28,6 @@ def grid(images: np.ndarray) -> np.ndarray:
     return picture
 
 
-def write_grid(path: Path, images: np.ndarray) -> None:
-    """Writes a grid of images [n, height, width, 1 or 3] in [0, 1] as a PNG file."""
-    write_atomically(path, tf.io.encode_png(grid(images)).numpy())
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Writes a picture, uint8 [height, width, 1 or 3], as a PNG file."""
+    write_atomically(path, tf.io.encode_png(picture).numpy())

@@ -82,6 +82,12 @@ class Adamax(keras.optimizers.Optimizer):
         averages = self.averages or self._v  # without averages, _update does not use its last slot
         return [slots[index].value for slots in (self._v, self._m, averages)]
 
+    def rule(self, gradient, v, m, learning_rate) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The new v, the new m, and what is taken from the weight."""
+        v = self.beta_1 * v + (1.0 - self.beta_1) * gradient
+        m = tf.maximum(self.beta_2 * m + self.epsilon, tf.abs(gradient))
+        return v, m, learning_rate * v / m
+
     def update_step(self, gradient, variable, learning_rate):
         """Updates one weight, its slots and its average."""
         slots = self._slots(self._get_variable_index(variable))
@@ -89,11 +95,12 @@ class Adamax(keras.optimizers.Optimizer):
 
     @tf.function(autograph=False)
     def _update(self, w, gradient, v, m, average, learning_rate):
-        """The rule. One traced function per shape: a model has many variables of few shapes, and
-        tracing the rule for each would take longer than tracing the model."""
-        new_v = v.assign(self.beta_1 * v + (1.0 - self.beta_1) * gradient)
-        new_m = m.assign(tf.maximum(self.beta_2 * m + self.epsilon, tf.abs(gradient)))
-        new_w = w.assign_sub(learning_rate * new_v / new_m)
+        """One traced function per shape: a model has many variables of few shapes, and tracing the
+        rule for each would take longer than tracing the model."""
+        new_v, new_m, step = self.rule(gradient, v, m, learning_rate)
+        v.assign(new_v)
+        m.assign(new_m)
+        new_w = w.assign_sub(step)
         if self.ema_decay:
             average.assign_add((1.0 - self.ema_decay) * (new_w - average))
 

@@ -79,9 +79,10 @@ class Reporter:
 
     def samples(self, name: str, step: int, sampled: np.ndarray) -> None:
         """Writes a grid of samples [n, h, w, c] in [0, 1]."""
-        images.write_grid(self._run_dir.samples / f"{name}.png", sampled)
+        picture = images.grid(sampled)
+        images.write_png(self._run_dir.samples / f"{name}.png", picture)
         with self._writer.as_default(step=step):
-            tf.summary.image("samples", images.grid(sampled)[np.newaxis])
+            tf.summary.image("samples", picture[np.newaxis])
 
     def flush(self) -> None:
         """Writes what is still in memory: before a checkpoint, since no later run writes it."""

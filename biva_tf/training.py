@@ -114,23 +114,14 @@ class Trainer:
         """
         size = min(self.config.batch_size, len(images))
         size += -size % self.strategy.num_replicas_in_sync
-        starts = range(0, len(images), size)
-        # The last batch is filled up with its last image, at weight 0.
-        rows = [np.arange(start, start + size) for start in starts]
-        batches = tf.data.Dataset.from_generator(
-            lambda: (
-                (images[np.minimum(r, len(images) - 1)], (r < len(images)).astype(np.float32), r[0])
-                for r in rows
-            ),
-            output_signature=(
-                tf.TensorSpec((size, *images.shape[1:]), tf.float32),
-                tf.TensorSpec((size,), tf.float32),
-                tf.TensorSpec((), tf.int64),
-            ),
-        )
         totals = np.zeros([1 + len(self.model.spec.latents)])  # in float64
-        for batch, weights, start in batches:
-            totals += self._evaluation_step(*self._split(batch, weights), start).numpy()
+        for start in range(0, len(images), size):
+            rows = np.arange(start, start + size)
+            # The last batch is filled up with its last image, at weight 0.
+            batch = tf.constant(images[np.minimum(rows, len(images) - 1)])
+            weights = tf.cast(rows < len(images), tf.float32)
+            first = tf.constant(start, tf.int64)
+            totals += self._evaluation_step(*self._split(batch, weights), first).numpy()
         means = totals / len(images)
         return Evaluation(means[0] - means[1:].sum(), means[0], means[1:])
 

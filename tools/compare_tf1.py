@@ -26,6 +26,7 @@ from tools.tf1 import (
     ReferenceError,
     load_variables,
     read_reference,
+    relative_error,
     variables_by_tf1_name,
 )
 
@@ -34,16 +35,6 @@ _RTOL = flags.DEFINE_float("rtol", 1e-4, "The largest relative error that passes
 
 _FREE_BITS = 2.0
 _LEARNING_RATE = 0.002
-
-
-def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
-    """The largest |actual - expected| over the largest |expected|; inf if the shapes differ or a
-    value of either is not finite. If `expected` is all zeros, the largest |actual|."""
-    finite = np.all(np.isfinite(expected)) and np.all(np.isfinite(actual))
-    if expected.shape != actual.shape or not finite:
-        return float("inf")
-    worst = np.max(np.abs(actual.astype(np.float64) - expected))
-    return float(worst / (np.max(np.abs(expected)) or 1.0))
 
 
 def compare(reference: Reference, rtol: float) -> Iterator[tuple[str, float]]:

@@ -26,6 +26,16 @@ def variables_by_tf1_name(model: BIVA) -> dict[str, keras.Variable]:
     return {f"{_SCOPE}/{v.path}": v for v in model.trainable_variables}
 
 
+def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
+    """The largest |actual - expected| over the largest |expected|; inf if the shapes differ or a
+    value of either is not finite. If `expected` is all zeros, the largest |actual|."""
+    finite = np.all(np.isfinite(expected)) and np.all(np.isfinite(actual))
+    if expected.shape != actual.shape or not finite:
+        return float("inf")
+    worst = np.max(np.abs(actual.astype(np.float64) - expected))
+    return float(worst / (np.max(np.abs(expected)) or 1.0))
+
+
 @dataclasses.dataclass(frozen=True)
 class Reference:
     """A file of arrays that the original computed, with the model that it describes.

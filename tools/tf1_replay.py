@@ -22,7 +22,7 @@ import tensorflow as tf
 from biva_tf.layers import Dense
 from biva_tf.model import BIVA
 from biva_tf.optimizer import Adamax
-from tools.tf1 import variables_by_tf1_name
+from tools.tf1 import relative_error, variables_by_tf1_name
 
 _ROUNDING = 1e-9
 _IMPROVEMENT = 0.01  # of the misfit, for an order to be taken as shown
@@ -83,9 +83,7 @@ def replay(
 
 
 def _worst(weights, expected) -> float:
-    return max(
-        np.max(np.abs(weights[name] - e)) / (np.max(np.abs(e)) or 1) for name, e in expected.items()
-    )
+    return max(relative_error(e, weights[name]) for name, e in expected.items())
 
 
 def _misfit(weights, expected) -> float:
@@ -154,10 +152,8 @@ class _Replayer:
                     tape.watch((direction, gain))
                     y = dense(x, direction, gain)
                 d_direction, d_gain = tape.gradient(y, (direction, gain), dy)
-                v, m = (tf.identity(slot) for slot in slots)
-                v = optimizer.beta_1 * v + (1 - optimizer.beta_1) * d_direction
-                m = tf.maximum(optimizer.beta_2 * m + optimizer.epsilon, tf.abs(d_direction))
-                updated = direction - optimizer.learning_rate * v / m
+                *_, step = optimizer.rule(d_direction, *slots, optimizer.learning_rate)
+                updated = direction - step
                 # The scale g/||V|| is a value of the forward pass: of the old V in either order.
                 scale = gain / tf.norm(direction, axis=0)
                 with tf.GradientTape() as tape:
