@@ -114,17 +114,63 @@ def tiny_conv() -> ModelSpec:
     )
 
 
-ARCHITECTURES: dict[str, Callable[[], ModelSpec]] = {
-    f.__name__: f
-    for f in (mnist_l6, cifar10_l10, cifar10_l15, mnist_small, mnist_sample, tiny_dense, tiny_conv)
-}
+def lvae(spec: ModelSpec) -> ModelSpec:
+    """The LVAE of a BIVA: no bottom-up latents, no skips (paper, section 4.1).
+
+    "The exact same architecture": both deterministic chains of the bottom-up pass stay; where a
+    bottom-up latent was, the chain goes on from its own map.
+    """
+    return dataclasses.replace(spec, inference="top_down", generative_skips=False)
+
+
+def lvae_plus(spec: ModelSpec) -> ModelSpec:
+    """The LVAE+ of a BIVA: no bottom-up latents (paper, section 4.1)."""
+    return dataclasses.replace(spec, inference="top_down")
+
+
+def vae(spec: ModelSpec) -> ModelSpec:
+    """The VAE of a BIVA: inference bottom-up alone, p(z_i|z_{i+1}), no skips (paper, section 2)."""
+    return dataclasses.replace(spec, inference="bottom_up", generative_skips=False)
+
+
+def cifar10_l29_lvae_plus() -> ModelSpec:
+    """An LVAE+ of CIFAR-10 as deep as the inference of BIVA: L = 29 (paper, Table 1).
+
+    Published of it: its depth, 2L-1 for L = 15, and its size, 119.71M parameters. Our reading, the
+    nearest found to that size: channels fall from 38 to 10 in steps of 1 where those of
+    `cifar10_l15` fall in steps of 2, ten levels are on 16x16 maps as there, the rest on 8x8.
+    """
+    return lvae_plus(_cifar10(list(range(38, 28, -1)), list(range(28, 10, -1)), 10))
+
+
+_BIVA = (mnist_l6, cifar10_l10, cifar10_l15, mnist_small, mnist_sample, tiny_dense, tiny_conv)
+_ABLATIONS = (lvae, lvae_plus, vae)
+
+ARCHITECTURES: dict[str, Callable[[], ModelSpec]] = {f.__name__: f for f in _BIVA}
+ARCHITECTURES["cifar10_l29_lvae_plus"] = cifar10_l29_lvae_plus
+
+
+def ablations(name: str) -> list[str]:
+    """The names of the ablations of a BIVA: NAME_lvae, NAME_lvae_plus, NAME_vae."""
+    return [f"{name}_{ablation.__name__}" for ablation in _ABLATIONS]
 
 
 def get(name: str) -> ModelSpec:
-    """The spec of a named architecture. Raises SpecError listing the names if there is none."""
-    if name not in ARCHITECTURES:
-        raise SpecError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {name!r}")
-    return ARCHITECTURES[name]()
+    """The spec of a named architecture, or of an ablation of it: NAME_lvae, _lvae_plus or _vae.
+
+    Raises:
+      SpecError: there is none of that name; the message lists them.
+    """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]()
+    for biva in _BIVA:
+        for ablation in _ABLATIONS:
+            if name == f"{biva.__name__}_{ablation.__name__}":
+                return ablation(biva())
+    raise SpecError(
+        f"architecture: expected one of {', '.join(ARCHITECTURES)}, or a BIVA among them followed "
+        f"by {', '.join('_' + f.__name__ for f in _ABLATIONS)}, got {name!r}"
+    )
 
 
 def read(name_or_path: str) -> ModelSpec:

@@ -1,12 +1,15 @@
 """BIVA (Maaløe et al. 2019): one bottom-up pass and one top-down pass.
 
-    bottom_up(x)               the deterministic features of x, and the bottom-up latents drawn on
+    image_features(x)          the start of the bottom-up pass, before its first draw
+    bottom_up(image_features)  the deterministic features of x, and the bottom-up latents drawn on
                                the way: q(z_i^bu | x, z_{<i}^bu), q(z_L | x, z_{<L}^bu)
     top_down(features, plan)   every latent from the top to the bottom, each from where the plan
                                says, with its prior p(z_i | z_{>i}) and, where it is drawn from it,
                                q(z_i^td | x, z_{<i}^bu, z_{>i}); and the likelihood p(x | z)
 
 Training, bounds, sampling, L^{>k} and reconstruction are these two passes under different plans.
+LVAE, LVAE+ and VAE are the same two passes with fewer parts (`ModelSpec.inference`,
+`ModelSpec.generative_skips`).
 """
 
 import dataclasses
@@ -15,12 +18,12 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from biva_tf import likelihoods, plans, scoring
+from biva_tf import likelihoods, plans, sampling, scoring
 from biva_tf.distributions import DiagonalGaussian
 from biva_tf.layers import Dense
 from biva_tf.noise import Noise, posterior_stream, prior_stream
 from biva_tf.spec import Branch, LatentSpec, ModelSpec
-from biva_tf.stages import GenerativeStage, InferenceStage
+from biva_tf.stages import Chains, GenerativeStage, InferenceStage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +35,42 @@ class Draw:
 
 
 @dataclasses.dataclass(frozen=True)
+class ImageFeatures:
+    """What the bottom-up pass knows before its first draw: it depends on the images alone.
+
+    Importance samples of an image share it.
+
+    Attributes:
+      chains: of the levels seen: level 1; or all, where there are no bottom-up latents.
+      q: the posterior of the latent that is drawn first.
+    """
+
+    chains: tuple[Chains, ...]
+    q: DiagonalGaussian
+
+    def tiled(self, copies: int | tf.Tensor) -> "ImageFeatures":
+        """The same for `copies` of the batch, one after the other."""
+
+        def tile(t):
+            return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
+
+        chains = tuple(Chains(*map(tile, levels)) for levels in self.chains)
+        return ImageFeatures(
+            chains, DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Features:
     """What the bottom-up pass found in the images.
 
     Attributes:
       maps: td_i of each level, level 1 first; the top-down posteriors read them.
-      bottom_up: the draws of z_1^bu ... z_{L-1}^bu.
+      bottom_up: the draws of z_1^bu ... z_{L-1}^bu; none where the spec has no bottom-up latents.
       q_top: q(z_L | x, z_{<L}^bu).
     """
 
-    maps: tuple[tf.Tensor, ...]
+    maps: tuple[tf.Tensor | None, ...]
     bottom_up: tuple[Draw, ...]
     q_top: DiagonalGaussian
 
@@ -84,7 +113,8 @@ class Output:
 class BIVA(keras.Model):
     """The model that a `ModelSpec` describes.
 
-    `bottom_up` and `top_down` are the model; `sample` and `score` are what most users need of it.
+    `image_features`, `bottom_up` and `top_down` are the model; `sample` and `score` are what most
+    users need of it.
     """
 
     def __init__(self, spec: ModelSpec):
@@ -92,14 +122,10 @@ class BIVA(keras.Model):
         self.spec = spec
         self.likelihood = likelihoods.make(spec)
         self.inference_stages = []
-        bu_shape = td_shape = spec.image_shape
-        skip_shape = None
-        for level in range(1, spec.num_levels + 1):
-            stage = InferenceStage(spec, level, bu_shape, td_shape, skip_shape)
-            self.inference_stages.append(stage)
-            td_shape, skip_shape = stage.td_shape, stage.skip_shape
-            if stage.latent_map is not None:
-                bu_shape = stage.latent_map.out_shape
+        below = None
+        for _ in range(spec.num_levels):
+            below = InferenceStage(spec, below)
+            self.inference_stages.append(below)
         self.generative_stages = []  # in the order of the top-down pass: level L first
         above = None
         for level in range(spec.num_levels, 0, -1):
@@ -113,30 +139,47 @@ class BIVA(keras.Model):
     @property
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of each latent, per example, in the order of `spec.latents`."""
-        shapes = [stage.posterior.latent_shape for stage in self.inference_stages]
+        shapes = [stage.latent_shape for stage in reversed(self.generative_stages[:-1])]
+        shapes.append(self.inference_stages[-1].posterior.latent_shape)
         return tuple(shapes[latent.level - 1] for latent in self.spec.latents)
 
-    def bottom_up(self, images: tf.Tensor, noise: Noise, *, training: bool = False) -> Features:
-        """The bottom-up pass.
+    def image_features(
+        self, images: tf.Tensor, noise: Noise, *, training: bool = False
+    ) -> ImageFeatures:
+        """The start of the bottom-up pass, before its first draw.
 
         Args:
           images: [rows, *spec.image_shape] in [0, 1].
+          noise: of the dropout.
+          training: whether dropout is active.
+        """
+        x = self.likelihood.network_input(images)
+        chains = [Chains(x, x)]
+        for stage in self.inference_stages:
+            chains.append(stage.deterministic(chains[-1], chains[-1].bu, noise, training))
+            if stage.posterior is not None:
+                return ImageFeatures(tuple(chains[1:]), stage.infer(chains[-1], noise, training))
+        raise AssertionError("the top stage has a posterior")
+
+    def bottom_up(
+        self, image_features: ImageFeatures, noise: Noise, *, training: bool = False
+    ) -> Features:
+        """The rest of the bottom-up pass: draw a latent, go up a stage, until the top.
+
+        Args:
+          image_features: what the method of that name gives.
           noise: of the bottom-up draws and the dropout.
           training: whether dropout is active.
         """
-        d_bu = d_td = self.likelihood.network_input(images)
-        skip = None
-        maps, draws = [], []
-        for stage in self.inference_stages:
-            d_bu, d_td = stage.deterministic(d_bu, d_td, skip, noise, training)
-            skip = tf.concat([d_bu, d_td], axis=-1)
-            maps.append(d_td)
-            if stage.merge is None:
-                latent = self.spec.latent(stage.level, Branch.BOTTOM_UP)
-                draws.append(_draw(stage.posterior(d_bu), latent, noise))
-                d_bu = stage.latent_map(draws[-1].z)
-        merged = stage.merge(tf.concat([d_td, d_bu], axis=-1), noise=noise, training=training)
-        return Features(tuple(maps), tuple(draws), stage.posterior(merged))
+        chains, q, draws = list(image_features.chains), image_features.q, []
+        while len(chains) < self.spec.num_levels:
+            level = len(chains)
+            draws.append(_draw(q, self.spec.latent(level, Branch.BOTTOM_UP), noise))
+            d_bu = self.inference_stages[level - 1].latent_map(draws[-1].z)
+            stage = self.inference_stages[level]
+            chains.append(stage.deterministic(chains[-1], d_bu, noise, training))
+            q = stage.infer(chains[-1], noise, training)
+        return Features(tuple(c.td for c in chains), tuple(draws), q)
 
     def top_down(
         self,
@@ -164,7 +207,7 @@ class BIVA(keras.Model):
             raise ValueError(f"plan: expected {len(latents)} sources, got {len(plan)}")
         sources = dict(zip(latents, plan, strict=True))
         if features is not None:
-            rows = tf.shape(features.maps[0])[0]
+            rows = tf.shape(features.q_top.mean())[0]
         elif any(isinstance(source, plans.Posterior) for source in plan):
             raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
         stats: dict[LatentSpec, LatentStats] = {}
@@ -182,16 +225,18 @@ class BIVA(keras.Model):
             if stage.level == 1:
                 break
             level = stage.level - 1
-            td = self.spec.latent(level, Branch.TOP_DOWN)
-            draw = None
-            if isinstance(sources[td], plans.Posterior):
-                merged = stage.merge(features.maps[level - 1], d, noise=noise, training=training)
-                draw = _draw(stage.posterior_td(merged), td, noise)
-            stats[td] = _resolve(td, sources[td], stage.prior_td(d), draw, noise)
-            bu = self.spec.latent(level, Branch.BOTTOM_UP)
-            draw = features.bottom_up[level - 1] if features else None
-            stats[bu] = _resolve(bu, sources[bu], stage.prior_bu(d), draw, noise)
-            z = tf.concat([stats[td].z, stats[bu].z], axis=-1)
+            for branch in self.spec.branches:
+                latent = self.spec.latent(level, branch)
+                source, draw = sources[latent], None
+                if isinstance(source, plans.Posterior) and branch is Branch.TOP_DOWN:
+                    q = stage.infer(features.maps[level - 1], d, noise, training)
+                    draw = _draw(q, latent, noise)
+                elif features is not None and branch is Branch.BOTTOM_UP:
+                    draw = features.bottom_up[level - 1]
+                stats[latent] = _resolve(latent, source, stage.prior(branch, d), draw, noise)
+            # Top-down before bottom-up, as in the original's weights.
+            pair = [stats[self.spec.latent(level, b)].z for b in reversed(self.spec.branches)]
+            z = tf.concat(pair, axis=-1)
         parameters = self.output_layer(tf.nn.elu(d))
         px = self.likelihood.distribution(parameters)
         return Output(px, parameters, tuple(stats[latent] for latent in latents))
@@ -200,7 +245,8 @@ class BIVA(keras.Model):
         self, images: tf.Tensor, *, plan: plans.Plan, noise: Noise, training: bool = False
     ) -> Output:
         """Both passes: images [rows, *spec.image_shape] in [0, 1] to `Output`."""
-        features = self.bottom_up(images, noise, training=training)
+        image_features = self.image_features(images, noise, training=training)
+        features = self.bottom_up(image_features, noise, training=training)
         return self.top_down(features, plan, noise, training=training)
 
     def sample(self, num_samples: int, *, seed: int = 0, temperature: float = 1.0) -> tf.Tensor:
@@ -216,7 +262,7 @@ class BIVA(keras.Model):
         Raises:
           ValueError: num_samples < 1 or temperature < 0.
         """
-        return scoring.sample(self, num_samples, seed=seed, temperature=temperature)
+        return sampling.sample(self, num_samples, seed=seed, temperature=temperature)
 
     def score(
         self,
@@ -224,6 +270,7 @@ class BIVA(keras.Model):
         *,
         num_importance_samples: int = 1,
         k: int = 0,
+        below: str = "sample",
         seed: int = 0,
         max_rows: int = 256,
     ) -> "scoring.Score":
@@ -231,22 +278,25 @@ class BIVA(keras.Model):
 
         Args:
           images: [images, *spec.image_shape] in [0, 1].
-          num_importance_samples: K of L_K; 1 gives the ELBO.
-          k: latents of levels <= k are drawn from the prior (paper, eq. 2).
-          seed: the same seed gives the same scores, whatever max_rows is, up to rounding.
+          num_importance_samples: K of L_K.
+          k: latents of levels <= k are taken from the prior (paper, eq. 2).
+          below: how: "sample" draws from it (the paper's), "mode" takes its mean.
+          seed: the same seed gives the same scores, whatever max_rows is, up to rounding; and the
+            first samples of a larger K are those of a smaller.
           max_rows: at most this many (image, sample) pairs are in memory at once.
 
         Raises:
-          ValueError: images of a wrong shape or range, or K, k or max_rows out of range.
+          ValueError: images of a wrong shape or range, or K, k, below or max_rows out of range.
         """
-        return scoring.score(
+        return scoring.scores(
             self,
             images,
+            (k,),
             num_importance_samples=num_importance_samples,
-            k=k,
+            below=below,
             seed=seed,
             max_rows=max_rows,
-        )
+        )[0]
 
 
 def _draw(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:

@@ -74,6 +74,42 @@ class SeededNoise:
         return tf.reshape(numbers[:, :size], (rows, *event))
 
 
+class SampleNoise:
+    """Noise of several importance samples of a batch: rows are [samples, images], samples first.
+
+    That of sample s of image n is a function of (noise, s, n) alone: L_10 uses the first ten
+    samples of L_100, however many are drawn at once.
+
+    Args:
+      noise: to be folded by the sample.
+      first_sample, samples: draw samples first_sample, ..., first_sample + samples - 1.
+      first_image: the place of the batch's first image among all images.
+    """
+
+    def __init__(self, noise: SeededNoise, first_sample, samples, first_image=0):
+        self._noise = noise
+        self._samples = tf.cast(first_sample, tf.int64) + tf.range(tf.cast(samples, tf.int64))
+        self._first_image = first_image
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return self._draw(SeededNoise.normal, stream, shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return self._draw(SeededNoise.uniform, stream, shape)
+
+    def _draw(self, draw, stream, shape):
+        rows, *event = shape
+        images = rows // tf.size(self._samples)
+
+        def one(sample):
+            return draw(self._noise.fold(sample, self._first_image), stream, (images, *event))
+
+        drawn = tf.map_fn(one, self._samples, fn_output_signature=tf.float32)
+        return tf.ensure_shape(tf.reshape(drawn, (rows, *event)), (None, *event))
+
+
 class GivenNoise:
     """Standard normal noise handed in, for comparisons with another program.
 

@@ -8,6 +8,7 @@ log p(z) - log q(z) = 0.
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -85,10 +86,66 @@ def linear_warmup(step: tf.Tensor, steps: int, final: float) -> tf.Tensor:
     return final * tf.minimum(1.0, tf.cast(step, tf.float32) / steps)
 
 
-def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
-    """L_K (Burda et al. 2015): log of the mean weight, from log-weights [images, K] to [images]."""
-    log_samples = math.log(log_weights.shape[1])
-    return tf.reduce_logsumexp(log_weights, axis=1) - log_samples
+class ImportanceSums(NamedTuple):
+    """Sums over the importance samples of each image, to which samples are added as they come.
+
+    In float64, so that the order and the number of the additions do not show.
+
+    Attributes:
+      count: samples so far, a scalar.
+      log_sum: log of the sum of the weights p(x, z) / q(z|x), [images].
+      log_sum_of_squares: log of the sum of their squares, [images].
+      reconstruction: sum of log p(x|z), [images].
+      kl: sum of log q(z) - log p(z), [images, latents].
+    """
+
+    count: tf.Tensor
+    log_sum: tf.Tensor
+    log_sum_of_squares: tf.Tensor
+    reconstruction: tf.Tensor
+    kl: tf.Tensor
+
+    @staticmethod
+    def zero(images, latents: int) -> "ImportanceSums":
+        """No samples yet."""
+        zeros, kl = tf.zeros([images], tf.float64), tf.zeros([images, latents], tf.float64)
+        nothing = tf.fill([images], tf.constant(-math.inf, tf.float64))
+        return ImportanceSums(tf.constant(0, tf.float64), nothing, nothing, zeros, kl)
+
+    def add(self, t: Terms, samples) -> "ImportanceSums":
+        """With the terms of more samples, whose rows are [samples, images], samples first."""
+        reconstruction, kl = tf.cast(t.reconstruction, tf.float64), tf.cast(t.kl, tf.float64)
+        log_weights = reconstruction - tf.reduce_sum(kl, axis=-1)
+
+        def by_sample(values):
+            return tf.reshape(values, tf.concat([[samples, -1], tf.shape(values)[1:]], axis=0))
+
+        def log_add(log_sum, values):
+            values = tf.concat([log_sum[tf.newaxis], by_sample(values)], axis=0)
+            return tf.reduce_logsumexp(values, axis=0)
+
+        return ImportanceSums(
+            self.count + tf.cast(samples, tf.float64),
+            log_add(self.log_sum, log_weights),
+            log_add(self.log_sum_of_squares, 2.0 * log_weights),
+            self.reconstruction + tf.reduce_sum(by_sample(reconstruction), axis=0),
+            self.kl + tf.reduce_sum(by_sample(kl), axis=0),
+        )
+
+    @property
+    def bound(self) -> tf.Tensor:
+        """L_K (Burda et al. 2015): log of the mean weight, [images], nats."""
+        return self.log_sum - tf.math.log(self.count)
+
+    @property
+    def elbo(self) -> tf.Tensor:
+        """The mean of the one-sample bounds, [images], nats: L_1, or of other plans L^{>k}."""
+        return (self.reconstruction - tf.reduce_sum(self.kl, axis=-1)) / self.count
+
+    @property
+    def effective_sample_size(self) -> tf.Tensor:
+        """(sum of the weights)^2 / (sum of their squares), [images], from 1 to K."""
+        return tf.exp(2.0 * self.log_sum - self.log_sum_of_squares)
 
 
 def bits_per_dim(bound, image_shape: Sequence[int]):

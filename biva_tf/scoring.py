@@ -1,118 +1,198 @@
-"""Scores and samples of a model, in chunks that fit in memory."""
+"""Scores of images: L_K, L^{>k} and their terms, in chunks that fit in memory.
+
+What does not depend on the importance sample is computed once per image, what does not depend on k
+once per sample.
+"""
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from biva_tf import objectives, plans
-from biva_tf.noise import SeededNoise
+from biva_tf.noise import SampleNoise, SeededNoise
 
 if typing.TYPE_CHECKING:
     from biva_tf.model import BIVA
 
+BELOW = {"sample": plans.prior_up_to, "mode": plans.prior_mode_up_to}
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """The scores of images. All arrays are float32, one row per image.
+    """The scores of images. All arrays are float64, one row per image.
 
     Attributes:
-      bound_nats: [images]: L_K, or L_K^{>k}: a lower bound on log p(x) if k = 0.
-      bits_per_dim: [images]: -bound / (h w c log 2).
+      k: latents of levels <= k were taken from the prior.
+      bound_nats: [images]: L_K, a lower bound on log p(x), or L_K^{>k}.
+      elbo_nats: [images]: the mean over the samples of the one-sample bound: L_1, or L^{>k}.
+      bits_per_dim: [images]: -bound_nats / (h w c log 2).
       reconstruction_nats: [images]: log p(x|z), the mean over the samples.
       kl_nats: [images, latents]: log q(z) - log p(z), the mean over the samples.
+      effective_sample_size: [images]: of the importance weights, from 1 to K.
       latent_names: the names of the latents, in the order of `kl_nats`.
     """
 
+    k: int
     bound_nats: np.ndarray
+    elbo_nats: np.ndarray
     bits_per_dim: np.ndarray
     reconstruction_nats: np.ndarray
     kl_nats: np.ndarray
+    effective_sample_size: np.ndarray
     latent_names: tuple[str, ...]
 
 
-def score(
+def scores(
     model: "BIVA",
     images,
+    ks: Sequence[int],
     *,
     num_importance_samples: int = 1,
-    k: int = 0,
+    below: str = "sample",
     seed: int = 0,
     max_rows: int = 256,
-) -> Score:
-    """See `BIVA.score`. Row n*K + s is sample s of image n; a chunk is any run of rows."""
-    for name, value in (("num_importance_samples", num_importance_samples), ("max_rows", max_rows)):
-        if value < 1:
-            raise ValueError(f"{name}: expected an integer >= 1, got {value}")
-    plans.prior_up_to(model.spec, k)  # raises if there is no such k
+    first_image: int = 0,
+) -> tuple[Score, ...]:
+    """The scores for each k, all from the same bottom-up draws.
+
+    Args:
+      ks: as `k` of `BIVA.score`.
+      first_image: the place of these images among all that are scored with the seed; images get
+        the same noise in whatever parts they come.
+
+    The other arguments, and what is raised, are those of `BIVA.score`.
+    """
+    results = Chunks(model, ks, num_importance_samples, below, seed, max_rows)
     images = check_images(images, model.spec.image_shape)
-    total = len(images) * num_importance_samples
-    size = _chunk_size(total, max_rows)
-    reconstruction = np.empty([total], np.float32)
-    kl = np.empty([total, len(model.spec.latents)], np.float32)
-    for first in range(0, total, size):
-        # The last chunk is filled up with its last row, so that one traced function serves all.
-        rows = np.minimum(np.arange(first, first + size), total - 1)
-        chunk = tf.constant(images[rows // num_importance_samples])
-        chunk_terms = _chunk_terms(
-            model, k, chunk, tf.constant(seed, tf.int64), tf.constant(first, tf.int64)
-        )
-        kept = min(size, total - first)
-        reconstruction[first : first + kept] = chunk_terms[0][:kept]
-        kl[first : first + kept] = chunk_terms[1][:kept]
-    by_image = (len(images), num_importance_samples)
-    log_weights = (reconstruction - kl.sum(axis=-1)).reshape(by_image)
-    bound = objectives.importance_weighted_bound(tf.constant(log_weights)).numpy()
-    return Score(
-        bound_nats=bound,
-        bits_per_dim=objectives.bits_per_dim(bound, model.spec.image_shape),
-        reconstruction_nats=reconstruction.reshape(by_image).mean(axis=1),
-        kl_nats=kl.reshape(*by_image, -1).mean(axis=1),
-        latent_names=tuple(latent.name for latent in model.spec.latents),
+    parts = [
+        results.sums(images[start : start + max_rows], first_image + start)[0]
+        for start in range(0, len(images), max_rows)
+    ]
+    return tuple(
+        _score(model.spec, k, [sums[i] for sums in parts]) for i, k in enumerate(results.ks)
     )
 
 
-def _chunk_size(rows: int, max_rows: int) -> int:
-    """A power of two where max_rows allows it: few sizes, since each is traced once."""
-    return min(max_rows, 1 << (rows - 1).bit_length())
+def _score(spec, k: int, parts: list[objectives.ImportanceSums]) -> Score:
+    def joined(value):
+        return np.concatenate([value(sums).numpy() for sums in parts])
+
+    bound = joined(lambda sums: sums.bound)
+    return Score(
+        k=k,
+        bound_nats=bound,
+        elbo_nats=joined(lambda sums: sums.elbo),
+        bits_per_dim=objectives.bits_per_dim(bound, spec.image_shape),
+        reconstruction_nats=joined(lambda sums: sums.reconstruction / sums.count),
+        kl_nats=joined(lambda sums: sums.kl / sums.count),
+        effective_sample_size=joined(lambda sums: sums.effective_sample_size),
+        latent_names=tuple(latent.name for latent in spec.latents),
+    )
 
 
-@tf.function(autograph=False)
-def _chunk_terms(model, k: int, images, seed, first_row) -> tuple[tf.Tensor, tf.Tensor]:
-    noise = SeededNoise(tf.stack([seed, 0]), first_row)
-    output = model(images, plan=plans.prior_up_to(model.spec, k), noise=noise)
-    t = objectives.terms(output, images)
-    return t.reconstruction, t.kl
+class Chunks:
+    """Sums over the importance samples, for chunks of images.
 
+    Args:
+      model, ks, num_importance_samples, below, seed, max_rows: as of `BIVA.score`.
+      with_shifts: whether to find out how far the posteriors are from the priors.
 
-def sample(
-    model: "BIVA", num_samples: int, *, seed: int = 0, temperature: float = 1.0, max_rows: int = 256
-) -> tf.Tensor:
-    """See `BIVA.sample`."""
-    if num_samples < 1:
-        raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
-    if not temperature >= 0:
-        raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
-    size = _chunk_size(num_samples, max_rows)
-    chunks = [
-        _sample_chunk(
+    Raises:
+      ValueError: ks, num_importance_samples, below or max_rows out of range.
+    """
+
+    def __init__(
+        self,
+        model: "BIVA",
+        ks: Sequence[int],
+        num_importance_samples: int,
+        below: str,
+        seed: int,
+        max_rows: int,
+        *,
+        with_shifts: bool = False,
+    ):
+        sizes = (("num_importance_samples", num_importance_samples), ("max_rows", max_rows))
+        for name, value in sizes:
+            if value < 1:
+                raise ValueError(f"{name}: expected an integer >= 1, got {value}")
+        if below not in BELOW:
+            raise ValueError(f"below: expected one of {', '.join(BELOW)}, got {below!r}")
+        self.ks = tuple(ks)
+        for k in self.ks:
+            BELOW[below](model.spec, k)  # raises if there is no such k
+        self._samples, self._seed, self._max_rows = num_importance_samples, seed, max_rows
+        # One function for chunks of any size and any number of samples: it is traced once.
+        scalar = tf.TensorSpec([], tf.int64)
+        self._sums = _sums.get_concrete_function(
             model,
-            size,
-            tf.constant(seed, tf.int64),
-            tf.constant(first, tf.int64),
-            tf.constant(temperature, tf.float32),
+            self.ks,
+            below,
+            with_shifts,
+            tf.TensorSpec([None, *model.spec.image_shape], tf.float32),
+            *[scalar] * 4,
         )
-        for first in range(0, num_samples, size)
-    ]
-    return tf.concat(chunks, axis=0)[:num_samples]
+
+    def sums(self, images: np.ndarray, first_image: int):
+        """The sums over the samples of a chunk of at most max_rows images.
+
+        Args:
+          images: float32 [images, *spec.image_shape] in [0, 1].
+          first_image: the place of the first of them among all.
+
+        Returns:
+          (for each k an `ImportanceSums`, the shifts): for each latent the posterior's mean minus
+          the prior's, the mean over the samples, [images, *latent shape]; () without `with_shifts`.
+        """
+        at_once = min(max(1, self._max_rows // len(images)), self._samples)
+        numbers = (self._seed, first_image, self._samples, at_once)
+        return self._sums(tf.constant(images), *[tf.constant(n, tf.int64) for n in numbers])
 
 
 @tf.function(autograph=False)
-def _sample_chunk(model, rows: int, seed, first_row, temperature) -> tf.Tensor:
-    noise = SeededNoise(tf.stack([seed, 0]), first_row)
-    output = model.top_down(None, plans.prior(model.spec, temperature), noise, rows=rows)
-    return model.likelihood.image(output.px, noise)
+def _sums(model, ks, below, with_shifts, images, seed, first_image, num_samples, at_once):
+    """Loops over the samples, `at_once` at a time; see `Chunks.sums`."""
+    rows = tf.shape(images)[0]
+    base = SeededNoise(tf.stack([seed, 0]))
+    image_features = model.image_features(images, base)
+    sources = [BELOW[below](model.spec, k) for k in ks]
+
+    def step(first, all_sums, shifts):
+        samples = tf.cast(tf.minimum(at_once, num_samples - first), tf.int32)
+        noise = SampleNoise(base, first, samples, first_image)
+        tiled = tf.tile(images, [samples, 1, 1, 1])
+        features = model.bottom_up(image_features.tiled(samples), noise)
+        outputs = [model.top_down(features, plan, noise) for plan in sources]
+        all_sums = tuple(
+            sums.add(objectives.terms(output, tiled), samples)
+            for sums, output in zip(all_sums, outputs, strict=True)
+        )
+        if with_shifts:
+            shifts = tuple(
+                total + _over_samples(latent.q.mean() - latent.p.mean(), samples)
+                for total, latent in zip(shifts, outputs[0].latents, strict=True)
+            )
+        return first + at_once, all_sums, shifts
+
+    zero = objectives.ImportanceSums.zero(rows, len(model.spec.latents))
+    shifts = ()
+    if with_shifts:
+        shifts = tuple(tf.zeros((rows, *shape)) for shape in model.latent_shapes)
+    _, all_sums, shifts = tf.while_loop(
+        lambda first, *_: first < num_samples,
+        step,
+        (tf.constant(0, tf.int64), (zero,) * len(ks), shifts),
+        parallel_iterations=1,
+    )
+    return all_sums, tuple(shift / tf.cast(num_samples, tf.float32) for shift in shifts)
+
+
+def _over_samples(values: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+    shape = tf.concat([[samples, -1], tf.shape(values)[1:]], axis=0)
+    return tf.ensure_shape(tf.reduce_sum(tf.reshape(values, shape), axis=0), values.shape)
 
 
 def check_images(images, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -13,6 +13,7 @@ from biva_tf.errors import UserError
 
 LIKELIHOODS = ("bernoulli", "discretized_logistic_mixture")
 LOG_VARIANCES = ("softplus", "free")
+INFERENCES = ("bidirectional", "top_down", "bottom_up")
 
 
 class SpecError(UserError, ValueError):
@@ -99,6 +100,13 @@ class Branch(enum.Enum):
     TOP = "top"
 
 
+_BRANCHES = {
+    "bidirectional": (Branch.BOTTOM_UP, Branch.TOP_DOWN),
+    "top_down": (Branch.TOP_DOWN,),
+    "bottom_up": (Branch.BOTTOM_UP,),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class LatentSpec:
     """A latent variable and its place: `level` counts from 1 (next to the image) to L (the top)."""
@@ -121,6 +129,11 @@ class ModelSpec:
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
       dropout_inference, dropout_generative: dropout rates of the two paths while training.
+      inference: "bidirectional": BIVA, two latents per level below the top; "top_down": one, drawn
+        on the way down from deterministic bottom-up features (LVAE, paper, section 2); "bottom_up":
+        one, drawn on the way up given the latent below alone (VAE, section 2).
+      generative_skips: whether block j of a generative stage reads block j of the stage above, so
+        that each latent depends on all above, not on the next alone (section 3.2).
 
     Raises:
       SpecError: naming the field that is wrong.
@@ -133,6 +146,8 @@ class ModelSpec:
     log_variance: str = "softplus"
     dropout_inference: float = 0.0
     dropout_generative: float = 0.0
+    inference: str = "bidirectional"
+    generative_skips: bool = True
 
     def __post_init__(self):
         shape = self.image_shape
@@ -145,13 +160,19 @@ class ModelSpec:
         for i, stage in enumerate(self.stages):
             expected = f"{depth} blocks, as in stages[0]"
             _require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
-        for field, options in (("likelihood", LIKELIHOODS), ("log_variance", LOG_VARIANCES)):
+        for field, options in (
+            ("likelihood", LIKELIHOODS),
+            ("log_variance", LOG_VARIANCES),
+            ("inference", INFERENCES),
+        ):
             value = getattr(self, field)
             _require(value in options, field, f"one of {', '.join(options)}", value)
         if self.likelihood == "discretized_logistic_mixture":
             expected = "1 or 3 channels for the mixture of logistics"
             _require(shape[2] in (1, 3), "image_shape", expected, shape)
         _require_count(self.num_mixtures, "num_mixtures")
+        skips = self.generative_skips
+        _require(isinstance(skips, bool), "generative_skips", "true or false", skips)
         for field in ("dropout_inference", "dropout_generative"):
             rate = getattr(self, field)
             valid = isinstance(rate, int | float) and 0 <= rate < 1
@@ -163,13 +184,21 @@ class ModelSpec:
         return len(self.stages)
 
     @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The inference paths that draw a latent at every level below the top."""
+        return _BRANCHES[self.inference]
+
+    @property
     def latents(self) -> tuple[LatentSpec, ...]:
-        """The 2L-1 latents in the paper's order: z1_bu, z1_td, z2_bu, ..., zL (Figure 2)."""
-        top = self.num_levels
+        """The latents in the paper's order (Figure 2).
+
+        BIVA has 2L-1: z1_bu, z1_td, z2_bu, ..., zL; the others L: z1, z2, ..., zL.
+        """
+        top, paired = self.num_levels, len(self.branches) > 1
         below = [
-            LatentSpec(f"z{level}_{branch.value}", level, branch)
+            LatentSpec(f"z{level}_{branch.value}" if paired else f"z{level}", level, branch)
             for level in range(1, top)
-            for branch in (Branch.BOTTOM_UP, Branch.TOP_DOWN)
+            for branch in self.branches
         ]
         return (*below, LatentSpec(f"z{top}", top, Branch.TOP))
 

@@ -5,65 +5,78 @@ have the same names (`BIVA/<layer name>/{V,g,b}`).
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from biva_tf.blocks import GatedBlock, GaussianHead, MapShape, ToMap
+from biva_tf.distributions import DiagonalGaussian
 from biva_tf.noise import Noise
-from biva_tf.spec import BlockSpec, ModelSpec, StageSpec
+from biva_tf.spec import BlockSpec, Branch, ModelSpec, StageSpec
+
+
+class Chains(NamedTuple):
+    """The maps of the two chains of the bottom-up pass at one level.
+
+    `bu` leads to the bottom-up latents; `td` is what the top-down posteriors read. It is None where
+    there are none of those.
+    """
+
+    bu: tf.Tensor
+    td: tf.Tensor | None
 
 
 class InferenceStage(keras.layers.Layer):
     """Level i of the bottom-up pass: two chains of blocks, and the latent they lead to.
 
-    Below the top, the latent is z_i^bu and `latent_map` is what the next stage goes on from. At the
-    top, a last block merges the chains and the latent is z_L.
+    Below the top, the latent is z_i^bu and `latent_map` is what the next stage goes on from; where
+    the spec has no bottom-up latents, the next stage goes on from bu_i itself. At the top, a last
+    block merges the chains and the latent is z_L.
 
     Args:
       spec: of the model.
-      level: i.
-      bu_shape, td_shape: what enters the chain of bottom-up latents and the other one.
-      skip_shape: of the maps of the stage below, concatenated; None at level 1.
+      below: the stage of level i-1, or None at level 1.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        level: int,
-        bu_shape: MapShape,
-        td_shape: MapShape,
-        skip_shape: MapShape | None,
-    ):
-        super().__init__(name=f"inference_{level}")
-        stage = spec.stages[level - 1]
-        self.level = level
-        self.bu_blocks = self._chain(spec, stage, "bottom_up", bu_shape, skip_shape)
+    def __init__(self, spec: ModelSpec, below: "InferenceStage | None"):
+        self.level = 1 if below is None else below.level + 1
+        super().__init__(name=f"inference_{self.level}")
+        stage = spec.stages[self.level - 1]
+        bu_in = td_in = spec.image_shape
+        skip_shape = None
+        if below is not None:
+            bu_in, td_in = below.bu_out_shape, below.td_shape
+            skip_shape = below.skip_shape
+        self.bu_blocks = self._chain(spec, stage, "bottom_up", bu_in, skip_shape)
         bu_shape = self.bu_blocks[-1].out_shape
-        self.td_blocks = self._chain(spec, stage, "top_down", td_shape, bu_shape)
-        self.td_shape = self.td_blocks[-1].out_shape
-        self.skip_shape = (*bu_shape[:2], bu_shape[2] + self.td_shape[2])
-        if level < spec.num_levels:
-            self.merge = None
-            self.features_shape = bu_shape
-            scope = f"qz_bottom_up_{level}"
-        else:
+        self.td_blocks, self.td_shape, self.skip_shape = None, None, None
+        if Branch.TOP_DOWN in spec.branches:
+            self.td_blocks = self._chain(spec, stage, "top_down", td_in, bu_shape)
+            self.td_shape = self.td_blocks[-1].out_shape
+            self.skip_shape = (*bu_shape[:2], bu_shape[2] + self.td_shape[2])
+        self.merge, self.posterior, self.latent_map = None, None, None
+        self.features_shape, self.bu_out_shape = bu_shape, bu_shape
+        scope = f"qz_bottom_up_{self.level}"
+        if self.level == spec.num_levels:
             self.merge = GatedBlock(
                 dataclasses.replace(stage.blocks[-1], stride=(1, 1)),
-                self.skip_shape,
+                self.skip_shape or bu_shape,
                 dropout=spec.dropout_inference,
                 name="deterministic_top",
             )
             self.features_shape = self.merge.out_shape
-            scope = f"qz_top_{level}"
+            scope = f"qz_top_{self.level}"
+        elif Branch.BOTTOM_UP not in spec.branches:
+            return
         self.posterior = GaussianHead(
             stage.latent, self.features_shape, spec.log_variance, name=scope
         )
-        self.latent_map = None
-        if level < spec.num_levels:
+        if self.merge is None:
             self.latent_map = ToMap(
-                self.posterior.latent_shape, bu_shape, name=f"dense2conv_bottom_up_{level}"
+                self.posterior.latent_shape, bu_shape, name=f"dense2conv_bottom_up_{self.level}"
             )
+            self.bu_out_shape = self.latent_map.out_shape
 
     def _chain(self, spec: ModelSpec, stage: StageSpec, kind: str, shape, aux_shape):
         blocks = []
@@ -81,15 +94,33 @@ class InferenceStage(keras.layers.Layer):
             shape = blocks[-1].out_shape
         return blocks
 
-    def deterministic(
-        self, d_bu: tf.Tensor, d_td: tf.Tensor, skip: tf.Tensor | None, noise: Noise, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The maps (bu_i, td_i) of the two chains."""
+    def deterministic(self, below: Chains, d_bu: tf.Tensor, noise: Noise, training: bool) -> Chains:
+        """The maps (bu_i, td_i) of the two chains.
+
+        Args:
+          below: (bu_{i-1}, td_{i-1}); at level 1, the image twice.
+          d_bu: what the bottom-up chain goes on from.
+          noise, training: of the dropout.
+        """
+        skip = None
+        if self.level > 1 and below.td is not None:
+            skip = tf.concat(below, axis=-1)
         for block in self.bu_blocks:
             d_bu = block(d_bu, skip, noise=noise, training=training)
+        if self.td_blocks is None:
+            return Chains(d_bu, None)
+        d_td = below.td
         for block in self.td_blocks:
             d_td = block(d_td, d_bu, noise=noise, training=training)
-        return d_bu, d_td
+        return Chains(d_bu, d_td)
+
+    def infer(self, chains: Chains, noise: Noise, training: bool) -> DiagonalGaussian:
+        """The posterior of this level's bottom-up latent, or of z_L, from (bu_i, td_i)."""
+        features = chains.bu
+        if self.merge is not None:
+            merged = features if chains.td is None else tf.concat(chains[::-1], axis=-1)
+            features = self.merge(merged, noise=noise, training=training)
+        return self.posterior(features)
 
 
 class GenerativeStage(keras.layers.Layer):
@@ -110,14 +141,18 @@ class GenerativeStage(keras.layers.Layer):
         above: "GenerativeStage | None",
     ):
         super().__init__(name=f"generative_{level}")
+        self._skips = spec.generative_skips
         stage = spec.stages[level - 1]
         self.level = level
         retraced = inference[level - 1]
-        latent_shape = retraced.posterior.latent_shape
         features_shape = retraced.features_shape
-        if above is not None:  # both latents of the level, inferred from the merged features
-            latent_shape = (*latent_shape[:-1], 2 * latent_shape[-1])
-            features_shape = above.merge.out_shape
+        if above is None:
+            latent_shape = retraced.posterior.latent_shape
+        else:  # all latents of the level, side by side
+            if above.merge is not None:
+                features_shape = above.merge.out_shape
+            one = above.latent_shape
+            latent_shape = (*one[:-1], len(spec.branches) * one[-1])
         self.latent_map = ToMap(latent_shape, features_shape, name=f"dense2conv_{level - 1}")
         shape = self.latent_map.out_shape
         self.blocks = []
@@ -126,7 +161,7 @@ class GenerativeStage(keras.layers.Layer):
                 GatedBlock(
                     block,
                     shape,
-                    None if above is None else above.blocks[j].out_shape,
+                    above.blocks[j].out_shape if above and spec.generative_skips else None,
                     out_size=retraced.bu_blocks[-1 - j].in_shape[:2],
                     residual=j > 0,
                     dropout=spec.dropout_generative,
@@ -134,6 +169,7 @@ class GenerativeStage(keras.layers.Layer):
                 )
             )
             shape = self.blocks[-1].out_shape
+        self.priors, self.merge, self.posterior_td = {}, None, None
         if level > 1:
             self._make_heads(spec, stage.blocks[0], inference[level - 2], shape)
 
@@ -143,18 +179,32 @@ class GenerativeStage(keras.layers.Layer):
         latent = spec.stages[below.level - 1].latent
 
         def head(scope, features_shape):
-            return GaussianHead(latent, features_shape, spec.log_variance, name=scope)
+            name = f"{scope}_{below.level}"
+            return GaussianHead(latent, features_shape, spec.log_variance, name=name)
 
-        self.prior_bu = head(f"pz_bottom_up_{below.level}", shape)
-        self.prior_td = head(f"pz_top_down_{below.level}", shape)
-        self.merge = GatedBlock(
-            dataclasses.replace(block, stride=(1, 1)),
-            below.td_shape,
-            shape,
-            dropout=spec.dropout_generative,
-            name=f"qz_top_down_pz_merge_{below.level}",
-        )
-        self.posterior_td = head(f"qz_top_down_{below.level}", self.merge.out_shape)
+        if Branch.BOTTOM_UP in spec.branches:
+            self.priors[Branch.BOTTOM_UP.value] = head("pz_bottom_up", shape)
+        if Branch.TOP_DOWN in spec.branches:
+            self.priors[Branch.TOP_DOWN.value] = head("pz_top_down", shape)
+            self.merge = GatedBlock(
+                dataclasses.replace(block, stride=(1, 1)),
+                below.td_shape,
+                shape,
+                dropout=spec.dropout_generative,
+                name=f"qz_top_down_pz_merge_{below.level}",
+            )
+            self.posterior_td = head("qz_top_down", self.merge.out_shape)
+        self.latent_shape = next(iter(self.priors.values())).latent_shape
+
+    def prior(self, branch: Branch, d: tf.Tensor) -> DiagonalGaussian:
+        """The prior of z_{i-1}^branch given d_i."""
+        return self.priors[branch.value](d)
+
+    def infer(
+        self, td_map: tf.Tensor, d: tf.Tensor, noise: Noise, training: bool
+    ) -> DiagonalGaussian:
+        """The posterior of z_{i-1}^td, from td_{i-1} of the bottom-up pass and d_i."""
+        return self.posterior_td(self.merge(td_map, d, noise=noise, training=training))
 
     def deterministic(
         self, z: tf.Tensor, skips: list[tf.Tensor] | None, noise: Noise, training: bool
@@ -163,6 +213,7 @@ class GenerativeStage(keras.layers.Layer):
         d = self.latent_map(z)
         outputs = []
         for j, block in enumerate(self.blocks):
-            d = block(d, skips[j] if skips else None, noise=noise, training=training)
+            aux = skips[j] if skips and self._skips else None
+            d = block(d, aux, noise=noise, training=training)
             outputs.append(d)
         return outputs

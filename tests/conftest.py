@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import biva_tf
 from biva_tf.spec import BlockSpec, ConvLatent, DenseLatent, ModelSpec, StageSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +18,28 @@ DATA = Path(__file__).resolve().parent / "data"
 
 def stage(latent, *strides, filters=4, kernel=(3, 3)):
     return StageSpec(tuple(BlockSpec(filters, kernel, s) for s in strides), latent)
+
+
+def random_images(spec, rows=4, seed=0):
+    """Images of a spec's shape, in [0, 1]."""
+    levels = np.random.default_rng(seed).integers(0, 256, (rows, *spec.image_shape))
+    if spec.likelihood == "bernoulli":
+        return (levels > 127).astype(np.float32)
+    return levels.astype(np.float32) / 255
+
+
+def perturbed(name_or_spec, seed=0):
+    """A model whose weights are not special: random gains and biases too."""
+    model = biva_tf.build(name_or_spec)
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(variable + rng.normal(0, 0.2, size=variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module", params=["tiny_dense", "tiny_conv"])
+def model(request):
+    return perturbed(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -3,31 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import stage
+from conftest import random_images, stage
 
 import biva_tf
 from biva_tf import objectives, plans
 from biva_tf.layers import data_dependent_initialisation
 from biva_tf.noise import SeededNoise
 from biva_tf.spec import ConvLatent, DenseLatent, ModelSpec
-
-
-def _images(spec, rows=4, seed=0):
-    shape = (rows, *spec.image_shape)
-    levels = np.random.default_rng(seed).integers(0, 256, shape)
-    if spec.likelihood == "bernoulli":
-        return (levels > 127).astype(np.float32)
-    return levels.astype(np.float32) / 255
-
-
-@pytest.fixture(scope="module", params=["tiny_dense", "tiny_conv"])
-def model(request):
-    """A model whose weights are not special: random gains and biases too."""
-    model = biva_tf.build(request.param)
-    rng = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        variable.assign(variable + rng.normal(0, 0.2, size=variable.shape))
-    return model
 
 
 def _run(model, images, plan=None, noise=None):
@@ -56,6 +38,29 @@ SPECS = {
         likelihood="discretized_logistic_mixture",
         log_variance="free",
     ),
+    "top-down inference": ModelSpec(
+        (8, 8, 1),
+        (stage(ConvLatent(2, (3, 3)), (2, 2)), stage(DenseLatent(2), (1, 1), filters=5)),
+        inference="top_down",
+    ),
+    "top-down inference without skips": ModelSpec(
+        (8, 8, 1),
+        (stage(DenseLatent(3), (2, 2)), stage(ConvLatent(2, (2, 2)), (1, 1))),
+        inference="top_down",
+        generative_skips=False,
+    ),
+    "bottom-up inference without skips": ModelSpec(
+        (8, 8, 3),
+        (
+            stage(ConvLatent(2, (3, 3)), (2, 2), filters=3),
+            stage(DenseLatent(2), (1, 1)),
+            stage(ConvLatent(1, (2, 2)), (2, 2)),
+        ),
+        likelihood="discretized_logistic_mixture",
+        num_mixtures=2,
+        inference="bottom_up",
+        generative_skips=False,
+    ),
     "a map of one pixel": ModelSpec(
         (5, 5, 2), (stage(ConvLatent(2, (1, 1)), (3, 3)), stage(DenseLatent(2), (2, 2)))
     ),
@@ -66,7 +71,7 @@ SPECS = {
 def test_any_mix_of_latents_strides_and_sizes(name):
     spec = SPECS[name]
     model = biva_tf.build(spec)
-    images = _images(spec, 3)
+    images = random_images(spec, 3)
     with data_dependent_initialisation():
         _run(model, images)
     with tf.GradientTape() as tape:
@@ -85,12 +90,12 @@ def test_a_free_log_variance_can_be_negative_and_the_softplus_one_cannot():
     spec = SPECS["conv over dense, strides everywhere"]
     for log_variance, negative in (("free", True), ("softplus", False)):
         model = biva_tf.build(dataclasses.replace(spec, log_variance=log_variance))
-        values = [z.q.log_variance for z in _run(model, _images(spec)).latents]
+        values = [z.q.log_variance for z in _run(model, random_images(spec)).latents]
         assert any(np.any(v < 0) for v in values) == negative
 
 
 def test_the_bound_is_the_sum_of_its_terms(model):
-    images = _images(model.spec)
+    images = random_images(model.spec)
     output = _run(model, images)
     t = objectives.terms(output, images)
     log_joint = output.px.log_prob(images) + sum(z.p.log_prob(z.z) for z in output.latents)
@@ -99,7 +104,7 @@ def test_the_bound_is_the_sum_of_its_terms(model):
 
 
 def test_prior_up_to_0_is_the_elbo_bit_for_bit(model):
-    images = _images(model.spec)
+    images = random_images(model.spec)
     elbo = objectives.terms(_run(model, images), images).bound
     plan = plans.prior_up_to(model.spec, 0)
     np.testing.assert_array_equal(elbo, objectives.terms(_run(model, images, plan), images).bound)
@@ -107,7 +112,7 @@ def test_prior_up_to_0_is_the_elbo_bit_for_bit(model):
 
 def test_prior_up_to_k_keeps_the_inference_above(model):
     """Levels <= k come from their priors; q(z_L) is inferred through the same bottom-up draws."""
-    images = _images(model.spec)
+    images = random_images(model.spec)
     plain, mixed = (_run(model, images, plan) for plan in (None, plans.prior_up_to(model.spec, 1)))
     for latent, a, b in zip(model.spec.latents, plain.latents, mixed.latents, strict=True):
         if latent.level <= 1:
@@ -126,7 +131,7 @@ def test_k_out_of_range(model, k):
 
 
 def test_given_latents_decode_to_the_same_image(model):
-    images = _images(model.spec)
+    images = random_images(model.spec)
     output = _run(model, images)
     given = tuple(plans.Given(z.z) for z in output.latents)
     decoded = model.top_down(None, given, SeededNoise(9), rows=len(images))
@@ -134,7 +139,7 @@ def test_given_latents_decode_to_the_same_image(model):
 
 
 def test_prior_modes_below_reconstruct_from_the_levels_above(model):
-    images = _images(model.spec)
+    images = random_images(model.spec)
     plan = plans.prior_mode_up_to(model.spec, 1)
     output = _run(model, images, plan)
     for latent, stats in zip(model.spec.latents, output.latents, strict=True):
@@ -151,7 +156,7 @@ def test_temperature_0_is_the_prior_mode(model):
 
 
 def test_an_example_does_not_depend_on_its_batch(model):
-    images = _images(model.spec, 5)
+    images = random_images(model.spec, 5)
     whole = _run(model, images).px_parameters
     part = _run(model, images[3:], noise=SeededNoise(0, first_row=3)).px_parameters
     np.testing.assert_allclose(whole[3:], part, rtol=1e-4, atol=1e-4)
@@ -175,50 +180,3 @@ def test_samples(model):
         model.sample(0)
     with pytest.raises(ValueError, match="temperature"):
         model.sample(1, temperature=-1.0)
-
-
-def test_score_is_the_importance_weighted_bound_of_the_terms(model):
-    images = _images(model.spec, 3)
-    samples = 4
-    rows = np.repeat(images, samples, axis=0)
-    t = objectives.terms(_run(model, rows, noise=SeededNoise(5)), rows)
-    log_weights = np.float64(t.bound).reshape(3, samples)
-    expected = np.log(np.mean(np.exp(log_weights - log_weights.max(1)[:, None]), axis=1))
-    score = model.score(images, num_importance_samples=samples, seed=5)
-    np.testing.assert_allclose(score.bound_nats, expected + log_weights.max(1), rtol=1e-5)
-    dims = np.prod(model.spec.image_shape)
-    np.testing.assert_allclose(score.bits_per_dim, -score.bound_nats / dims / np.log(2), rtol=1e-5)
-    np.testing.assert_allclose(
-        score.kl_nats, np.reshape(t.kl, (3, samples, -1)).mean(axis=1), rtol=1e-3, atol=1e-3
-    )
-    assert score.latent_names == tuple(z.name for z in model.spec.latents)
-
-
-@pytest.mark.parametrize("k", [0, 1])
-def test_chunked_scores_equal_unchunked_ones(model, k):
-    images = _images(model.spec, 3)
-    whole = model.score(images, num_importance_samples=7, k=k, seed=1)
-    for max_rows in (1, 4, 10):
-        parts = model.score(images, num_importance_samples=7, k=k, seed=1, max_rows=max_rows)
-        np.testing.assert_allclose(parts.bound_nats, whole.bound_nats, rtol=1e-5)
-        np.testing.assert_allclose(parts.kl_nats, whole.kl_nats, rtol=1e-3, atol=1e-4)
-
-
-def test_the_importance_weighted_bound_is_above_the_mean_elbo_of_its_samples(model):
-    score = model.score(_images(model.spec, 8), num_importance_samples=32, seed=2)
-    elbo = score.reconstruction_nats - score.kl_nats.sum(axis=1)
-    assert np.all(score.bound_nats > elbo)
-
-
-def test_score_refuses_images_that_do_not_fit(model):
-    spec = model.spec
-    with pytest.raises(ValueError, match=r"images: expected shape \[n >= 1"):
-        model.score(np.zeros((2, 3, 3, 1)))
-    with pytest.raises(ValueError, match=r"images: expected shape \[n >= 1"):
-        model.score(np.zeros((0, *spec.image_shape)))
-    with pytest.raises(ValueError, match=r"images: expected values in \[0, 1\]"):
-        model.score(np.full((1, *spec.image_shape), 255.0))
-    with pytest.raises(ValueError, match="num_importance_samples"):
-        model.score(_images(spec), num_importance_samples=0)
-    with pytest.raises(ValueError, match="k: expected an integer"):
-        model.score(_images(spec), k=9)

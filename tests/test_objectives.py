@@ -57,12 +57,39 @@ def test_linear_warmup():
     assert float(objectives.linear_warmup(tf.constant(0), 0, 0.5)) == 0.5
 
 
-def test_importance_weighted_bound():
+def _terms(log_weights):
+    """Rows [samples, images], samples first, with these log-weights."""
+    rows = tf.reshape(tf.transpose(log_weights), [-1])
+    return objectives.Terms(rows - 3.0, tf.tile([[-1.0, -2.0]], [len(rows), 1]))
+
+
+def test_importance_sums():
     log_weights = tf.constant([[-1000.0, -1000.0 + np.log(3)], [5.0, 5.0]])
-    expected = [-1000 + np.log(2), 5.0]
-    np.testing.assert_allclose(objectives.importance_weighted_bound(log_weights), expected)
-    one = tf.constant([[-7.0]])
-    np.testing.assert_array_equal(objectives.importance_weighted_bound(one), [-7.0])
+    sums = objectives.ImportanceSums.zero(2, 2).add(_terms(log_weights), 2)
+    np.testing.assert_allclose(sums.bound, [-1000 + np.log(2), 5.0])
+    np.testing.assert_allclose(sums.elbo, [-1000 + np.log(3) / 2, 5.0])
+    np.testing.assert_allclose(sums.effective_sample_size, [16 / 10, 2.0], rtol=1e-4)
+    np.testing.assert_allclose(sums.kl / sums.count, [[-1, -2]] * 2)
+
+
+def test_one_sample_is_its_own_bound():
+    sums = objectives.ImportanceSums.zero(1, 2).add(_terms(tf.constant([[-7.0]])), 1)
+    np.testing.assert_array_equal([sums.bound, sums.elbo], [[-7.0], [-7.0]])
+    np.testing.assert_allclose(sums.effective_sample_size, [1.0])
+
+
+def test_importance_sums_do_not_depend_on_how_the_samples_come():
+    log_weights = tf.constant(np.random.default_rng(0).normal(-5000, 9, (3, 10)), tf.float32)
+    whole = objectives.ImportanceSums.zero(3, 2).add(_terms(log_weights), 10)
+    parts = objectives.ImportanceSums.zero(3, 2)
+    for first, last in ((0, 1), (1, 4), (4, 10)):
+        parts = parts.add(_terms(log_weights[:, first:last]), last - first)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    exact = np.float64(log_weights)
+    top = exact.max(1)
+    expected = np.log(np.mean(np.exp(exact - top[:, None]), axis=1)) + top
+    np.testing.assert_allclose(whole.bound, expected, rtol=1e-12)
 
 
 def test_bits_per_dim():

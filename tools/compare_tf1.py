@@ -86,11 +86,15 @@ def _importance_samples(reference, model, x):
         raise ReferenceError(f"{reference.path}: no array 'iw4/loss_eval'")
     prefix = key.removesuffix("loss_eval")
     samples = int(prefix[2:-1])
-    noise = GivenNoise(reference.noise(f"{prefix}noise/", len(x) * samples, model))
-    rows = np.repeat(x, samples, axis=0)
-    terms = objectives.terms(model(rows, plan=plans.posterior(model.spec), noise=noise), rows)
-    log_weights = tf.reshape(terms.bound, (len(x), samples))
-    loss = -tf.reduce_mean(objectives.importance_weighted_bound(log_weights))
+    rows = len(x) * samples
+    samples_first = np.arange(rows).reshape(len(x), samples).T.ravel()
+    given = reference.noise(f"{prefix}noise/", rows, model)
+    noise = GivenNoise({name: array[samples_first] for name, array in given.items()})
+    features = model.bottom_up(model.image_features(x, noise).tiled(samples), noise)
+    output = model.top_down(features, plans.posterior(model.spec), noise)
+    terms = objectives.terms(output, np.tile(x, (samples, 1, 1, 1)))
+    sums = objectives.ImportanceSums.zero(len(x), len(model.spec.latents)).add(terms, samples)
+    loss = -tf.reduce_mean(sums.bound)
     yield _error(reference, key, loss)
 
 
