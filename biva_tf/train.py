@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
-from biva_tf import architectures, config, objectives, strategy
+from biva_tf import architectures, command, config, objectives, strategy
 from biva_tf.checkpoint import SelectedWeights, TrainingCheckpoint
 from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
@@ -31,7 +31,6 @@ _VALIDATION_SETTINGS = {"dataset", "binarize", "validation_size", "seed"}
 
 config.define_flags()
 flags.adopt_module_key_flags(config)  # so that --help lists them
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the run.", required=True)
 
 
 class DivergedError(UserError, RuntimeError):
@@ -218,20 +217,9 @@ def _print_summary(summary: dict) -> None:
     print(json.dumps({key: summary[key] for key in ("step", "elbo_nats", "bits_per_dim")}))
 
 
-def main(argv: list[str]) -> int:
-    """The command; its exit code."""
-    if len(argv) > 1:
-        print(f"train: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
-        return 2
-    logging.set_verbosity(logging.WARNING)
-    try:
-        summary = run(config.from_flags(), Path(_MODEL_DIR.value))
-    except UserError as e:
-        print(f"train: {e}", file=sys.stderr)
-        return 1
-    _print_summary(summary)
-    return 0
+def _main() -> None:
+    _print_summary(run(config.from_flags(), command.model_dir()))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.start("train", _main)

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from biva_tf.data import binarization, sources
 
+SPLITS = ("train", "validation", "test")
+
 # Seeds of the splits that are binarised once: the same in every run, so that results compare.
 _TRAIN, _VALIDATION, _TEST = 1, 2, 3
 
@@ -79,12 +81,7 @@ def load(name: str, *, binarize: str, validation_size: int, seed: int) -> Data:
         would leave nothing to train on.
     """
     source = sources.load(name)
-    total = len(source.train.images)
-    if not 0 <= validation_size < total:
-        expected = f"an integer in 0..{total - 1} for {name}"
-        raise sources.DataError(f"--validation_size: expected {expected}, got {validation_size}")
-    cut = total - validation_size
-    train, validation = source.train.images[:cut], source.train.images[cut:]
+    train, validation = _cut(name, source.train.images, validation_size)
     if binarize != "dynamic":
         train = binarization.fixed(train, binarize, _TRAIN)
     return Data(
@@ -94,3 +91,36 @@ def load(name: str, *, binarize: str, validation_size: int, seed: int) -> Data:
         else None,
         test=binarization.fixed(source.test.images, binarize, _TEST),
     )
+
+
+def evaluation_images(name: str, split: str, *, binarize: str, validation_size: int) -> np.ndarray:
+    """The images of a split as evaluations see them: the same in every run.
+
+    Args:
+      name: of the source.
+      split: one of `SPLITS`.
+      binarize, validation_size: as of `load`.
+
+    Returns:
+      float32 [n, h, w, c] in [0, 1].
+
+    Raises:
+      DataError: there is no such source or split, or its data is missing or wrong.
+    """
+    source = sources.load(name)
+    if split == "test":
+        return binarization.fixed(source.test.images, binarize, _TEST)
+    train, validation = _cut(name, source.train.images, validation_size)
+    if split == "train":
+        return binarization.fixed(train, binarize, _TRAIN)
+    if not len(validation):
+        raise sources.DataError("--split=validation: the run has none (--validation_size=0)")
+    return binarization.fixed(validation, binarize, _VALIDATION)
+
+
+def _cut(name: str, train: np.ndarray, validation_size: int) -> tuple[np.ndarray, np.ndarray]:
+    total = len(train)
+    if not 0 <= validation_size < total:
+        expected = f"an integer in 0..{total - 1} for {name}"
+        raise sources.DataError(f"--validation_size: expected {expected}, got {validation_size}")
+    return train[: total - validation_size], train[total - validation_size :]

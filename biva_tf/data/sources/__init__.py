@@ -8,6 +8,8 @@ A module added to this folder is a data set that every command knows.
 import dataclasses
 import importlib
 import pkgutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -44,3 +46,23 @@ def load(name: str) -> Source:
     if name not in names():
         raise DataError(f"--dataset: expected one of {', '.join(names())}, got {name!r}")
     return importlib.import_module(f"{__name__}.{name}").load()
+
+
+def shipped(path: Path, train: int) -> Source:
+    """A source that ships as an npz file with uint8 `images` [n, height, width] and `labels` [n].
+
+    Args:
+      path: the file.
+      train: how many of the first images are to train; the rest are to test.
+
+    Raises:
+      DataError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path) as file:
+            images, labels = file["images"][..., np.newaxis], file["labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+        raise DataError(f"{path}: expected the npz file that ships with biva_tf ({e})") from e
+    return Source(
+        train=Split(images[:train], labels[:train]), test=Split(images[train:], labels[train:])
+    )
