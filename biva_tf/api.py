@@ -1,9 +1,15 @@
 """The Python API: an untrained model from a name or a spec, a trained one from its model_dir."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from biva_tf import architectures
 from biva_tf.checkpoint import SelectedWeights
+from biva_tf.data import pipeline
+from biva_tf.errors import SettingsError
 from biva_tf.model import BIVA
 from biva_tf.run_dir import RunDir
 from biva_tf.spec import ModelSpec
@@ -23,6 +29,60 @@ def build(name_or_spec: str | ModelSpec) -> BIVA:
     return BIVA(name_or_spec)
 
 
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Attributes:
+      model: with the weights that its run selected: moving averages (EMA).
+      weights_step: the step they are of.
+      settings: of the run, by name.
+    """
+
+    model: BIVA
+    weights_step: int
+    settings: dict[str, Any]
+
+    def images(self, dataset: str, split: str = "test", number: int = 0) -> np.ndarray:
+        """Images of a data set as this model reads them, binarised as it was trained.
+
+        Args:
+          dataset: the name of a source; not only the one that the model was trained on.
+          split: "train", "validation" or "test", the first two as the run cut them.
+          number: the first so many; 0 for all.
+
+        Returns:
+          float32 [number, *spec.image_shape] in [0, 1].
+
+        Raises:
+          DataError: there is no such data set, or its images do not fit the model.
+          SettingsError: there are not so many.
+        """
+        binarize, validation_size = self.settings["binarize"], self.settings["validation_size"]
+        if dataset != self.settings["dataset"] and split == "train":
+            validation_size = 0  # the run's validation split is of its own data
+        images = pipeline.evaluation_images(
+            dataset, split, binarize=binarize, validation_size=validation_size
+        )
+        spec = self.model.spec
+        pipeline.check_fits(spec, images.shape[1:], dataset=dataset, binarize=binarize)
+        if number > len(images):
+            raise SettingsError(
+                f"--num_examples: expected at most the {len(images)} images of {dataset} {split}, "
+                f"got {number}"
+            )
+        return images[: number or None]
+
+
+def load_trained(model_dir: str | Path) -> Trained:
+    """The trained model of a run, and how it was trained. See `load`."""
+    run_dir = RunDir(Path(model_dir))
+    spec, settings = run_dir.read()
+    model = BIVA(spec)
+    step = SelectedWeights(run_dir.weights, model).restore()
+    return Trained(model, step, settings)
+
+
 def load(model_dir: str | Path) -> BIVA:
     """The trained model of a run, with the weights it selected: moving averages (EMA).
 
@@ -33,8 +93,4 @@ def load(model_dir: str | Path) -> BIVA:
       RunDirError: it is not the model_dir of a run.
       CheckpointError: the run has not written weights yet, or they cannot be read.
     """
-    run_dir = RunDir(Path(model_dir))
-    spec, _ = run_dir.read()
-    model = BIVA(spec)
-    SelectedWeights(run_dir.weights, model).restore()
-    return model
+    return load_trained(model_dir).model

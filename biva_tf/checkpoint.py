@@ -72,8 +72,8 @@ class SelectedWeights:
         """Writes the weights that the model has now."""
         self._manager.save(checkpoint_number=step)
 
-    def restore(self) -> None:
-        """Gives the model the selected weights.
+    def restore(self) -> int:
+        """Gives the model the selected weights; the step they are of.
 
         Raises:
           CheckpointError: there are none, or they cannot be read or are not of this model.
@@ -82,7 +82,9 @@ class SelectedWeights:
             raise CheckpointError(
                 f"{self._folder}: no weights; a run writes them at its first evaluation"
             )
-        _restore(self._checkpoint, self._manager.latest_checkpoint)
+        path = self._manager.latest_checkpoint
+        _restore(self._checkpoint, path)
+        return int(path.rpartition("-")[2])
 
     def restore_step(self, step: int) -> None:
         """Gives the model the weights selected at a step, and makes them the newest.

@@ -1,4 +1,4 @@
-"""What the commands share: the --model_dir flag, and errors in one line with an exit code."""
+"""What the commands share: flags, and errors in one line with an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from biva_tf.errors import UserError
+from biva_tf import scoring
+from biva_tf.errors import SettingsError, UserError
+from biva_tf.evaluation import Settings
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of the run.", required=True)
 
@@ -16,12 +18,47 @@ def model_dir() -> Path:
     return Path(_MODEL_DIR.value)
 
 
+def define_scoring_flags(k: list[str] | None) -> None:
+    """Defines the flags of the commands that score data sets; `k` is the default of --k."""
+    flags.DEFINE_integer(
+        "num_examples", 0, "The first so many images of the split; 0 for all.", lower_bound=0
+    )
+    flags.DEFINE_list("k", k, "The k of the scores L^{>k} (paper, eq. 2), such as 0,2,4.")
+    flags.DEFINE_integer(
+        "k_samples", 10, "Samples of L^{>k}, of which it is the mean.", lower_bound=1
+    )
+    flags.DEFINE_enum(
+        "below",
+        "sample",
+        list(scoring.BELOW),
+        "What latents of levels <= k are in L^{>k}: a sample of their prior, or its mode.",
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the samples.", lower_bound=0)
+    flags.DEFINE_integer(
+        "max_rows", 256, "At most this many pairs of image and sample in memory.", lower_bound=1
+    )
+    flags.adopt_module_key_flags(sys.modules[__name__])
+
+
+def scoring_settings(iw_samples: int, k: list[str] | None = None) -> Settings:
+    """The settings that the scoring flags say; `k` stands in for --k."""
+    values = flags.FLAGS
+    ks = integers("k", values.k if k is None else k)
+    return Settings(
+        iw_samples=iw_samples,
+        ks=ks,
+        k_samples=values.k_samples if ks else 1,
+        below=values.below,
+        seed=values.seed,
+    )
+
+
 def integers(flag: str, values: list[str]) -> tuple[int, ...]:
-    """The integers of a list flag. Raises UserError naming the flag if they are none."""
+    """The integers of a list flag. Raises SettingsError naming the flag if they are none."""
     try:
         return tuple(map(int, values))
     except ValueError:
-        raise UserError(f"--{flag}: expected integers, got {','.join(values)!r}") from None
+        raise SettingsError(f"--{flag}: expected integers, got {','.join(values)!r}") from None
 
 
 def start(name: str, body: Callable[[], None]) -> None:

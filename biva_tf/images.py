@@ -12,10 +12,15 @@ _MIN_SIDE = 56  # smaller images are enlarged to be seen
 _GAP = 2
 
 
-def grid(images: np.ndarray) -> np.ndarray:
-    """Images [n, height, width, 1 or 3] in [0, 1] as one uint8 picture, as square as it can be."""
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Images [n, height, width, 1 or 3] in [0, 1], row by row, as one uint8 picture.
+
+    Args:
+      images: the images.
+      columns: in a row; by default as many as make the picture as square as it can be.
+    """
     n, height, width, channels = images.shape
-    columns = math.ceil(math.sqrt(n))
+    columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     scale = math.ceil(_MIN_SIDE / max(height, width))
     pixels = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)

@@ -68,7 +68,16 @@ def prior_mode_up_to(spec: ModelSpec, k: int) -> Plan:
     return _split(spec, k, PriorMode())
 
 
-def _split(spec: ModelSpec, k: int, below: Source) -> Plan:
+def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -> Plan:
+    """Levels > k drawn from the prior, the rest at their prior's mean: what the top levels say.
+
+    Raises:
+      ValueError: k is not in 0..L-1.
+    """
+    return _split(spec, k, PriorMode(), Prior(temperature))
+
+
+def _split(spec: ModelSpec, k: int, below: Source, above: Source = Posterior()) -> Plan:
     if not 0 <= k < spec.num_levels:
         raise ValueError(f"k: expected an integer in 0..{spec.num_levels - 1}, got {k!r}")
-    return tuple(below if latent.level <= k else Posterior() for latent in spec.latents)
+    return tuple(below if latent.level <= k else above for latent in spec.latents)

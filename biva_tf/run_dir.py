@@ -7,6 +7,8 @@ samples/*.png    grids of samples
 checkpoints/     the state of training
 weights/         the selected weights
 tensorboard/     the same metrics for TensorBoard
+evaluations/     what biva_tf.evaluate found, and its finished chunks
+pictures/        what the other commands draw
 """
 
 import dataclasses
@@ -53,6 +55,16 @@ class RunDir:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's files."""
         return self.path / "tensorboard"
+
+    @property
+    def evaluations(self) -> Path:
+        """The folder of evaluations."""
+        return self.path / "evaluations"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of pictures."""
+        return self.path / "pictures"
 
     @property
     def metrics(self) -> Path:

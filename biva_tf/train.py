@@ -55,7 +55,7 @@ def run(settings: config.Config, model_dir: Path) -> dict:
         validation_size=settings.validation_size,
         seed=settings.seed,
     )
-    check_data(spec, settings, data)
+    _check_data(spec, settings, data)
     changes = _changes(run_dir, spec, settings)
     trainer = Trainer(spec, settings, strategy.make(settings.strategy, settings.logical_devices))
     checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
@@ -106,22 +106,15 @@ def _changes(run_dir: RunDir, spec: ModelSpec, settings: config.Config) -> dict:
     return changes
 
 
-def check_data(spec: ModelSpec, settings: config.Config, data: pipeline.Data) -> None:
+def _check_data(spec: ModelSpec, settings: config.Config, data: pipeline.Data) -> None:
     """Raises DataError if the images do not fit the model, or are too few for a batch."""
-    shape = data.train.images.shape[1:]
-    if shape != spec.image_shape:
-        raise DataError(
-            f"--dataset={settings.dataset} has images of shape {shape}, "
-            f"--architecture={settings.architecture} expects {spec.image_shape}"
-        )
-    if settings.batch_size > len(data.train.images):
-        expected = f"at most the {len(data.train.images)} training images"
+    images = data.train.images
+    pipeline.check_fits(
+        spec, images.shape[1:], dataset=settings.dataset, binarize=settings.binarize
+    )
+    if settings.batch_size > len(images):
+        expected = f"at most the {len(images)} training images"
         raise DataError(f"--batch_size: expected {expected}, got {settings.batch_size}")
-    if spec.likelihood == "bernoulli" and settings.binarize == "none":
-        raise DataError(
-            f"--binarize=none leaves grey values, --architecture={settings.architecture} expects "
-            "binary images; use threshold, bernoulli or dynamic"
-        )
 
 
 def _train(settings, data, trainer, checkpoint, selected, reporter) -> None:

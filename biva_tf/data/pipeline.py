@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf.data import binarization, sources
+from biva_tf.spec import ModelSpec
 
 SPLITS = ("train", "validation", "test")
 
@@ -116,6 +117,22 @@ def evaluation_images(name: str, split: str, *, binarize: str, validation_size: 
     if not len(validation):
         raise sources.DataError("--split=validation: the run has none (--validation_size=0)")
     return binarization.fixed(validation, binarize, _VALIDATION)
+
+
+def check_fits(
+    spec: ModelSpec, image_shape: tuple[int, ...], *, dataset: str, binarize: str
+) -> None:
+    """Raises DataError if a model cannot read the images of a data set, binarised so."""
+    if image_shape != spec.image_shape:
+        raise sources.DataError(
+            f"--dataset={dataset} has images of shape {image_shape}, "
+            f"the architecture expects {spec.image_shape}"
+        )
+    if spec.likelihood == "bernoulli" and binarize == "none":
+        raise sources.DataError(
+            f"--binarize=none leaves the grey values of --dataset={dataset}, the architecture "
+            "expects binary images; use threshold, bernoulli or dynamic"
+        )
 
 
 def _cut(name: str, train: np.ndarray, validation_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,39 @@
+"""How well a score tells one data set from another."""
+
+import dataclasses
+
+import numpy as np
+from sklearn import metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """How well a score finds out-of-distribution examples, which are the positives.
+
+    Attributes:
+      auroc: area under the ROC curve: the chance that an outlier scores higher than an inlier.
+      auprc: area under the precision-recall curve, as average precision.
+      fpr80: the least false positive rate at which 80% of the outliers are found.
+    """
+
+    auroc: float
+    auprc: float
+    fpr80: float
+
+
+def detect(inliers: np.ndarray, outliers: np.ndarray) -> Detection:
+    """How well a score separates, given that of each inlier and outlier: higher is more anomalous.
+
+    Raises:
+      ValueError: there are no inliers, no outliers, or scores that are not finite.
+    """
+    truth = np.concatenate([np.zeros(len(inliers)), np.ones(len(outliers))])
+    scores = np.concatenate([inliers, outliers])
+    if not (len(inliers) and len(outliers) and np.isfinite(scores).all()):
+        raise ValueError("expected finite scores of at least one inlier and one outlier")
+    false_positives, true_positives, _ = metrics.roc_curve(truth, scores, drop_intermediate=False)
+    return Detection(
+        auroc=float(metrics.roc_auc_score(truth, scores)),
+        auprc=float(metrics.average_precision_score(truth, scores)),
+        fpr80=float(false_positives[true_positives >= 0.8].min()),
+    )

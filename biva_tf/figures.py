@@ -1,0 +1,120 @@
+"""The figures: matplotlib, drawn without a display, written as PNG."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy import stats
+
+from biva_tf.run_dir import write_atomically
+
+_DPI = 120
+_IN, _OUT = "tab:blue", "tab:orange"
+
+
+def write(path: Path, figure: Figure) -> None:
+    """Writes a figure as a PNG file."""
+    content = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(content, format="png", dpi=_DPI)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+def histograms(
+    scores: dict[int, tuple[np.ndarray, np.ndarray]], names: tuple[str, str], unit: str
+) -> Figure:
+    """Histograms and kernel density estimates of -L^{>k} of two data sets, one panel per k.
+
+    In the form of Figure 4 of the paper.
+
+    Args:
+      scores: for each k, those of the first and of the second data set.
+      names: of the data sets.
+      unit: of the scores.
+    """
+    figure = Figure(figsize=(4.2 * len(scores), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(scores), squeeze=False)[0]
+    for panel, (k, pair) in zip(panels, scores.items(), strict=True):
+        both = np.concatenate(pair)
+        edges = np.linspace(*np.quantile(both, (0.002, 0.998)), 50)
+        at = np.linspace(edges[0], edges[-1], 400)
+        for values, name, colour in zip(pair, names, (_IN, _OUT), strict=True):
+            panel.hist(values, edges, density=True, color=colour, alpha=0.35, label=name)
+            if len(values) > 2 and values.std() > 0:
+                panel.plot(at, stats.gaussian_kde(values)(at), color=colour)
+        panel.set_title(rf"$\mathcal{{L}}^{{>{k}}}$")
+        panel.set_xlabel(rf"$-\mathcal{{L}}^{{>{k}}}$ ({unit})")
+    panels[0].set_ylabel("density")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def log_kl(steps: np.ndarray, kl: np.ndarray, latents: list[str]) -> Figure:
+    """log KL(q||p) of each latent over training, in the form of Figure 2 of the paper.
+
+    Args:
+      steps: [times], training steps.
+      kl: [times, latents], nats. One-sample estimates may be negative: these have no logarithm.
+      latents: their names, in the paper's order.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    panel = figure.subplots()
+    for values, name, style in zip(kl.T, latents, _styles(latents), strict=True):
+        positive = np.where(values > 0, values, np.nan)
+        panel.plot(steps, positive, label=name, linewidth=1.2, **style)
+    panel.set_yscale("log")
+    panel.set_xlabel("training step")
+    panel.set_ylabel("KL(q||p) (nats, logarithmic)")
+    panel.grid(alpha=0.3)
+    columns = 1 + (len(latents) - 1) // 16
+    figure.legend(loc="outside right upper", ncols=columns, fontsize="small", frameon=False)
+    return figure
+
+
+def _styles(latents: list[str]) -> list[dict]:
+    """A colour by depth; bottom-up latents solid, the others dashed."""
+    colours = colormaps["viridis"](np.linspace(0, 0.95, len(latents)))
+    dashed = any(name.endswith("_td") for name in latents)
+    return [
+        {"color": colour, "linestyle": "--" if dashed and name.endswith("_td") else "-"}
+        for name, colour in zip(latents, colours, strict=True)
+    ]
+
+
+def learning_curves(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """-ELBO over training.
+
+    Args:
+      curves: for each split, steps and ELBOs in nats.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for split, (steps, elbo) in curves.items():
+        marker = "o" if split != "train" else None
+        panel.plot(steps, -elbo, label=split, marker=marker, markersize=3, linewidth=1.2)
+    late = np.concatenate([-elbo[len(elbo) // 10 :] for _, elbo in curves.values()])
+    low, high = late.min(), late.max()
+    margin = 0.05 * (high - low) or 1.0  # the first steps are far off
+    panel.set_ylim(low - margin, high + margin)
+    panel.set_xlabel("training step")
+    panel.set_ylabel("-ELBO (nats)")
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False)
+    return figure
+
+
+def kl_bars(kl: np.ndarray, latents: list[str], title: str) -> Figure:
+    """KL(q||p) of each latent, [latents], nats, as bars in the paper's order."""
+    figure = Figure(figsize=(max(4.5, 0.32 * len(latents) + 1.5), 3.8), layout="constrained")
+    panel = figure.subplots()
+    colours = [style["color"] for style in _styles(latents)]
+    panel.bar(range(len(latents)), kl, color=colours)
+    panel.set_xticks(range(len(latents)), latents, rotation=90 if len(latents) > 8 else 0)
+    panel.set_ylabel("KL(q||p) (nats)")
+    panel.set_title(title, fontsize="medium")
+    panel.grid(axis="y", alpha=0.3)
+    return figure
