@@ -1,6 +1,8 @@
 """The settings of a training run: a frozen dataclass, and the command-line flags made from it."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from absl import flags
@@ -27,6 +29,11 @@ class Config:
     architecture: str = _setting(
         "mnist_sample",
         "A named architecture, or the path of a JSON file with a model spec.",
+    )
+    init_from: str = _setting(
+        "",
+        "Start from the selected weights of the run in this folder (fine-tuning); settings that "
+        "are not given are then that run's.",
     )
     dataset: str = _setting("mnist_10k", "The data set.", choices=sources.names())
     binarize: str = _setting(
@@ -116,6 +123,14 @@ def define_flags() -> None:
             define(field.name, field.default, doc, lower_bound=bounds.get("lower"))
 
 
-def from_flags() -> Config:
-    """The settings of the parsed flags. Raises SettingsError if they contradict each other."""
-    return Config(**{f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Config)})
+def from_flags(inherited: Mapping[str, Any] = MappingProxyType({})) -> Config:
+    """The settings of the parsed flags; `inherited` where no flag was given.
+
+    Raises:
+      SettingsError: they contradict each other.
+    """
+    values = {}
+    for field in dataclasses.fields(Config):
+        flag = flags.FLAGS[field.name]
+        values[field.name] = flag.value if flag.present else inherited.get(field.name, flag.value)
+    return Config(**values)

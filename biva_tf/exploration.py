@@ -132,11 +132,11 @@ def traverse(
         z = tf.repeat(stats.z, rows, axis=0)
         if other.level < latent.level:
             plan.append(plans.PriorMode())
-        elif other is not latent:
+        elif other != latent:
             plan.append(plans.Given(z))
         else:
             mean, deviation = stats.p.mean().numpy()[0], stats.p.stddev().numpy()[0]
-            moved = z.numpy()
+            moved = z.numpy().copy()
             for i, unit in enumerate(units):
                 for j, value in enumerate(values):
                     at = mean[..., unit] + value * deviation[..., unit]

@@ -41,14 +41,16 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of all draws.", lower_bound=0)
 _K = flags.DEFINE_list(
     "k",
     None,
-    "Latents of levels <= k are prior means: one k to interpolate (0), several to reconstruct (all).",
+    "Latents of levels <= k are prior means: one k to interpolate with (by default 0), several to "
+    "reconstruct with (all).",
 )
 _DATASET = flags.DEFINE_string("dataset", None, "Another data set than the model was trained on.")
 _SPLIT = flags.DEFINE_enum("split", "test", pipeline.SPLITS, "The split that images are of.")
 _EXAMPLES = flags.DEFINE_list(
     "examples",
     None,
-    "Places of images in the split: to reconstruct, in pairs to interpolate, one to traverse from (a sample).",
+    "Places of images in the split: to reconstruct, in pairs to interpolate, or one to traverse "
+    "from (by default a sample of the prior).",
 )
 _STEPS = flags.DEFINE_integer(
     "steps", 11, "Columns of interpolations and traversals.", lower_bound=2

@@ -47,7 +47,7 @@ def run(settings: config.Config, model_dir: Path) -> dict:
       DivergedError: naming the step and the last good checkpoint.
       UserError: the run cannot start; the message says why.
     """
-    spec = architectures.read(settings.architecture)
+    spec = _spec(settings, model_dir)
     run_dir = RunDir(model_dir)
     data = pipeline.load(
         settings.dataset,
@@ -69,6 +69,10 @@ def run(settings: config.Config, model_dir: Path) -> dict:
             )
         if changes.keys() & _VALIDATION_SETTINGS:
             checkpoint.best_elbo.assign(-math.inf)  # not to be compared with what comes
+    elif settings.init_from:
+        step = SelectedWeights(RunDir(Path(settings.init_from)).weights, trainer.model).restore()
+        trainer.optimizer.reset_averages()
+        print(f"starting from the weights of step {step} of {settings.init_from}", file=sys.stderr)
     else:
         trainer.initialise(data.train.batch(0, settings.batch_size))
     run_dir.write_config(spec, settings)
@@ -87,6 +91,26 @@ def run(settings: config.Config, model_dir: Path) -> dict:
     summary = _summary(spec, settings, selected_step, result)
     run_dir.write_summary(summary)
     return summary
+
+
+def _spec(settings: config.Config, model_dir: Path) -> ModelSpec:
+    """The spec of --architecture; SettingsError if --init_from has weights of another."""
+    if not settings.init_from:
+        return architectures.read(settings.architecture)
+    start = Path(settings.init_from)
+    if start.resolve() == model_dir.resolve():
+        raise SettingsError(f"--init_from: expected another folder than --model_dir={model_dir}")
+    old_spec, old = RunDir(start).read()
+    if settings.architecture == old["architecture"]:
+        return old_spec
+    spec = architectures.read(settings.architecture)
+    dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
+    if dataclasses.replace(old_spec, **dropout) != spec:
+        raise SettingsError(
+            f"--init_from={start} has weights of --architecture={old['architecture']}, which is "
+            f"another model than --architecture={settings.architecture}"
+        )
+    return spec
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, settings: config.Config) -> dict:
@@ -210,8 +234,17 @@ def _print_summary(summary: dict) -> None:
     print(json.dumps({key: summary[key] for key in ("step", "elbo_nats", "bits_per_dim")}))
 
 
+def _settings() -> config.Config:
+    """The settings of the flags; with --init_from, of the run there where no flag was given."""
+    init_from = flags.FLAGS.init_from
+    if not init_from:
+        return config.from_flags()
+    _, old = RunDir(Path(init_from)).read()
+    return config.from_flags(old)
+
+
 def _main() -> None:
-    _print_summary(run(config.from_flags(), command.model_dir()))
+    _print_summary(run(_settings(), command.model_dir()))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,35 @@ def run(*args, timeout=300):
 
 def last_json(stdout):
     return json.loads(stdout.strip().splitlines()[-1])
+
+
+def train_args(model_dir, spec, *changes):
+    """The training command with a few small steps, and changes to its settings."""
+    settings = (
+        "--binarize=dynamic",
+        "--batch_size=8",
+        "--validation_size=40",
+        "--steps=40",
+        "--log_every=5",
+        "--eval_every=20",
+        "--checkpoint_every=10",
+        "--ema_decay=0.9",
+        "--seed=3",
+    )
+    flags = [f"--architecture={spec}", f"--model_dir={model_dir}", *settings, *changes]
+    return ("-m", "biva_tf.train", *flags)
+
+
+@pytest.fixture(scope="session")
+def finished(digits_json, tmp_path_factory):
+    """A run that was not interrupted, and what it printed. Not to be changed: copy it."""
+    model_dir = tmp_path_factory.mktemp("run") / "model"
+    result = run(*train_args(model_dir, digits_json))
+    assert result.returncode == 0, result.stderr[-3000:]
+    return model_dir, result
+
+
+@pytest.fixture
+def trained(finished, tmp_path):
+    """A copy of that run."""
+    return Path(shutil.copytree(finished[0], tmp_path / "trained"))

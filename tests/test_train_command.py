@@ -11,39 +11,13 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, command, last_json, run
+from conftest import ROOT, command, last_json, run, train_args
 
 import biva_tf
 from biva_tf.checkpoint import CheckpointError, SelectedWeights
 from biva_tf.config import Config
 from biva_tf.data import pipeline
 from biva_tf.run_dir import RunDir, RunDirError
-
-SETTINGS = (
-    "--binarize=dynamic",
-    "--batch_size=8",
-    "--validation_size=40",
-    "--steps=40",
-    "--log_every=5",
-    "--eval_every=20",
-    "--checkpoint_every=10",
-    "--ema_decay=0.9",
-    "--seed=3",
-)
-
-
-def _args(model_dir, spec, *changes):
-    flags = [f"--architecture={spec}", f"--model_dir={model_dir}", *SETTINGS, *changes]
-    return ("-m", "biva_tf.train", *flags)
-
-
-@pytest.fixture(scope="module")
-def finished(digits_json, tmp_path_factory):
-    """A run that was not interrupted, and what it printed."""
-    model_dir = tmp_path_factory.mktemp("run") / "model"
-    result = run(*_args(model_dir, digits_json))
-    assert result.returncode == 0, result.stderr[-3000:]
-    return model_dir, result
 
 
 def _metrics(model_dir):
@@ -150,11 +124,11 @@ def test_a_killed_run_ends_as_if_it_had_not_been(finished, digits_json, tmp_path
     killed = tmp_path / "killed"
     delays = random.Random(0)
     for step in (5, 15, 20, 35):  # before the first checkpoint, between two, while evaluating
-        with command(*_args(killed, digits_json)) as process:
+        with command(*train_args(killed, digits_json)) as process:
             _wait_for_step(process, killed, step)
             time.sleep(delays.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
-    result = run(*_args(killed, digits_json))
+    result = run(*train_args(killed, digits_json))
     assert result.returncode == 0, result.stderr[-3000:]
     assert "going on from step" in result.stderr
     expected, actual = _state(whole), _state(killed)
@@ -165,14 +139,14 @@ def test_a_killed_run_ends_as_if_it_had_not_been(finished, digits_json, tmp_path
 
 def test_a_finished_run_started_again_gives_the_same_result(finished, digits_json):
     model_dir, result = finished
-    again = run(*_args(model_dir, digits_json))
+    again = run(*train_args(model_dir, digits_json))
     assert again.stdout == result.stdout
     config = (model_dir / "config.json").read_bytes()
     for change, message in (
         ("--steps=20", "--steps: expected at least 40"),
         ("--ema_decay=0", "--ema_decay: the run in"),
     ):
-        refused = run(*_args(model_dir, digits_json, change))
+        refused = run(*train_args(model_dir, digits_json, change))
         assert refused.returncode == 1 and message in refused.stderr
         assert (model_dir / "config.json").read_bytes() == config
 
@@ -182,7 +156,7 @@ def test_a_changed_architecture_is_refused_with_the_difference(finished, digits_
     before = _state(model_dir)
     path = tmp_path / "changed.json"
     path.write_text(digits_spec.to_json().replace('"units": 3', '"units": 7'))
-    result = run(*_args(model_dir, path))
+    result = run(*train_args(model_dir, path))
     assert result.returncode == 1
     assert f"--model_dir={model_dir} holds a run of another architecture" in result.stderr
     assert '-        "units": 3' in result.stderr and '+        "units": 7' in result.stderr
@@ -196,7 +170,7 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(finished, digits_json
     before = tf.train.latest_checkpoint(str(model_dir / "checkpoints"))
     # The schedule has no floor as high as this: the next steps blow the weights up.
     changes = ("--steps=80", "--learning_rate=1e30", "--learning_rate_floor=1e30")
-    result = run(*_args(model_dir, digits_json, *changes))
+    result = run(*train_args(model_dir, digits_json, *changes))
     assert result.returncode == 1
     message = result.stderr.strip().splitlines()[-1]
     assert message.startswith("train: step 4") and "the loss is" in message
@@ -225,7 +199,7 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(finished, digits_json
     ],
 )
 def test_what_a_run_cannot_start_from_is_one_message(digits_json, tmp_path, changes, message):
-    result = run(*_args(tmp_path / "model", digits_json, *changes))
+    result = run(*train_args(tmp_path / "model", digits_json, *changes))
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -244,10 +218,10 @@ def test_a_run_of_an_older_version_goes_on(finished, digits_spec, tmp_path):
 
 def test_a_validation_split_added_later_is_selected_on(digits_json, tmp_path):
     model_dir = tmp_path / "model"
-    first = run(*_args(model_dir, digits_json, "--validation_size=0", "--steps=20"))
+    first = run(*train_args(model_dir, digits_json, "--validation_size=0", "--steps=20"))
     assert first.returncode == 0, first.stderr[-3000:]
     assert json.loads((model_dir / "summary.json").read_text())["selected_step"] == 20
-    second = run(*_args(model_dir, digits_json, "--steps=40"))
+    second = run(*train_args(model_dir, digits_json, "--steps=40"))
     assert second.returncode == 0, second.stderr[-3000:]
     assert json.loads((model_dir / "summary.json").read_text())["selected_step"] == 40
 
@@ -261,7 +235,7 @@ def test_help_lists_every_setting():
 
 def test_two_logical_devices_from_the_command_line(digits_json, tmp_path):
     changes = ("--steps=5", "--logical_devices=2", "--strategy=auto")
-    result = run(*_args(tmp_path / "model", digits_json, *changes))
+    result = run(*train_args(tmp_path / "model", digits_json, *changes))
     assert result.returncode == 0, result.stderr[-3000:]
     assert last_json(result.stdout)["step"] == 5
 
