@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from biva_tf import scoring
+from biva_tf import scoring, strategy
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.evaluation import Settings
 
@@ -73,6 +73,7 @@ def start(name: str, body: Callable[[], None]) -> None:
             print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
             return 2
         logging.set_verbosity(logging.WARNING)
+        strategy.without_graph_rewriting()
         try:
             body()
         except UserError as e:

@@ -26,9 +26,17 @@ def make(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
     devices = tf.config.list_logical_devices("GPU")
     if not devices:
         devices = tf.config.list_logical_devices("CPU")
-        # Rewriting the graph takes longer than tracing it, and makes no step faster on a CPU.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    without_graph_rewriting()
     names = [device.name for device in devices]
     if name == "mirrored" or (name == "auto" and len(names) > 1):
         return tf.distribute.MirroredStrategy(names)
     return tf.distribute.OneDeviceStrategy(names[0])
+
+
+def without_graph_rewriting() -> None:
+    """Turns Grappler off where there is no GPU.
+
+    On a CPU, rewriting the graph takes longer than tracing it and makes no step faster.
+    """
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
