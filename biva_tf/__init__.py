@@ -4,6 +4,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
-from biva_tf.api import build, load
+from biva_tf.api import build, load, load_trained
 
-__all__ = ["build", "load"]
+__all__ = ["build", "load", "load_trained"]

@@ -34,6 +34,13 @@ def _lower_is_better(spec: ModelSpec) -> tuple[float, str]:
     return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
 
 
+def _default_ks(spec: ModelSpec) -> list[str]:
+    """Every k of a small model; of a deep one, as in Table 5."""
+    levels = spec.num_levels
+    ks = range(levels) if levels <= 6 else (levels - 2, levels - 4, levels - 6, 0)
+    return [str(k) for k in ks]
+
+
 def _detections(scores: Scores) -> dict[str, Detection]:
     """By the name of the score; higher is more anomalous."""
     found = {}
@@ -58,12 +65,14 @@ def _table(names: tuple[str, str], scores: Scores, factor: float) -> list[str]:
 def _main() -> None:
     trained = api.load_trained(command.model_dir())
     spec = trained.model.spec
-    every_k = [str(k) for k in range(spec.num_levels)]
-    settings = command.scoring_settings(0, every_k if flags.FLAGS.k is None else None)
+    settings = command.scoring_settings(0, _default_ks(spec) if flags.FLAGS.k is None else None)
     folder = RunDir(command.model_dir()).evaluations
     evaluator = evaluation.Evaluator(trained.model, settings, flags.FLAGS.max_rows, folder)
     names = (_IN_DATASET.value or trained.settings["dataset"], _OUT_DATASET.value)
-    images = [trained.images(name, "test", flags.FLAGS.num_examples) for name in names]
+    images = [
+        command.first_examples(trained.images(name, data_dir=flags.FLAGS.data_dir), f"{name} test")
+        for name in names
+    ]
     results = [
         evaluator.scores(of_one, f"{name} test").examples
         for name, of_one in zip(names, images, strict=True)
@@ -73,14 +82,17 @@ def _main() -> None:
     factor, unit = _lower_is_better(spec)
     detections = _detections(scores)
 
-    path = evaluator.path(np.concatenate(images), f"{names[0]} against {names[1]}")
+    path = evaluator.path(f"{names[0]} against {names[1]}", *images)
     whole = {
         "in_dataset": names[0],
         "out_dataset": names[1],
         "examples": [len(of_one) for of_one in images],
         "weights_step": trained.weights_step,
         "settings": dataclasses.asdict(settings),
-        "nats": {k: [float(values.mean()) for values in pair] for k, pair in scores.items()},
+        "L_above": {
+            k: [dataclasses.asdict(evaluation.mean_of(values, spec)) for values in pair]
+            for k, pair in scores.items()
+        },
         "detection": {name: dataclasses.asdict(d) for name, d in detections.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)

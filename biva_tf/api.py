@@ -4,12 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from biva_tf import architectures
+from biva_tf import architectures, config
 from biva_tf.checkpoint import SelectedWeights
 from biva_tf.data import pipeline
-from biva_tf.errors import SettingsError
+from biva_tf.data.images_view import Images
 from biva_tf.model import BIVA
 from biva_tf.run_dir import RunDir
 from biva_tf.spec import ModelSpec
@@ -43,35 +41,27 @@ class Trained:
     weights_step: int
     settings: dict[str, Any]
 
-    def images(self, dataset: str, split: str = "test", number: int = 0) -> np.ndarray:
-        """Images of a data set as this model reads them, binarised as it was trained.
+    def images(
+        self, dataset: str | None = None, split: str = "test", data_dir: str | None = None
+    ) -> Images:
+        """A split of a data set as this model reads it, binarised as it was trained.
 
         Args:
-          dataset: the name of a source; not only the one that the model was trained on.
+          dataset: the name of a source; by default the one that the model was trained on.
           split: "train", "validation" or "test", the first two as the run cut them.
-          number: the first so many; 0 for all.
-
-        Returns:
-          float32 [number, *spec.image_shape] in [0, 1].
+          data_dir: where prepared data sets are; by default where the run looked.
 
         Raises:
           DataError: there is no such data set, or its images do not fit the model.
-          SettingsError: there are not so many.
         """
-        binarize, validation_size = self.settings["binarize"], self.settings["validation_size"]
-        if dataset != self.settings["dataset"] and split == "train":
-            validation_size = 0  # the run's validation split is of its own data
-        images = pipeline.evaluation_images(
-            dataset, split, binarize=binarize, validation_size=validation_size
-        )
-        spec = self.model.spec
-        pipeline.check_fits(spec, images.shape[1:], dataset=dataset, binarize=binarize)
-        if number > len(images):
-            raise SettingsError(
-                f"--num_examples: expected at most the {len(images)} images of {dataset} {split}, "
-                f"got {number}"
-            )
-        return images[: number or None]
+        changes: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
+        if dataset is not None and dataset != self.settings["dataset"]:
+            # What the run cut to validate on is of its own data.
+            changes |= {"dataset": dataset, "validation_size": 0}
+        settings = config.data_settings(self.settings, **changes)
+        images = pipeline.evaluation_images(settings, split)
+        pipeline.check_fits(self.model.spec, images, settings.dataset)
+        return images
 
 
 def load_trained(model_dir: str | Path) -> Trained:

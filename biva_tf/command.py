@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from biva_tf import scoring, strategy
+from biva_tf.data.images_view import Images
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.evaluation import Settings
 
@@ -37,7 +38,26 @@ def define_scoring_flags(k: list[str] | None) -> None:
     flags.DEFINE_integer(
         "max_rows", 256, "At most this many pairs of image and sample in memory.", lower_bound=1
     )
+    define_data_dir()
     flags.adopt_module_key_flags(sys.modules[__name__])
+
+
+def define_data_dir() -> None:
+    """Defines --data_dir for the commands that read the data set of a run, or another."""
+    flags.DEFINE_string(
+        "data_dir", None, "Where prepared data sets are; by default where the run looked."
+    )
+    flags.adopt_module_key_flags(sys.modules[__name__])
+
+
+def first_examples(images: Images, name: str) -> Images:
+    """The first --num_examples of a split. SettingsError if there are not so many."""
+    number = flags.FLAGS.num_examples
+    if number > len(images):
+        raise SettingsError(
+            f"--num_examples: expected at most the {len(images)} images of {name}, got {number}"
+        )
+    return images.first(number) if number else images
 
 
 def scoring_settings(iw_samples: int, k: list[str] | None = None) -> Settings:
@@ -56,15 +76,18 @@ def scoring_settings(iw_samples: int, k: list[str] | None = None) -> Settings:
 def integers(flag: str, values: list[str]) -> tuple[int, ...]:
     """The integers of a list flag. Raises SettingsError naming the flag if they are none."""
     try:
-        return tuple(map(int, values))
+        numbers = tuple(map(int, values))
     except ValueError:
         raise SettingsError(f"--{flag}: expected integers, got {','.join(values)!r}") from None
+    if not numbers and flags.FLAGS[flag].present:
+        raise SettingsError(f"--{flag}: expected at least one integer, got none")
+    return numbers
 
 
 def start(name: str, body: Callable[[], None]) -> None:
     """Parses the flags and runs a command.
 
-    A `UserError` of `body` is one line on standard error, and exit code 1.
+    A `UserError` or a file that cannot be written is one line on standard error, and exit code 1.
     """
     flags.adopt_module_key_flags(sys.modules[__name__])  # so that --help lists them
 
@@ -76,7 +99,7 @@ def start(name: str, body: Callable[[], None]) -> None:
         strategy.without_graph_rewriting()
         try:
             body()
-        except UserError as e:
+        except (UserError, OSError) as e:
             print(f"{name}: {e}", file=sys.stderr)
             return 1
         return 0

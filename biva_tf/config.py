@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from biva_tf import objectives
-from biva_tf.data import binarization, sources
+from biva_tf.data import images_view, pipeline, sources
 from biva_tf.errors import SettingsError
 
 STRATEGIES = ("auto", "one_device", "mirrored")
@@ -36,18 +36,27 @@ class Config:
         "are not given are then that run's.",
     )
     dataset: str = _setting("mnist_10k", "The data set.", choices=sources.names())
+    data_dir: str = _setting(
+        sources.default_data_dir(), "Where prepared data sets are (TFDS's data_dir)."
+    )
+    download: bool = _setting(False, "Let TFDS download the data set if it is not there.")
     binarize: str = _setting(
-        "none",
+        "auto",
         "How grey images become binary: none (they do not), threshold (above 127), bernoulli "
-        "(drawn once, the same in every run) or dynamic (drawn at every visit; evaluation splits "
-        "once).",
-        choices=binarization.MODES,
+        "(drawn once, the same in every run), dynamic (drawn at every visit; evaluation splits "
+        "once), or auto: as the data set's experiment does.",
+        choices=("auto", *images_view.MODES),
     )
     validation_size: int = _setting(
         1000,
-        "Images cut from the end of the training split to select weights on; 0 for none: the last "
-        "weights are then the run's.",
+        "Images cut from the end of the training split to select weights on, where the data set "
+        "has no validation split of its own; 0 for none: the last weights are then the run's.",
         lower=0,
+    )
+    train_on_validation: bool = _setting(
+        False,
+        "Train on the data set's own validation split too, as the original does on MNIST; "
+        "--validation_size images are then cut from the end of both.",
     )
     steps: int = _setting(100_000, "Training steps.", lower=1)
     batch_size: int = _setting(32, "The global batch: the sum over all devices.", lower=1)
@@ -105,9 +114,37 @@ class Config:
                 f"got {self.learning_rate_decay}"
             )
 
+    @property
+    def data(self) -> pipeline.Settings:
+        """How the data set is read."""
+        return data_settings(self.to_plain())
+
     def to_plain(self) -> dict[str, Any]:
         """The settings by name."""
         return dataclasses.asdict(self)
+
+
+def defaults() -> dict[str, Any]:
+    """The default of every setting."""
+    return {field.name: field.default for field in dataclasses.fields(Config)}
+
+
+def data_settings(settings: Mapping[str, Any], **changes: Any) -> pipeline.Settings:
+    """How a run with these settings reads its data set, with changes: another dataset, data_dir.
+
+    Another data set is binarised as the run's own.
+    """
+    binarize = settings["binarize"]
+    if binarize == "auto":
+        binarize = sources.info(settings["dataset"]).binarize
+    changed = {**defaults(), **settings, **changes}
+    return pipeline.Settings(
+        dataset=changed["dataset"],
+        location=sources.Location.of(changed["data_dir"], changed["download"]),
+        binarize=binarize,
+        validation_size=changed["validation_size"],
+        train_on_validation=changed["train_on_validation"],
+    )
 
 
 def define_flags() -> None:
@@ -116,6 +153,8 @@ def define_flags() -> None:
         doc, bounds = field.metadata["doc"], dict(field.metadata["bounds"])
         if "choices" in bounds:
             flags.DEFINE_enum(field.name, field.default, bounds["choices"], doc)
+        elif field.type is bool:
+            flags.DEFINE_bool(field.name, field.default, doc)
         elif field.type is str:
             flags.DEFINE_string(field.name, field.default, doc)
         else:

@@ -51,7 +51,8 @@ def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
     lines.append(f"{'reconstruction':<16}{summary.reconstruction_nats:>24.3f}")
     lines.append(f"{'latent':<16}{'KL(q||p), nats':>24}{'active units':>26}")
     for z in summary.latents:
-        lines.append(f"{z.name:<16}{z.kl_nats:>24.3f}{f'{z.active_units} of {z.units}':>26}")
+        active = "-" if z.active_units is None else f"{z.active_units} of {z.units}"
+        lines.append(f"{z.name:<16}{z.kl_nats:>24.3f}{active:>26}")
     average, median, least = summary.effective_sample_size
     lines.append(
         f"effective sample size of {iw_samples}: mean {average:.1f}, median {median:.1f}, "
@@ -100,11 +101,12 @@ def _main() -> None:
     dataset = _DATASET.value or trained.settings["dataset"]
     folder = RunDir(command.model_dir()).evaluations
     evaluator = evaluation.Evaluator(trained.model, settings, flags.FLAGS.max_rows, folder)
-    images = trained.images(dataset, _SPLIT.value, flags.FLAGS.num_examples)
     name = f"{dataset} {_SPLIT.value}"
+    images = trained.images(dataset, _SPLIT.value, flags.FLAGS.data_dir)
+    images = command.first_examples(images, name)
     results = evaluator.scores(images, name)
     summary = evaluation.summarise(results, settings, spec)
-    path = evaluator.path(images, name).with_suffix(".json")
+    path = evaluator.path(name, images).with_suffix(".json")
     whole = {
         "dataset": dataset,
         "split": _SPLIT.value,

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from biva_tf import objectives, scoring, streaming
+from biva_tf.data.images_view import Images
 from biva_tf.errors import UserError
 from biva_tf.model import BIVA
 from biva_tf.spec import ModelSpec
@@ -50,7 +51,7 @@ class Evaluator:
     Args:
       model: the model, with its weights.
       settings: of the evaluation.
-      max_rows: at most this many (image, sample) pairs are in memory at once.
+      max_rows: at most this many rows (an image, a sample and a k) are in memory at once.
       folder: of the files with finished chunks.
 
     Raises:
@@ -59,17 +60,27 @@ class Evaluator:
 
     def __init__(self, model: BIVA, settings: Settings, max_rows: int, folder: Path):
         self.model, self.settings = model, settings
-        self._max_rows, self._folder = max_rows, folder
+        self._folder = folder
         self._bounds, self._above = None, None
-        common = (settings.below, settings.seed, max_rows)
+        if not settings.iw_samples and not settings.ks:
+            raise EvaluationError("--k: expected at least one k, got none")
         try:
             if settings.iw_samples:
                 self._bounds = scoring.Chunks(
-                    model, (0,), settings.iw_samples, *common, with_shifts=True
+                    model,
+                    (0,),
+                    settings.iw_samples,
+                    "sample",
+                    settings.seed,
+                    max_rows,
+                    with_shifts=True,
                 )
             if settings.ks:
-                ks = dict.fromkeys((0, *settings.ks))  # L^{>0} too: LLR^{>k} needs it
-                self._above = scoring.Chunks(model, ks, settings.k_samples, *common)
+                # L^{>0} too: LLR^{>k} needs it.
+                ks, samples = sorted({0, *settings.ks}), settings.k_samples
+                self._above = scoring.Chunks(
+                    model, ks, samples, settings.below, settings.seed, max_rows
+                )
         except ValueError as e:
             raise EvaluationError(str(e)) from e
         weights = 0
@@ -77,54 +88,66 @@ class Evaluator:
             weights = zlib.crc32(variable.numpy().tobytes(), weights)
         self._weights = weights
 
-    def scores(self, images: np.ndarray, name: str) -> streaming.Results:
+    def scores(self, images: Images, name: str) -> streaming.Results:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
 
         Args:
-          images: float32 [images, *spec.image_shape] in [0, 1].
+          images: of the split; or an array, float32 [images, *spec.image_shape] in [0, 1].
           name: of the images, for files and messages.
 
         Returns:
           `examples`, float64, nats: `bound` (L_K), `elbo` (L_1, the mean of the K one-sample
           bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; and `above_k`
-          (L^{>k}) for k = 0 and every k asked for. `totals`: `shift/LATENT` and
-          `shift_squared/LATENT`, sums over the images of the posterior's mean minus the prior's.
+          (L^{>k}) for k = 0 and every k asked for. `totals`, by latent, sums over the images:
+          `shift/LATENT`, the posterior's mean minus the prior's; `shift_squared/LATENT`, its square
+          without what is due to the finite number of samples.
 
         Raises:
           EvaluationError: naming the first image whose score is not finite.
         """
+        results = streaming.Results(len(images), {}, {})
+        of_bounds = (self._bounds, self._bound_arrays, self.settings.iw_samples, "bounds")
+        of_above = (self._above, self._above_arrays, self.settings.k_samples, "above")
+        for chunks, arrays, samples, kind in (of_bounds, of_above):
+            if chunks is None:
+                continue
 
-        def compute(first: int, stop: int):
-            examples, totals = self._compute(images[first:stop], first)
-            self._check(examples, first, name)
-            return examples, totals
+            def compute(first: int, stop: int, arrays=arrays):
+                examples, totals = arrays(images[first:stop], first)
+                self._check(examples, first, name)
+                return examples, totals
 
-        samples = max(self.settings.iw_samples, self.settings.k_samples)
-        chunk = max(1, min(self._max_rows, _ROWS_PER_CHUNK // samples))
-        return streaming.stream(
-            compute, len(images), chunk, self.path(images, name), describe=self._describe
-        )
+            part = streaming.stream(
+                compute,
+                len(images),
+                max(1, min(chunks.max_images, _ROWS_PER_CHUNK // samples)),
+                self._path(kind, name, images).with_suffix(".npz"),
+                describe=self._describe,
+            )
+            results.examples.update(part.examples)
+            results.totals.update(part.totals)
+        return results
 
-    def _compute(self, images, first) -> tuple[streaming.Arrays, streaming.Arrays]:
-        examples, totals = {}, {}
-        if self._bounds:
-            (sums,), shifts = self._bounds.sums(images, first)
-            examples = {
-                "bound": sums.bound,
-                "elbo": sums.elbo,
-                "reconstruction": sums.reconstruction / sums.count,
-                "kl": sums.kl / sums.count,
-                "effective_sample_size": sums.effective_sample_size,
-            }
-            for latent, shift in zip(self.model.spec.latents, shifts, strict=True):
-                shift = np.float64(shift)
-                totals[f"shift/{latent.name}"] = shift.sum(axis=0)
-                totals[f"shift_squared/{latent.name}"] = (shift**2).sum(axis=0)
-        if self._above:
-            all_sums, _ = self._above.sums(images, first)
-            for k, sums in zip(self._above.ks, all_sums, strict=True):
-                examples[f"above_{k}"] = sums.elbo
+    def _bound_arrays(self, images, first) -> tuple[streaming.Arrays, streaming.Arrays]:
+        (sums,), shifts = self._bounds.sums(images, first)
+        examples = {
+            "bound": sums.bound,
+            "elbo": sums.elbo,
+            "reconstruction": sums.reconstruction / sums.count,
+            "kl": sums.kl / sums.count,
+            "effective_sample_size": sums.effective_sample_size,
+        }
+        totals = {}
+        for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
+            shift, error = np.float64(shift), np.float64(error)
+            totals[f"shift/{latent.name}"] = shift.sum(axis=0)
+            totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
         return {key: np.asarray(value) for key, value in examples.items()}, totals
+
+    def _above_arrays(self, images, first) -> tuple[streaming.Arrays, streaming.Arrays]:
+        all_sums, _ = self._above.sums(images, first)
+        ks = self._above.ks
+        return {f"above_{k}": sums.elbo.numpy() for k, sums in zip(ks, all_sums, strict=True)}, {}
 
     def _check(self, examples: streaming.Arrays, first: int, name: str) -> None:
         for key, values in examples.items():
@@ -136,20 +159,35 @@ class Evaluator:
                     "is left out of a mean, so there is no result"
                 )
 
-    def path(self, images: np.ndarray, name: str) -> Path:
-        """The file of the scores: one of its own for all that they depend on."""
-        identity = [dataclasses.asdict(self.settings), len(images), zlib.crc32(images.tobytes())]
-        text = json.dumps([*identity, self._weights])
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return self._folder / f"{name.replace(' ', '_')}_{digest}.npz"
+    def path(self, name: str, *splits: Images) -> Path:
+        """A file for the results of some splits: one of its own for all that they depend on."""
+        return self._path("all", name, *splits)
+
+    def _path(self, kind: str, name: str, *splits: Images) -> Path:
+        s = self.settings
+        bounds, above = [s.iw_samples], [s.k_samples, s.below, *sorted({0, *s.ks})]
+        depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]
+        identity = [kind, s.seed, self._weights, *depends]
+        for images in splits:
+            identity += [len(images), _fingerprint(images)]
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+        ending = "" if kind == "all" else f"_{kind}"
+        return self._folder / f"{name.replace(' ', '_')}_{digest}{ending}"
 
     def _describe(self, results: streaming.Results) -> str:
-        values = results.examples
-        name, of = (f"L_{self.settings.iw_samples}", values.get("bound")), self.settings.ks
-        if name[1] is None:
-            name = (f"L^{{>{of[0]}}}", values[f"above_{of[0]}"])
-        mean = mean_of(name[1], self.model.spec)
-        return f"{name[0]} {mean.nats:.2f} nats {mean.bits_per_dim:.4f} bits/dim"
+        values, label = results.examples.get("bound"), f"L_{self.settings.iw_samples}"
+        if values is None:
+            k = max(self.settings.ks)
+            values, label = results.examples[f"above_{k}"], f"L^{{>{k}}}"
+        mean = mean_of(values, self.model.spec)
+        return f"{label} {mean.nats:.2f} nats {mean.bits_per_dim:.4f} bits/dim"
+
+
+def _fingerprint(images: Images) -> int:
+    value = 0
+    for start in range(0, len(images), _ROWS_PER_CHUNK):
+        value = zlib.crc32(images[start : start + _ROWS_PER_CHUNK].tobytes(), value)
+    return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,15 +224,17 @@ class LatentSummary:
       name: of the latent.
       kl_nats: KL(q||p), the mean over examples and samples.
       active_units: units whose posterior mean, relative to the prior's mean, has a variance over
-        the examples above 0.01. At the top that is the measure of Burda et al. 2015; further down,
-        the prior's mean is taken off so that a unit that only follows the latents above is not
-        active.
+        the examples above 0.01; None of one example. At the top that is the measure of Burda et al.
+        2015; further down, the prior's mean is taken off so that a unit that only follows the
+        latents above is not active. The mean is one over the samples, and the variance that is due
+        to their finite number is taken off; of one sample it is not known, so that the count is
+        then an upper one.
       units: all of them.
     """
 
     name: str
     kl_nats: float
-    active_units: int
+    active_units: int | None
     units: int
 
 
@@ -231,7 +271,7 @@ def summarise(results: streaming.Results, settings: Settings, spec: ModelSpec) -
     for latent, nats in zip(spec.latents, kl, strict=True):
         mean = results.totals[f"shift/{latent.name}"] / results.done
         variance = results.totals[f"shift_squared/{latent.name}"] / results.done - mean**2
-        active = int((variance > ACTIVE_VARIANCE).sum())
+        active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
         latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
     size = values["effective_sample_size"]
     elbo = values.get("above_0")

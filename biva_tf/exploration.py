@@ -3,7 +3,7 @@
 All of them are the model's two passes under other plans.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,8 @@ from biva_tf.model import BIVA, Output
 from biva_tf.noise import SeededNoise
 from biva_tf.scoring import check_images
 from biva_tf.spec import LatentSpec
+
+_MAX_ROWS = 64  # in memory at once
 
 
 def reconstruct(model: BIVA, images, ks: Sequence[int], *, seed: int = 0) -> np.ndarray:
@@ -30,10 +32,17 @@ def reconstruct(model: BIVA, images, ks: Sequence[int], *, seed: int = 0) -> np.
       ValueError: images of a wrong shape or range, or a k out of range.
     """
     images = check_images(images, model.spec.image_shape)
-    noise = SeededNoise(seed)
-    features = model.bottom_up(model.image_features(images, noise), noise)
-    outputs = [model.top_down(features, plans.prior_mode_up_to(model.spec, k), noise) for k in ks]
-    return np.stack([_images(model, output, noise) for output in outputs], axis=1)
+
+    def rows(first: int, stop: int) -> np.ndarray:
+        noise = SeededNoise(seed, first)
+        features = model.bottom_up(model.image_features(images[first:stop], noise), noise)
+        columns = []
+        for k in ks:
+            output = model.top_down(features, plans.prior_mode_up_to(model.spec, k), noise)
+            columns.append(_images(model, output, noise))
+        return np.stack(columns, axis=1)
+
+    return _in_chunks(rows, len(images))
 
 
 def levels(model: BIVA, num_samples: int, *, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
@@ -43,13 +52,17 @@ def levels(model: BIVA, num_samples: int, *, seed: int = 0, temperature: float =
       [num_samples, L, *spec.image_shape] in [0, 1], for k = L-1, where only the top latent is
       drawn, to 0, where all are.
     """
-    noise = SeededNoise(seed)
-    columns = []
-    for k in reversed(range(model.spec.num_levels)):
-        plan = plans.prior_above(model.spec, k, temperature)
-        output = model.top_down(None, plan, noise, rows=num_samples)
-        columns.append(_images(model, output, noise))
-    return np.stack(columns, axis=1)
+
+    def rows(first: int, stop: int) -> np.ndarray:
+        noise = SeededNoise(seed, first)
+        columns = []
+        for k in reversed(range(model.spec.num_levels)):
+            plan = plans.prior_above(model.spec, k, temperature)
+            output = model.top_down(None, plan, noise, rows=stop - first)
+            columns.append(_images(model, output, noise))
+        return np.stack(columns, axis=1)
+
+    return _in_chunks(rows, num_samples)
 
 
 def interpolate(model: BIVA, first, second, steps: int, *, k: int = 0, seed: int = 0) -> np.ndarray:
@@ -87,7 +100,7 @@ def interpolate(model: BIVA, first, second, steps: int, *, k: int = 0, seed: int
     noise = SeededNoise(seed)
     decoded = model.top_down(None, tuple(plan), noise, rows=pairs * steps)
     shape = (steps, pairs, *model.spec.image_shape)
-    return _images(model, decoded, noise).reshape(shape).swapaxes(0, 1)
+    return _images(model, decoded, _SameForAll(noise)).reshape(shape).swapaxes(0, 1)
 
 
 def traverse(
@@ -144,7 +157,22 @@ def traverse(
             plan.append(plans.Given(moved))
     decoded = model.top_down(None, tuple(plan), noise, rows=rows)
     shape = (len(units), len(values), *model.spec.image_shape)
-    return _images(model, decoded, noise).reshape(shape)
+    return _images(model, decoded, _SameForAll(noise)).reshape(shape)
+
+
+class _SameForAll:
+    """Noise that is the same in every row: images then differ by their latents alone."""
+
+    def __init__(self, noise: SeededNoise):
+        self._noise = noise
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        return tf.repeat(self._noise.uniform(stream, (1, *shape[1:])), shape[0], axis=0)
+
+
+def _in_chunks(rows: Callable[[int, int], np.ndarray], number: int) -> np.ndarray:
+    parts = [rows(start, min(start + _MAX_ROWS, number)) for start in range(0, number, _MAX_ROWS)]
+    return np.concatenate(parts)
 
 
 def _find(model: BIVA, name: str) -> tuple[int, LatentSpec]:

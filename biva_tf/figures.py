@@ -12,6 +12,7 @@ from scipy import stats
 from biva_tf.run_dir import write_atomically
 
 _DPI = 120
+_MAX_COLUMNS = 5
 _IN, _OUT = "tab:blue", "tab:orange"
 
 
@@ -36,14 +37,21 @@ def histograms(
       names: of the data sets.
       unit: of the scores.
     """
-    figure = Figure(figsize=(4.2 * len(scores), 3.4), layout="constrained")
-    panels = figure.subplots(1, len(scores), squeeze=False)[0]
-    for panel, (k, pair) in zip(panels, scores.items(), strict=True):
-        both = np.concatenate(pair)
-        edges = np.linspace(*np.quantile(both, (0.002, 0.998)), 50)
+    columns = min(len(scores), _MAX_COLUMNS)
+    rows = -(-len(scores) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(scores) :]:
+        panel.set_visible(False)
+    for panel, (k, pair) in zip(panels, scores.items(), strict=False):
+        low, high = np.quantile(np.concatenate(pair), (0.002, 0.998))
+        margin = 0.0 if high > low else 0.5
+        edges = np.linspace(low - margin, high + margin, 50)
         at = np.linspace(edges[0], edges[-1], 400)
         for values, name, colour in zip(pair, names, (_IN, _OUT), strict=True):
-            panel.hist(values, edges, density=True, color=colour, alpha=0.35, label=name)
+            # What lies outside is counted in the outermost bins.
+            inside = np.clip(values, edges[0], edges[-1])
+            panel.hist(inside, edges, density=True, color=colour, alpha=0.35, label=name)
             if len(values) > 2 and values.std() > 0:
                 panel.plot(at, stats.gaussian_kde(values)(at), color=colour)
         panel.set_title(rf"$\mathcal{{L}}^{{>{k}}}$")

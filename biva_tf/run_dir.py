@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from biva_tf.config import Config
+from biva_tf.config import Config, data_settings, defaults
 from biva_tf.errors import UserError
 from biva_tf.spec import ModelSpec, SpecError, from_plain, to_plain
 
@@ -102,7 +102,11 @@ class RunDir:
                 "folder, or the architecture it was made with:\n" + "\n".join(diff)
             )
         new = config.to_plain()
-        return {name: (old.get(name), new[name]) for name in new if old.get(name) != new[name]}
+        old = {**defaults(), **old}  # a run of an older version has fewer settings
+        changes = {name: (old[name], new[name]) for name in new if old[name] != new[name]}
+        if "binarize" in changes and data_settings(old).binarize == config.data.binarize:
+            del changes["binarize"]  # "auto" says the same
+        return changes
 
     def write_config(self, spec: ModelSpec, config: Config) -> None:
         """Makes the folder and writes the spec and the settings. RunDirError if it cannot be."""
@@ -154,6 +158,6 @@ class RunDir:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that a reader, or a kill, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
     os.replace(temporary, path)

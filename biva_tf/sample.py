@@ -45,6 +45,7 @@ _K = flags.DEFINE_list(
     "reconstruct with (all).",
 )
 _DATASET = flags.DEFINE_string("dataset", None, "Another data set than the model was trained on.")
+command.define_data_dir()
 _SPLIT = flags.DEFINE_enum("split", "test", pipeline.SPLITS, "The split that images are of.")
 _EXAMPLES = flags.DEFINE_list(
     "examples",
@@ -65,7 +66,7 @@ _OUTPUT = flags.DEFINE_string(
 def _examples(trained: api.Trained, default: list[int]) -> np.ndarray:
     """The images that --examples names."""
     dataset = _DATASET.value or trained.settings["dataset"]
-    images = trained.images(dataset, _SPLIT.value)
+    images = trained.images(dataset, _SPLIT.value, flags.FLAGS.data_dir)
     places = default
     if _EXAMPLES.value is not None:
         places = command.integers("examples", _EXAMPLES.value)
@@ -73,7 +74,7 @@ def _examples(trained: api.Trained, default: list[int]) -> np.ndarray:
         if not 0 <= place < len(images):
             expected = f"0..{len(images) - 1} of {dataset} {_SPLIT.value}"
             raise SettingsError(f"--examples: expected places in {expected}, got {place}")
-    return images[list(places)]
+    return images[np.array(places, np.int64)]
 
 
 def _prior(trained: api.Trained) -> dict[str, np.ndarray]:
@@ -161,6 +162,8 @@ def _main() -> None:
     except ValueError as e:
         raise SettingsError(str(e)) from e
     output = Path(_OUTPUT.value or RunDir(command.model_dir()).pictures / _MODE.value)
+    if output.suffix in (".png", ".npz"):
+        output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)

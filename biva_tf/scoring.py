@@ -68,8 +68,8 @@ def scores(
     results = Chunks(model, ks, num_importance_samples, below, seed, max_rows)
     images = check_images(images, model.spec.image_shape)
     parts = [
-        results.sums(images[start : start + max_rows], first_image + start)[0]
-        for start in range(0, len(images), max_rows)
+        results.sums(images[start : start + results.max_images], first_image + start)[0]
+        for start in range(0, len(images), results.max_images)
     ]
     return tuple(
         _score(model.spec, k, [sums[i] for sums in parts]) for i, k in enumerate(results.ks)
@@ -124,7 +124,9 @@ class Chunks:
         self.ks = tuple(ks)
         for k in self.ks:
             BELOW[below](model.spec, k)  # raises if there is no such k
-        self._samples, self._seed, self._max_rows = num_importance_samples, seed, max_rows
+        self._samples, self._seed = num_importance_samples, seed
+        # Every k has rows of its own in the top-down pass.
+        self.max_images = max(1, max_rows // len(self.ks))
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
         self._sums = _sums.get_concrete_function(
@@ -137,17 +139,19 @@ class Chunks:
         )
 
     def sums(self, images: np.ndarray, first_image: int):
-        """The sums over the samples of a chunk of at most max_rows images.
+        """The sums over the samples of a chunk of at most `max_images` images.
 
         Args:
           images: float32 [images, *spec.image_shape] in [0, 1].
           first_image: the place of the first of them among all.
 
         Returns:
-          (for each k an `ImportanceSums`, the shifts): for each latent the posterior's mean minus
-          the prior's, the mean over the samples, [images, *latent shape]; () without `with_shifts`.
+          (for each k an `ImportanceSums`, the shifts): for each latent two arrays, [images, *latent
+          shape]: the posterior's mean minus the prior's, the mean over the samples, and the
+          variance of that mean over draws of the samples (0 for one sample, of which it is not
+          known); () without `with_shifts`.
         """
-        at_once = min(max(1, self._max_rows // len(images)), self._samples)
+        at_once = min(max(1, self.max_images // len(images)), self._samples)
         numbers = (self._seed, first_image, self._samples, at_once)
         return self._sums(tf.constant(images), *[tf.constant(n, tf.int64) for n in numbers])
 
@@ -171,23 +175,32 @@ def _sums(model, ks, below, with_shifts, images, seed, first_image, num_samples,
             for sums, output in zip(all_sums, outputs, strict=True)
         )
         if with_shifts:
+            of_rows = [latent.q.mean() - latent.p.mean() for latent in outputs[0].latents]
             shifts = tuple(
-                total + _over_samples(latent.q.mean() - latent.p.mean(), samples)
-                for total, latent in zip(shifts, outputs[0].latents, strict=True)
+                (total + _over_samples(s, samples), squares + _over_samples(s**2, samples))
+                for (total, squares), s in zip(shifts, of_rows, strict=True)
             )
         return first + at_once, all_sums, shifts
 
     zero = objectives.ImportanceSums.zero(rows, len(model.spec.latents))
     shifts = ()
     if with_shifts:
-        shifts = tuple(tf.zeros((rows, *shape)) for shape in model.latent_shapes)
+        shifts = tuple((tf.zeros((rows, *shape)),) * 2 for shape in model.latent_shapes)
     _, all_sums, shifts = tf.while_loop(
         lambda first, *_: first < num_samples,
         step,
         (tf.constant(0, tf.int64), (zero,) * len(ks), shifts),
         parallel_iterations=1,
     )
-    return all_sums, tuple(shift / tf.cast(num_samples, tf.float32) for shift in shifts)
+    return all_sums, tuple(_moments(*sums, num_samples) for sums in shifts)
+
+
+def _moments(total: tf.Tensor, squares: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean, and the variance of the mean."""
+    count = tf.cast(count, tf.float32)
+    mean = total / count
+    variance = tf.maximum(squares / count - mean**2, 0.0)
+    return mean, variance / tf.maximum(count - 1.0, 1.0) * tf.cast(count > 1, tf.float32)
 
 
 def _over_samples(values: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:

@@ -27,7 +27,13 @@ from biva_tf.spec import ModelSpec
 from biva_tf.training import Evaluation, StepMetrics, Trainer
 
 _GRID = 64  # samples in a grid
-_VALIDATION_SETTINGS = {"dataset", "binarize", "validation_size", "seed"}
+_VALIDATION_SETTINGS = {
+    "dataset",
+    "binarize",
+    "validation_size",
+    "train_on_validation",
+    "seed",
+}
 
 config.define_flags()
 flags.adopt_module_key_flags(config)  # so that --help lists them
@@ -47,15 +53,11 @@ def run(settings: config.Config, model_dir: Path) -> dict:
       DivergedError: naming the step and the last good checkpoint.
       UserError: the run cannot start; the message says why.
     """
-    spec = _spec(settings, model_dir)
+    spec = architectures.read(settings.architecture)
     run_dir = RunDir(model_dir)
-    data = pipeline.load(
-        settings.dataset,
-        binarize=settings.binarize,
-        validation_size=settings.validation_size,
-        seed=settings.seed,
-    )
+    data = pipeline.load(settings.data, settings.seed)
     _check_data(spec, settings, data)
+    print(_describe(settings.dataset, data), file=sys.stderr)
     changes = _changes(run_dir, spec, settings)
     trainer = Trainer(spec, settings, strategy.make(settings.strategy, settings.logical_devices))
     checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
@@ -70,9 +72,7 @@ def run(settings: config.Config, model_dir: Path) -> dict:
         if changes.keys() & _VALIDATION_SETTINGS:
             checkpoint.best_elbo.assign(-math.inf)  # not to be compared with what comes
     elif settings.init_from:
-        step = SelectedWeights(RunDir(Path(settings.init_from)).weights, trainer.model).restore()
-        trainer.optimizer.reset_averages()
-        print(f"starting from the weights of step {step} of {settings.init_from}", file=sys.stderr)
+        _start_from(settings, spec, trainer)
     else:
         trainer.initialise(data.train.batch(0, settings.batch_size))
     run_dir.write_config(spec, settings)
@@ -93,24 +93,23 @@ def run(settings: config.Config, model_dir: Path) -> dict:
     return summary
 
 
-def _spec(settings: config.Config, model_dir: Path) -> ModelSpec:
-    """The spec of --architecture; SettingsError if --init_from has weights of another."""
-    if not settings.init_from:
-        return architectures.read(settings.architecture)
-    start = Path(settings.init_from)
-    if start.resolve() == model_dir.resolve():
-        raise SettingsError(f"--init_from: expected another folder than --model_dir={model_dir}")
-    old_spec, old = RunDir(start).read()
-    if settings.architecture == old["architecture"]:
-        return old_spec
-    spec = architectures.read(settings.architecture)
+def _start_from(settings: config.Config, spec: ModelSpec, trainer: Trainer) -> None:
+    """Gives a new run the selected weights of the run that --init_from names.
+
+    Raises:
+      SettingsError: they are of another model.
+    """
+    start = RunDir(Path(settings.init_from))
+    old_spec, old = start.read()
     dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
     if dataclasses.replace(old_spec, **dropout) != spec:
         raise SettingsError(
-            f"--init_from={start} has weights of --architecture={old['architecture']}, which is "
-            f"another model than --architecture={settings.architecture}"
+            f"--init_from={start.path} has weights of --architecture={old['architecture']}, which "
+            f"is another model than --architecture={settings.architecture}"
         )
-    return spec
+    step = SelectedWeights(start.weights, trainer.model).restore()
+    trainer.optimizer.reset_averages()
+    print(f"starting from the weights of step {step} of {start.path}", file=sys.stderr)
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, settings: config.Config) -> dict:
@@ -133,17 +132,23 @@ def _changes(run_dir: RunDir, spec: ModelSpec, settings: config.Config) -> dict:
 def _check_data(spec: ModelSpec, settings: config.Config, data: pipeline.Data) -> None:
     """Raises DataError if the images do not fit the model, or are too few for a batch."""
     images = data.train.images
-    pipeline.check_fits(
-        spec, images.shape[1:], dataset=settings.dataset, binarize=settings.binarize
-    )
+    pipeline.check_fits(spec, images, settings.dataset)
     if settings.batch_size > len(images):
         expected = f"at most the {len(images)} training images"
         raise DataError(f"--batch_size: expected {expected}, got {settings.batch_size}")
 
 
+def _describe(dataset: str, data: pipeline.Data) -> str:
+    """The data set and its splits, in a line."""
+    validation = 0 if data.validation is None else len(data.validation)
+    counts = f"{len(data.train.images):,} to train, {validation:,} to validate, {len(data.test):,}"
+    version = f" ({data.version})" if data.version else ""
+    return f"{dataset}{version}: {counts} to test"
+
+
 def _train(settings, data, trainer, checkpoint, selected, reporter) -> None:
     first = trainer.step
-    batches = trainer.distribute(data.train.batches(first, settings.steps, settings.batch_size))
+    batches = trainer.distribute(data.train, first, settings.steps)
     interval: list[StepMetrics] = []
     for step in range(first + 1, settings.steps + 1):
         interval.append(StepMetrics(*trainer.train_step(next(batches))))
@@ -235,12 +240,18 @@ def _print_summary(summary: dict) -> None:
 
 
 def _settings() -> config.Config:
-    """The settings of the flags; with --init_from, of the run there where no flag was given."""
+    """The settings of the flags.
+
+    With --init_from, what no flag gives is as in the run there, but for the warm-up of the KL
+    weight, which a trained model has behind it; as in this run itself, once it has begun.
+    """
     init_from = flags.FLAGS.init_from
     if not init_from:
         return config.from_flags()
-    _, old = RunDir(Path(init_from)).read()
-    return config.from_flags(old)
+    this_run = RunDir(command.model_dir())
+    if this_run.config.exists():
+        return config.from_flags(this_run.read()[1])
+    return config.from_flags({**RunDir(Path(init_from)).read()[1], "kl_warmup_steps": 0})
 
 
 def _main() -> None:

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from biva_tf import objectives, plans
 from biva_tf.config import Config
+from biva_tf.data.images_view import Images
+from biva_tf.data.pipeline import TrainingData
 from biva_tf.errors import SettingsError
 from biva_tf.layers import data_dependent_initialisation
 from biva_tf.model import BIVA
@@ -97,9 +99,25 @@ class Trainer:
             self.model(tf.constant(images), plan=self._plan, noise=noise, training=True)
         self.optimizer.reset_averages()
 
-    def distribute(self, batches: tf.data.Dataset) -> Iterator:
-        """Global batches as the strategy's step functions take them."""
-        return iter(self.strategy.experimental_distribute_dataset(batches))
+    def distribute(self, data: TrainingData, first_step: int, last_step: int) -> Iterator:
+        """The batches of the steps first_step to last_step - 1, as `train_step` takes them.
+
+        Every host reads the parts of its own replicas alone.
+        """
+        replicas = self.strategy.num_replicas_in_sync
+
+        def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            count = replicas // context.num_input_pipelines
+            return data.batches(
+                first_step,
+                last_step,
+                self.config.batch_size,
+                context.input_pipeline_id * count,
+                count,
+                replicas,
+            )
+
+        return iter(self.strategy.distribute_datasets_from_function(of_host))
 
     @tf.function(autograph=False)
     def train_step(self, images) -> tuple[tf.Tensor, ...]:
@@ -107,8 +125,8 @@ class Trainer:
         per_replica = self.strategy.run(self._replica_train_step, args=(images,))
         return self._first(per_replica)
 
-    def evaluate(self, images: np.ndarray) -> Evaluation:
-        """The ELBO of images [n, h, w, c] in [0, 1] with the weights that the model has now.
+    def evaluate(self, images: Images) -> Evaluation:
+        """The ELBO of images with the weights that the model has now.
 
         The same images get the same noise in every evaluation of a run.
         """

@@ -43,6 +43,7 @@ def test_sizes_of_the_papers_table_1():
 
 def test_lvae_plus_29_has_the_depth_of_the_paper():
     spec = architectures.get("cifar10_l29_lvae_plus")
+    assert biva_tf.build(spec).count_params() == 120_789_472  # paper: 119.71M
     assert len(spec.latents) == spec.num_levels == 29
     assert spec.stages[0].latent.channels == 38 and spec.stages[-1].latent.channels == 10
 

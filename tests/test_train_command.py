@@ -75,7 +75,7 @@ def test_load_gives_the_selected_averaged_weights(finished):
     """Their ELBO on the test split is what the run reported, up to the noise of its samples."""
     model_dir, result = finished
     model = biva_tf.load(model_dir)
-    data = pipeline.load("mnist_10k", binarize="dynamic", validation_size=40, seed=3)
+    data = pipeline.load(Config(binarize="dynamic", validation_size=40).data, seed=3)
     score = model.score(data.test[:400], seed=11, max_rows=400)
     error = 5 * score.bound_nats.std() / 20
     assert abs(score.bound_nats.mean() - last_json(result.stdout)["elbo_nats"]) < error
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(finished, digits_json
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--binarize=none"], "--binarize=none leaves grey values"),
+        (["--binarize=none"], "--binarize=none leaves the grey values"),
         (["--architecture=tiny_dense"], "expects (8, 8, 1)"),
         (["--architecture=mnist_l7"], "architecture: expected one of mnist_l6"),
         (["--batch_size=9000"], "--batch_size: expected at most the 8960 training images"),

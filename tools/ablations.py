@@ -17,6 +17,7 @@ import numpy as np
 from absl import app, flags
 
 from biva_tf import architectures, objectives
+from biva_tf.errors import UserError
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The folder of the runs.", required=True)
 _ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_sample", "The BIVA.")
@@ -26,7 +27,6 @@ _VAE = flags.DEFINE_bool("vae", False, "Train the VAE too.")
 
 # For a short run, as configs/mnist_sample.flags.
 _DEFAULTS = (
-    "--binarize=threshold",
     "--ema_decay=0.99",
     "--eval_every=250",
     "--checkpoint_every=250",
@@ -85,11 +85,19 @@ def main(argv: list[str]) -> None:
     """The command."""
     base = _ARCHITECTURE.value
     names = [base, f"{base}_lvae_plus", f"{base}_lvae"] + [f"{base}_vae"] * _VAE.value
+    try:
+        for name in names:
+            architectures.get(name)  # before hours of training
+    except UserError as e:
+        sys.exit(f"ablations: {e}")
+    if not _SEEDS.value:
+        sys.exit("ablations: --seeds: expected at least one seed, got none")
     rows = []
     for name in names:
         runs = [_train(name, seed, argv[1:]) for seed in _SEEDS.value]
         rows.append(Row(name, runs[0][0], tuple(summary for _, summary in runs)))
-    print(f"test split after {_STEPS.value} steps, one number per seed")
+    steps = rows[0].summaries[0]["step"]
+    print(f"test split after {steps} steps, one number per seed")
     for line in _table(rows):
         print(line)
 

@@ -21,6 +21,7 @@ from matplotlib.transforms import Affine2D
 from scipy import ndimage
 
 from biva_tf.data import sources
+from biva_tf.data.sources import Location
 from biva_tf.run_dir import write_atomically
 
 _LETTERS = "ACEFHJKLMNPRTUVWXY"
@@ -99,7 +100,7 @@ def _letter(letter: str, ink: float, rng: np.random.Generator) -> np.ndarray:
 def make(number: int) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8 [number, 28, 28], and labels, uint8 [number]: the place in the alphabet."""
     rng = np.random.default_rng(2019)
-    digits = sources.load("mnist_10k").train.images
+    digits = sources.load("mnist_10k", Location.of("")).train.images
     ink = rng.choice(digits.mean(axis=(1, 2, 3)), number)
     letters = rng.choice(list(_LETTERS), number)
     images = [_letter(letter, i, rng) for letter, i in zip(letters, ink, strict=True)]

@@ -5,13 +5,35 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.data import binarization, sources
+from biva_tf.data import sources
+from biva_tf.data.images_view import Images
 from biva_tf.spec import ModelSpec
 
 SPLITS = ("train", "validation", "test")
 
 # Seeds of the splits that are binarised once: the same in every run, so that results compare.
-_TRAIN, _VALIDATION, _TEST = 1, 2, 3
+_SEEDS = {"train": 1, "validation": 2, "test": 3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a data set is read.
+
+    Attributes:
+      dataset: the name of the source.
+      location: where prepared data sets are.
+      binarize: one of `images_view.MODES`.
+      validation_size: how many images to cut from the end of the training split to validate on,
+        where the source has no validation split of its own; 0 cuts none.
+      train_on_validation: add the source's own validation split to the training split, and cut
+        `validation_size` images from the end of both.
+    """
+
+    dataset: str
+    location: sources.Location
+    binarize: str
+    validation_size: int
+    train_on_validation: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,125 +41,131 @@ class TrainingData:
     """Training images, and the batches drawn from them.
 
     A batch is a pure function of (seed, step), so a run that is interrupted and goes on from a
-    step sees what it would have seen.
+    step sees what it would have seen, and every host knows its part of it.
 
     Attributes:
-      images: uint8 [n, h, w, c] under dynamic binarisation, else float32 in [0, 1].
-      seed: of the order, and of the dynamic binarisation.
+      images: of the split.
+      seed: of the order.
     """
 
-    images: np.ndarray
+    images: Images
     seed: int
 
-    def batch(self, step: int, size: int) -> np.ndarray:
-        """The batch of a step: drawn at random without replacement, as the original does.
+    def batch(self, step: int, size: int, part: int = 0, parts: int = 1) -> np.ndarray:
+        """The batch of a step, or one of equal parts of it.
+
+        Drawn at random without replacement, as the original does.
 
         Returns:
-          float32 [size, h, w, c] in [0, 1].
+          float32 [size / parts, h, w, c] in [0, 1].
         """
         rng = np.random.Generator(np.random.Philox(key=[self.seed, step]))
-        images = self.images[rng.choice(len(self.images), size, replace=False)]
-        if images.dtype == np.uint8:
-            images = binarization.draw(images, rng)
-        return images
+        examples = rng.choice(len(self.images), size, replace=False)
+        rows = size // parts
+        visit = step * size // len(self.images)
+        return self.images.batch(examples[part * rows : (part + 1) * rows], visit)
 
-    def batches(self, first_step: int, last_step: int, size: int) -> tf.data.Dataset:
-        """The batches of steps first_step to last_step - 1."""
-        shape = (size, *self.images.shape[1:])
+    def batches(
+        self, first_step: int, last_step: int, size: int, first_part: int, count: int, parts: int
+    ) -> tf.data.Dataset:
+        """The parts first_part to first_part + count - 1 of the batches of each step, in turn.
 
-        def batch(step):
-            images = tf.numpy_function(lambda s: self.batch(int(s), size), [step], tf.float32)
-            return tf.ensure_shape(images, shape)
+        A host with `count` of all `parts` replicas reads only what these need.
+        """
+        shape = (size // parts, *self.images.image_shape)
 
-        steps = tf.data.Dataset.range(first_step, last_step)
-        return steps.map(batch, num_parallel_calls=1).prefetch(2)
+        def part(index):
+            def read(i):
+                step, local = divmod(int(i), count)
+                return self.batch(first_step + step, size, first_part + local, parts)
+
+            return tf.ensure_shape(tf.numpy_function(read, [index], tf.float32), shape)
+
+        indices = tf.data.Dataset.range((last_step - first_step) * count)
+        return indices.map(part, num_parallel_calls=2).prefetch(2 * count)
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What a run reads.
-
-    Attributes:
-      train: the training images.
-      validation: float32 [n, h, w, c], or None if no validation split was cut.
-      test: float32 [n, h, w, c].
-    """
+    """What a run reads; `validation` is None if there is no such split."""
 
     train: TrainingData
-    validation: np.ndarray | None
-    test: np.ndarray
+    validation: Images | None
+    test: Images
+    version: str = ""
 
 
-def load(name: str, *, binarize: str, validation_size: int, seed: int) -> Data:
+def load(settings: Settings, seed: int) -> Data:
     """Loads a data set.
 
     Args:
-      name: of the source.
-      binarize: one of `binarization.MODES`.
-      validation_size: how many images to cut from the end of the training split; 0 cuts none.
+      settings: how.
       seed: of the order of the batches and of the dynamic binarisation.
 
     Raises:
       DataError: there is no such source, its data is missing or wrong, or the validation split
         would leave nothing to train on.
     """
-    source = sources.load(name)
-    train, validation = _cut(name, source.train.images, validation_size)
-    if binarize != "dynamic":
-        train = binarization.fixed(train, binarize, _TRAIN)
+    source = sources.load(settings.dataset, settings.location)
+    splits = _splits(source, settings)
+    validation = splits["validation"]
+    # A training split that is drawn once is the same in every run.
+    train_seed = seed if settings.binarize == "dynamic" else _SEEDS["train"]
     return Data(
-        train=TrainingData(train, seed),
-        validation=binarization.fixed(validation, binarize, _VALIDATION)
-        if validation_size
-        else None,
-        test=binarization.fixed(source.test.images, binarize, _TEST),
+        train=TrainingData(Images(splits["train"], settings.binarize, train_seed), seed),
+        validation=_fixed(validation, "validation", settings) if len(validation) else None,
+        test=_fixed(splits["test"], "test", settings),
+        version=source.version,
     )
 
 
-def evaluation_images(name: str, split: str, *, binarize: str, validation_size: int) -> np.ndarray:
+def evaluation_images(settings: Settings, split: str) -> Images:
     """The images of a split as evaluations see them: the same in every run.
-
-    Args:
-      name: of the source.
-      split: one of `SPLITS`.
-      binarize, validation_size: as of `load`.
-
-    Returns:
-      float32 [n, h, w, c] in [0, 1].
 
     Raises:
       DataError: there is no such source or split, or its data is missing or wrong.
     """
-    source = sources.load(name)
+    source = sources.load(settings.dataset, settings.location)
     if split == "test":
-        return binarization.fixed(source.test.images, binarize, _TEST)
-    train, validation = _cut(name, source.train.images, validation_size)
-    if split == "train":
-        return binarization.fixed(train, binarize, _TRAIN)
-    if not len(validation):
-        raise sources.DataError("--split=validation: the run has none (--validation_size=0)")
-    return binarization.fixed(validation, binarize, _VALIDATION)
+        return _fixed(source.test.images, split, settings)
+    pixels = _splits(source, settings)[split]
+    if not len(pixels):
+        raise sources.DataError(f"--split=validation: --dataset={settings.dataset} has none")
+    return _fixed(pixels, split, settings)
 
 
-def check_fits(
-    spec: ModelSpec, image_shape: tuple[int, ...], *, dataset: str, binarize: str
-) -> None:
-    """Raises DataError if a model cannot read the images of a data set, binarised so."""
-    if image_shape != spec.image_shape:
+def check_fits(spec: ModelSpec, images: Images, dataset: str) -> None:
+    """Raises DataError if a model cannot read the images of a data set."""
+    if images.image_shape != spec.image_shape:
         raise sources.DataError(
-            f"--dataset={dataset} has images of shape {image_shape}, "
+            f"--dataset={dataset} has images of shape {images.image_shape}, "
             f"the architecture expects {spec.image_shape}"
         )
-    if spec.likelihood == "bernoulli" and binarize == "none":
-        raise sources.DataError(
-            f"--binarize=none leaves the grey values of --dataset={dataset}, the architecture "
-            "expects binary images; use threshold, bernoulli or dynamic"
-        )
+    if spec.likelihood == "bernoulli" and images.binarize == "none":
+        sample = images.pixels[:100]
+        if not np.isin(sample, (0, 255)).all():
+            raise sources.DataError(
+                f"--binarize=none leaves the grey values of --dataset={dataset}, the architecture "
+                "expects binary images; use threshold, bernoulli or dynamic"
+            )
 
 
-def _cut(name: str, train: np.ndarray, validation_size: int) -> tuple[np.ndarray, np.ndarray]:
-    total = len(train)
-    if not 0 <= validation_size < total:
-        expected = f"an integer in 0..{total - 1} for {name}"
-        raise sources.DataError(f"--validation_size: expected {expected}, got {validation_size}")
-    return train[: total - validation_size], train[total - validation_size :]
+def _fixed(pixels: np.ndarray, split: str, settings: Settings) -> Images:
+    binarize = "bernoulli" if settings.binarize == "dynamic" else settings.binarize
+    return Images(pixels, binarize, _SEEDS[split])
+
+
+def _splits(source: sources.Source, settings: Settings) -> dict[str, np.ndarray]:
+    """The pixels of every split; of no validation split, an empty array."""
+    name, size = settings.dataset, settings.validation_size
+    train, test = source.train.images, source.test.images
+    own = source.validation
+    if own is not None and not settings.train_on_validation:
+        return {"train": train, "validation": own.images, "test": test}
+    if own is not None:
+        train = np.concatenate([train, own.images])
+    if not 0 <= size < len(train):
+        expected = f"an integer in 0..{len(train) - 1} for {name}"
+        raise sources.DataError(f"--validation_size: expected {expected}, got {size}")
+    cut = len(train) - size
+    return {"train": train[:cut], "validation": train[cut:], "test": test}

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from biva_tf.data.sources import Source, shipped
+from biva_tf.data.sources import Info, Location, Source, shipped
+
+INFO = Info((28, 28, 1), train=9000, test=1000, binarize="threshold")
 
 _FILE = Path(__file__).with_name("mnist_10k.npz")
 
 
-def load() -> Source:
+def load(location: Location) -> Source:
     """28x28 grey digits in file order: the first 9,000 to train, the last 1,000 to test."""
-    return shipped(_FILE, train=9000)
+    return shipped(_FILE, train=INFO.train)

@@ -1,0 +1,165 @@
+"""Readers of the files that data sets come in: each yields images, uint8 [h, w, c], and labels.
+
+All raise DataError naming the file that is missing, damaged or of another kind.
+"""
+
+import contextlib
+import gzip
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from scipy import io as scipy_io
+
+from biva_tf.data.sources import DataError
+
+Examples = Iterator[tuple[np.ndarray, int]]
+
+_BROKEN = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    NotImplementedError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    UnidentifiedImageError,
+    scipy_io.matlab.MatReadError,
+)
+_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+@contextlib.contextmanager
+def _reading(path: Path, expected: str):
+    try:
+        yield
+    except DataError:
+        raise
+    except _BROKEN as e:
+        raise DataError(f"{path}: expected {expected} ({type(e).__name__}: {e})") from e
+
+
+def idx(images: Path, labels: Path) -> Examples:
+    """The gzipped IDX files of MNIST and FashionMNIST."""
+
+    def array(path: Path, magic: int) -> np.ndarray:
+        with _reading(path, "a gzipped IDX file"), gzip.open(path) as file:
+            rank = magic & 0xFF
+            found, *shape = struct.unpack(f">{1 + rank}I", file.read(4 * (1 + rank)))
+            if found != magic:
+                raise ValueError(f"magic number {found}, not {magic}")
+            return np.frombuffer(file.read(), np.uint8).reshape(shape)
+
+    pixels, classes = array(images, 0x803), array(labels, 0x801)
+    if len(pixels) != len(classes):
+        raise DataError(f"{labels}: expected {len(pixels)} labels, got {len(classes)}")
+    yield from zip(pixels[..., np.newaxis], classes.tolist(), strict=True)
+
+
+def amat(path: Path) -> Examples:
+    """Larochelle's binarised MNIST: a line of 784 zeros and ones per image."""
+    with _reading(path, "784 zeros and ones per line"), open(path) as file:
+        for number, line in enumerate(file, start=1):
+            pixels = np.array(line.split(), np.float32)
+            if pixels.size != 784 or not np.isin(pixels, (0, 1)).all():
+                raise ValueError(f"line {number} has {pixels.size} values or others than 0 and 1")
+            yield (pixels.reshape(28, 28, 1) * 255).astype(np.uint8), 0
+
+
+def chardata(path: Path, split: str) -> Examples:
+    """The 28x28 OMNIGLOT of Burda et al. 2015: chardata.mat, images column by column in [0, 1]."""
+    keys = {"train": ("data", "target"), "test": ("testdata", "testtarget")}[split]
+    with _reading(path, "the chardata.mat of Burda et al."):
+        file = scipy_io.loadmat(path, variable_names=keys)
+        pixels, alphabets = file[keys[0]], file[keys[1]].argmax(axis=0)
+        if pixels.shape[0] != 784 or pixels.min() < 0 or pixels.max() > 1:
+            raise ValueError(f"{keys[0]} of shape {pixels.shape}, {pixels.min()} to {pixels.max()}")
+        images = pixels.T.reshape(-1, 28, 28, 1).swapaxes(1, 2)
+        images = np.round(images * 255).astype(np.uint8)
+    yield from zip(images, alphabets.tolist(), strict=True)
+
+
+def cifar10(path: Path, split: str) -> Examples:
+    """cifar-10-binary.tar.gz: a label and 3x32x32 pixels per record."""
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
+    with _reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
+        for name in names:
+            content = archive.extractfile(f"cifar-10-batches-bin/{name}").read()
+            records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+            for record in records:
+                yield record[1:].reshape(3, 32, 32).transpose(1, 2, 0), int(record[0])
+
+
+def svhn(path: Path) -> Examples:
+    """A cropped-digits file of SVHN: X [32, 32, 3, n], y with 10 for the digit 0."""
+    with _reading(path, "a cropped-digits .mat file of SVHN"):
+        file = scipy_io.loadmat(path, variable_names=("X", "y"))
+        images, digits = file["X"].transpose(3, 0, 1, 2), file["y"].ravel() % 10
+    yield from zip(images, digits.tolist(), strict=True)
+
+
+def npz_channels_first(paths: list[Path], side: int) -> Examples:
+    """Downsampled ImageNet of Chrabaszcz et al. 2017: `data` [n, 3 side side], `labels` from 1."""
+    for path in paths:
+        with _reading(path, "arrays `data` and `labels`"), np.load(path) as file:
+            images = file["data"].reshape(-1, 3, side, side).transpose(0, 2, 3, 1)
+            labels = np.asarray(file["labels"]) - 1
+        yield from zip(images, labels.tolist(), strict=True)
+
+
+def image_archive(path: Path) -> Examples:
+    """The images of a .tar or .zip archive, in the order of their names, in colour."""
+    with _reading(path, "an archive of images"):
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                for name in sorted(filter(_is_image, archive.namelist())):
+                    yield _decoded(archive.read(name), f"{path}/{name}"), 0
+            return
+        with open(path, "rb") as file:
+            file.seek(-1024, io.SEEK_END)
+            if any(file.read()):
+                raise ValueError("the mark of its end is missing")
+        with tarfile.open(path) as archive:
+            members = {m.name: m for m in archive.getmembers() if m.isfile() and _is_image(m.name)}
+            for name in sorted(members):
+                yield _decoded(archive.extractfile(members[name]).read(), f"{path}/{name}"), 0
+
+
+def images(paths: list[Path]) -> Examples:
+    """Image files, in colour."""
+    for path in paths:
+        with _reading(path, "an image"):
+            yield _decoded(path.read_bytes(), str(path)), 0
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The image files in a folder and below, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and _is_image(path.name))
+
+
+def zipped_images(path: Path, names: list[str]) -> Examples:
+    """Images of a zip archive by their file names, wherever in it they are."""
+    with _reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:
+        places = {name.rpartition("/")[2]: name for name in archive.namelist()}
+        for name in names:
+            yield _decoded(archive.read(places[name]), f"{path}/{name}"), 0
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_IMAGES) and not name.rpartition("/")[2].startswith(".")
+
+
+def _decoded(content: bytes, name: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as e:
+        raise DataError(f"{name}: expected an image ({e})") from e

@@ -1,0 +1,152 @@
+"""From files that a user downloaded to a data set in TFDS's format."""
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from biva_tf.data.formats import Examples
+from biva_tf.data.sources import DataError, Info
+
+VERSION = "1.0.0"
+_BLOCK = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file that a data set is made from.
+
+    Attributes:
+      name: of the file, or a pattern where several are meant.
+      origin: where it is to be had.
+      sha256: its checksum; None where none is published, and the number of images is verified.
+    """
+
+    name: str
+    origin: str
+    sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a data set is made from files.
+
+    Attributes:
+      files: what has to be in the folder.
+      examples: from the folder to the examples of each split.
+      counts: for each version that is known, its name and its numbers of images by split; empty
+        where any number will do.
+      alternatives: whether not all of the files are needed; `examples` then says which are missing.
+    """
+
+    files: tuple[File, ...]
+    examples: Callable[[Path], Mapping[str, Examples]]
+    counts: Mapping[str, Mapping[str, int]]
+    alternatives: bool = False
+
+    def instructions(self) -> str:
+        """Which files, from where, with which checksums."""
+        lines = []
+        for file in self.files:
+            verified = f"sha256 {file.sha256}" if file.sha256 else "verified by its contents"
+            lines.append(f"  {file.name}\n    from {file.origin}\n    {verified}")
+        return "\n".join(lines)
+
+
+def own_name(source: str) -> str:
+    """The name in TFDS of a data set that `prepare` made for a source."""
+    return f"biva_tf_{source}"
+
+
+def prepare(
+    name: str, info: Info, recipe: Recipe, folder: Path, data_dir: Path, *, subset: bool
+) -> Path:
+    """Makes the data set of a source.
+
+    Args:
+      name: of the source.
+      info: of the source.
+      recipe: of the source.
+      folder: with the files.
+      data_dir: where to.
+      subset: take files and numbers of images that are not the published ones.
+
+    Returns:
+      The folder of the data set.
+
+    Raises:
+      DataError: a file is missing, damaged, or not the published one. Nothing is left behind.
+    """
+    import tensorflow_datasets as tfds
+
+    target = data_dir / own_name(name) / VERSION
+    if target.exists():
+        raise DataError(f"{target}: there is a data set already; remove it to make another")
+    files = recipe.files
+    if recipe.alternatives:
+        files = [file for file in files if any(folder.glob(file.name))] or files
+    for file in files:
+        _check(folder, file, subset)
+    counts: dict[str, int] = {}
+    shape = info.image_shape
+
+    def counted(split: str, examples: Examples) -> Iterator[tuple[int, dict]]:
+        nonlocal shape
+        bar = tqdm(examples, f"{name} {split}", unit="image", disable=not sys.stderr.isatty())
+        for count, (image, label) in enumerate(bar, start=1):
+            if image.shape != (shape := shape or image.shape):
+                raise DataError(
+                    f"{folder}: expected images of shape {shape}, "
+                    f"image {count - 1} of {split} has {image.shape}"
+                )
+            counts[split] = count
+            yield count, {"image": np.ascontiguousarray(image), "label": label}
+        if (
+            recipe.counts
+            and not subset
+            and counts.get(split, 0) not in {c[split] for c in recipe.counts.values()}
+        ):
+            known = ", ".join(f"{c[split]:,} ({version})" for version, c in recipe.counts.items())
+            raise DataError(
+                f"{folder}: expected {known} images in {split}, got {counts.get(split, 0):,}"
+            )
+
+    splits = {split: counted(split, of) for split, of in recipe.examples(folder).items()}
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(
+                shape=info.image_shape or (None, None, 3), encoding_format="png"
+            ),
+            "label": tfds.features.Scalar(np.int64),
+        }
+    )
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=own_name(name),
+        version=VERSION,
+        features=features,
+        split_datasets=splits,
+        data_dir=str(data_dir),
+        disable_shuffling=True,
+    )
+    return target
+
+
+def _check(folder: Path, file: File, subset: bool) -> None:
+    found = sorted(folder.glob(file.name))
+    if not found:
+        raise DataError(f"{folder}: expected a file {file.name} in it, from {file.origin}")
+    if file.sha256 is None or subset:
+        return
+    digest = hashlib.sha256()
+    with open(found[0], "rb") as content:
+        while block := content.read(_BLOCK):
+            digest.update(block)
+    if digest.hexdigest() != file.sha256:
+        raise DataError(
+            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; --subset takes "
+            "it nevertheless"
+        )

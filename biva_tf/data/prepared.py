@@ -1,0 +1,188 @@
+"""Data sets in TFDS's format, as uint8 arrays.
+
+The images of a split are decoded once, into a file beside the data set; after that they are read
+from there: into memory when they are small, mapped from disk when they are not.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from biva_tf.data.sources import DataError, Info, Location, Source, Split
+
+_IN_MEMORY = 2**30  # bytes; larger splits are mapped
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A data set in TFDS's format that a source can be read from.
+
+    Attributes:
+      dataset: its folder under data_dir, which is its name in TFDS where TFDS has it:
+        "cifar10", "downsampled_imagenet/32x32".
+      splits: the name of each of our splits in it.
+      image: from an image as it is stored, uint8, to the source's, uint8.
+      variant: names what `image` does, for the file that keeps the result.
+      in_tfds: whether TFDS can download it.
+    """
+
+    dataset: str
+    splits: Mapping[str, str]
+    image: Callable[[np.ndarray], np.ndarray] | None = None
+    variant: str = "images"
+    in_tfds: bool = True
+
+
+def read(name: str, candidates: Iterable[Prepared], location: Location, info: Info) -> Source:
+    """A source, from the first candidate that is there.
+
+    Args:
+      name: of the source.
+      candidates: in the order of preference.
+      location: where, and whether the first that TFDS can download may be.
+      info: of the source.
+
+    Raises:
+      DataError: none is there; the message says what to do. Or one is, and is damaged, or has
+        images of another shape.
+    """
+    candidates = list(candidates)
+    for prepared in candidates:
+        folder = _find(prepared, location.data_dir)
+        if folder is not None:
+            return _source(name, prepared, folder, info)
+    downloadable = [prepared for prepared in candidates if prepared.in_tfds]
+    if location.download and downloadable:
+        folder = _download(downloadable[0], location.data_dir)
+        return _source(name, downloadable[0], folder, info)
+    fetch = " (add --download to let TFDS fetch it)" if downloadable else ""
+    raise DataError(
+        f"--dataset={name}: not found in --data_dir={location.data_dir}. Prepare it with: python "
+        f"-m tools.prepare_data --dataset={name} --data_dir={location.data_dir}{fetch}"
+    )
+
+
+def _find(prepared: Prepared, data_dir: Path) -> Path | None:
+    """The folder of the newest version of the data set, or None."""
+    versions = (data_dir / prepared.dataset).glob("*.*.*/dataset_info.json")
+    return max((path.parent for path in versions), key=_version, default=None)
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in folder.name.split(".") if part.isdigit())
+
+
+def _download(prepared: Prepared, data_dir: Path) -> Path:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(prepared.dataset, data_dir=str(data_dir))
+        builder.download_and_prepare()
+    except Exception as e:  # whatever stands between here and a server
+        raise DataError(f"--download: TFDS could not prepare {prepared.dataset}: {e}") from e
+    return Path(builder.data_path)
+
+
+def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+    except Exception as e:  # TFDS raises errors of many kinds for files it cannot read
+        raise DataError(f"{folder}: expected a data set in TFDS's format ({e})") from e
+    shape = info.image_shape
+    splits = {}
+    for ours, theirs in prepared.splits.items():
+        if theirs in builder.info.splits:
+            splits[ours] = _split(name, prepared, builder, folder, theirs, shape)
+            shape = splits[ours].images.shape[1:]
+        elif ours != "validation":
+            found = ", ".join(builder.info.splits)
+            raise DataError(f"{folder}: expected a split {theirs!r}, it has {found}")
+    return Source(**splits)
+
+
+def _split(name, prepared, builder, folder: Path, split: str, image_shape) -> Split:
+    images, labels = (
+        folder / f"biva_tf-{split}-{prepared.variant}-{part}.npy" for part in ("x", "y")
+    )
+    count = builder.info.splits[split].num_examples
+    if image_shape is None:  # a user's own: that of the first image
+        image_shape = next(iter(_examples(builder, split)))["image"].shape
+    try:
+        return Split(_load(images, (count, *image_shape)), _load(labels, (count,)))
+    except (OSError, ValueError, EOFError):
+        return _decode(name, prepared, builder, split, image_shape, count, images, labels)
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    mapped = np.load(path, mmap_mode="r")
+    if mapped.shape != shape:
+        raise ValueError(f"expected shape {shape}, got {mapped.shape}")
+    return mapped if mapped.nbytes > _IN_MEMORY else np.array(mapped)
+
+
+def _decode(name, prepared, builder, split, image_shape, count, images_path, labels_path) -> Split:
+    shape = (count, *image_shape)
+    with _file_for(images_path, shape) as images:
+        labels = np.zeros(count, np.int64)
+        examples = _examples(builder, split)
+        bar = tqdm(
+            examples, f"{name} {split}", count, unit="image", disable=not sys.stderr.isatty()
+        )
+        done = 0
+        for done, example in enumerate(bar, start=1):
+            image = example["image"]
+            if prepared.image is not None:
+                image = prepared.image(image)
+            if image.shape != tuple(image_shape):
+                raise DataError(
+                    f"{builder.data_path}: expected images of shape {tuple(image_shape)} in "
+                    f"{split}, example {done - 1} has {image.shape}"
+                )
+            images[done - 1] = image
+            labels[done - 1] = example.get("label", 0)
+        if done != count:
+            raise DataError(f"{builder.data_path}: expected {count} images in {split}, got {done}")
+    with contextlib.suppress(OSError), _file_for(labels_path, (count,), np.int64) as file:
+        file[:] = labels
+    if images_path.exists():
+        return Split(_load(images_path, shape), labels)
+    return Split(np.asarray(images), labels)
+
+
+def _examples(builder, split: str) -> Iterable[dict[str, Any]]:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    try:
+        yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
+    except (tf.errors.OpError, OSError, ValueError) as e:
+        raise DataError(f"{builder.data_path}: the data set cannot be read: {e}") from e
+
+
+@contextlib.contextmanager
+def _file_for(path: Path, shape: tuple[int, ...], dtype=np.uint8):
+    """An array to fill, which becomes the file `path` if it is filled without an error.
+
+    In memory, where the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+    except OSError:
+        yield np.zeros(shape, dtype)
+        return
+    try:
+        yield array
+        array.flush()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""CIFAR-10: 32x32 photographs in colour."""
+
+from pathlib import Path
+
+from biva_tf.data import formats, prepared
+from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.sources import Info, Location, Source
+
+INFO = Info((32, 32, 3), train=50_000, test=10_000)
+
+_FILE = "cifar-10-binary.tar.gz"
+_SPLITS = {"train": "train", "test": "test"}
+
+
+def _examples(folder: Path):
+    return {split: formats.cifar10(folder / _FILE, split) for split in _SPLITS}
+
+
+RECIPE = Recipe(
+    files=(
+        File(
+            _FILE,
+            "https://www.cs.toronto.edu/~kriz/",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        ),
+    ),
+    examples=_examples,
+    counts={"Krizhevsky's": INFO.counts},
+)
+
+
+def load(location: Location) -> Source:
+    """50,000 to train, of which a validation split is cut, and 10,000 to test."""
+    candidates = (
+        prepared.Prepared(own_name("cifar10"), _SPLITS, in_tfds=False),
+        prepared.Prepared("cifar10", _SPLITS),
+    )
+    return prepared.read("cifar10", candidates, location, INFO)

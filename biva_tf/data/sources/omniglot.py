@@ -1,0 +1,28 @@
+"""OMNIGLOT in 28x28 grey, in the split of Burda et al. 2015, to be binarised at every visit."""
+
+from pathlib import Path
+
+from biva_tf.data import formats, prepared
+from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.sources import Info, Location, Source
+
+INFO = Info((28, 28, 1), train=24_345, test=8_070, binarize="dynamic")
+
+_SPLITS = {"train": "train", "test": "test"}
+
+
+def _examples(folder: Path):
+    return {split: formats.chardata(folder / "chardata.mat", split) for split in _SPLITS}
+
+
+RECIPE = Recipe(
+    files=(File("chardata.mat", "https://github.com/yburda/iwae/tree/master/datasets/OMNIGLOT"),),
+    examples=_examples,
+    counts={"Burda's": INFO.counts},
+)
+
+
+def load(location: Location) -> Source:
+    """24,345 characters to train, of which a validation split is cut, and 8,070 to test."""
+    candidates = (prepared.Prepared(own_name("omniglot"), _SPLITS, in_tfds=False),)
+    return prepared.read("omniglot", candidates, location, INFO)

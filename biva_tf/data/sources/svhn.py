@@ -1,0 +1,43 @@
+"""SVHN: house numbers, cropped to 32x32 (paper, section 4.4: what CIFAR-10 models must detect)."""
+
+from pathlib import Path
+
+from biva_tf.data import formats, prepared
+from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.sources import Info, Location, Source
+
+INFO = Info((32, 32, 3), train=73_257, test=26_032)
+
+_ORIGIN = "http://ufldl.stanford.edu/housenumbers/"
+_SPLITS = {"train": "train", "test": "test"}
+
+
+def _examples(folder: Path):
+    return {split: formats.svhn(folder / f"{split}_32x32.mat") for split in _SPLITS}
+
+
+RECIPE = Recipe(
+    files=(
+        File(
+            "train_32x32.mat",
+            _ORIGIN,
+            "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        ),
+        File(
+            "test_32x32.mat",
+            _ORIGIN,
+            "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+        ),
+    ),
+    examples=_examples,
+    counts={"Netzer's": INFO.counts},
+)
+
+
+def load(location: Location) -> Source:
+    """73,257 to train, of which a validation split is cut, and 26,032 to test."""
+    candidates = (
+        prepared.Prepared(own_name("svhn"), _SPLITS, in_tfds=False),
+        prepared.Prepared("svhn_cropped", _SPLITS),
+    )
+    return prepared.read("svhn", candidates, location, INFO)
