@@ -207,13 +207,18 @@ def test_what_a_run_cannot_start_from_is_one_message(digits_json, tmp_path, chan
 
 
 def test_a_run_of_an_older_version_goes_on(finished, digits_spec, tmp_path):
-    """Its config.json lacks the settings that came later."""
+    """Its config.json lacks the settings that came later, which are as by default."""
     shutil.copy(finished[0] / "config.json", tmp_path)
     plain = json.loads((tmp_path / "config.json").read_text())
     del plain["settings"]["clip_norm"]
+    plain["settings"]["binarize"] = "threshold"
     (tmp_path / "config.json").write_text(json.dumps(plain))
-    settings = Config(**json.loads((finished[0] / "config.json").read_text())["settings"])
-    assert RunDir(tmp_path).check(digits_spec, settings) == {"clip_norm": (None, 0.0)}
+    old = {**json.loads((finished[0] / "config.json").read_text())["settings"]}
+    # "auto" means the same for this data set.
+    settings = Config(**{**old, "binarize": "auto"})
+    assert RunDir(tmp_path).check(digits_spec, settings) == {}
+    changed = Config(**{**old, "binarize": "threshold", "clip_norm": 1.0})
+    assert RunDir(tmp_path).check(digits_spec, changed) == {"clip_norm": (0.0, 1.0)}
 
 
 def test_a_validation_split_added_later_is_selected_on(digits_json, tmp_path):
