@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from biva_tf import architectures, command, config, objectives, strategy
+from biva_tf import architectures, command, config, dry_run, objectives, strategy
 from biva_tf.checkpoint import SelectedWeights, TrainingCheckpoint
 from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
@@ -37,6 +37,13 @@ _VALIDATION_SETTINGS = {
 
 config.define_flags()
 flags.adopt_module_key_flags(config)  # so that --help lists them
+
+
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run",
+    False,
+    "Print settings, model, memory estimate and steps per epoch, without data, and stop.",
+)
 
 
 class DivergedError(UserError, RuntimeError):
@@ -255,7 +262,13 @@ def _settings() -> config.Config:
 
 
 def _main() -> None:
-    _print_summary(run(_settings(), command.model_dir()))
+    settings = _settings()
+    if _DRY_RUN.value:
+        devices = strategy.make(settings.strategy, settings.logical_devices)
+        spec = architectures.read(settings.architecture)
+        print(dry_run.describe(spec, settings, devices.num_replicas_in_sync))
+        return
+    _print_summary(run(settings, command.model_dir()))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import json
 import sys
 
 import numpy as np
-import tensorflow as tf
 
 from biva_tf import architectures, strategy
 from biva_tf.config import Config
+from biva_tf.data.images_view import Images
+from biva_tf.data.pipeline import TrainingData
 from biva_tf.training import Trainer
 
 
@@ -19,13 +20,13 @@ def main(devices, out, settings):
     config = Config(architecture="tiny_dense", batch_size=8, **json.loads(settings))
     trainer = Trainer(architectures.get("tiny_dense"), config, strategy.make("mirrored", devices))
     assert trainer.strategy.num_replicas_in_sync == devices
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 2, (5, 8, 8, 8, 1)).astype(np.float32)
-    trainer.initialise(images[0])
-    batches = trainer.distribute(tf.data.Dataset.from_tensor_slices(images))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
+    data = TrainingData(Images(pixels, "dynamic", 0), 0)
+    trainer.initialise(data.batch(0, 8))
+    batches = trainer.distribute(data, 0, 5)
     steps = [[np.ravel(v) for v in trainer.train_step(next(batches))] for _ in range(5)]
     with trainer.averaged_weights():
-        evaluation = trainer.evaluate(images[0][:7])
+        evaluation = trainer.evaluate(data.images.first(7))
     optimizer = trainer.optimizer
     np.savez(
         out,

@@ -56,14 +56,14 @@ def test_one_example_has_no_standard_error_and_no_active_units(model, tmp_path):
 
 def test_the_variance_of_a_shift_is_not_that_of_its_samples(model, tmp_path):
     """Its estimate from K = 8 and from K = 64 samples agree; without the correction they do not."""
-    images = np.repeat(random_images(model.spec, 3), 40, axis=0)
+    images = np.repeat(random_images(model.spec, 3), 200, axis=0)
     variances = {}
     for k in (8, 64):
-        results = Evaluator(model, Settings(iw_samples=k), 480, tmp_path).scores(images, "a test")
+        results = Evaluator(model, Settings(iw_samples=k), 4800, tmp_path).scores(images, "a test")
         totals = results.totals
         mean = totals["shift/z1_td"] / results.done
         variances[k] = (totals["shift_squared/z1_td"] / results.done - mean**2).sum()
-    assert variances[8] == pytest.approx(variances[64], rel=0.15)
+    assert variances[8] == pytest.approx(variances[64], rel=0.2)
 
 
 def test_the_summary_is_the_mean_of_the_examples(model, scored):
@@ -77,7 +77,7 @@ def test_the_summary_is_the_mean_of_the_examples(model, scored):
     assert summary.l_k.bits_per_dim == pytest.approx(-bounds.mean() / dims / np.log(2))
     kl = sum(z.kl_nats for z in summary.latents)
     assert summary.l_1.nats == pytest.approx(summary.reconstruction_nats - kl, rel=1e-5)
-    llr = results.examples["elbo"] - results.examples["above_1"]
+    llr = results.examples["above_0"] - results.examples["above_1"]
     assert summary.llr[1].nats == pytest.approx(llr.mean())
     assert summary.llr[1].bits_per_dim == pytest.approx(llr.mean() / dims / np.log(2))
 
