@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -31,6 +32,7 @@ def random_images(spec, rows=4, seed=0):
 
 def perturbed(name_or_spec, seed=0):
     """A model whose weights are not special: random gains and biases too."""
+    keras.utils.set_random_seed(seed)
     model = biva_tf.build(name_or_spec)
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:

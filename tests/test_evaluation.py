@@ -84,8 +84,8 @@ def test_the_summary_is_the_mean_of_the_examples(model, scored):
 
 def test_a_unit_whose_posterior_is_its_prior_is_not_active(tmp_path):
     model = perturbed("tiny_dense")
-    images = random_images(model.spec, 12)
-    settings = Settings(iw_samples=2)
+    images = random_images(model.spec, 40)
+    settings = Settings(iw_samples=16)
 
     def active():
         results = Evaluator(model, settings, 64, tmp_path).scores(images, "random test")
