@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from biva_tf import architectures, config
-from biva_tf.checkpoint import SelectedWeights
+from biva_tf.checkpoint import SelectedWeights, restore_raw
 from biva_tf.data import pipeline
 from biva_tf.data.images_view import Images
 from biva_tf.model import BIVA
 from biva_tf.run_dir import RunDir
 from biva_tf.spec import ModelSpec
+
+WEIGHTS = ("averaged", "raw")
 
 
 def build(name_or_spec: str | ModelSpec) -> BIVA:
@@ -32,12 +34,15 @@ class Trained:
     """A trained model.
 
     Attributes:
-      model: with the weights that its run selected: moving averages (EMA).
+      model: with its weights.
+      weights: "averaged": those that its run selected, moving averages (EMA); "raw": those of its
+        newest training checkpoint.
       weights_step: the step they are of.
       settings: of the run, by name.
     """
 
     model: BIVA
+    weights: str
     weights_step: int
     settings: dict[str, Any]
 
@@ -64,13 +69,22 @@ class Trained:
         return images
 
 
-def load_trained(model_dir: str | Path) -> Trained:
-    """The trained model of a run, and how it was trained. See `load`."""
+def load_trained(model_dir: str | Path, weights: str = "averaged") -> Trained:
+    """The trained model of a run, and how it was trained. See `load` and `Trained`.
+
+    Raises:
+      ValueError: weights is neither "averaged" nor "raw".
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights: expected one of {', '.join(WEIGHTS)}, got {weights!r}")
     run_dir = RunDir(Path(model_dir))
     spec, settings = run_dir.read()
     model = BIVA(spec)
-    step = SelectedWeights(run_dir.weights, model).restore()
-    return Trained(model, step, settings)
+    if weights == "raw":
+        step = restore_raw(run_dir.checkpoints, model)
+    else:
+        step = SelectedWeights(run_dir.weights, model).restore()
+    return Trained(model, weights, step, settings)
 
 
 def load(model_dir: str | Path) -> BIVA:

@@ -100,6 +100,19 @@ class SelectedWeights:
             self.save(step)
 
 
+def restore_raw(folder: Path, model: BIVA) -> int:
+    """Gives the model the weights, not averaged, of the newest training checkpoint; its step.
+
+    Raises:
+      CheckpointError: there is none, or it cannot be read or is not of this model.
+    """
+    path = tf.train.latest_checkpoint(str(folder))
+    if path is None:
+        raise CheckpointError(f"{folder}: no training checkpoint, so there are no raw weights")
+    _restore(tf.train.Checkpoint(weights=_by_path(model.trainable_variables)), path)
+    return int(path.rpartition("-")[2])
+
+
 def _by_path(variables) -> dict[str, tf.Variable]:
     # By name and one by one: tf.train.Checkpoint does not look into the lists of a Keras 3 model.
     return {v.path: v.value for v in variables}

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from biva_tf import plans
 from biva_tf.model import BIVA, Output
-from biva_tf.noise import SeededNoise
+from biva_tf.noise import Noise, SameNoise, SeededNoise
 from biva_tf.scoring import check_images
 from biva_tf.spec import LatentSpec
 
@@ -100,7 +100,7 @@ def interpolate(model: BIVA, first, second, steps: int, *, k: int = 0, seed: int
     noise = SeededNoise(seed)
     decoded = model.top_down(None, tuple(plan), noise, rows=pairs * steps)
     shape = (steps, pairs, *model.spec.image_shape)
-    return _images(model, decoded, _SameForAll(noise)).reshape(shape).swapaxes(0, 1)
+    return _images(model, decoded, SameNoise(noise)).reshape(shape).swapaxes(0, 1)
 
 
 def traverse(
@@ -157,17 +157,7 @@ def traverse(
             plan.append(plans.Given(moved))
     decoded = model.top_down(None, tuple(plan), noise, rows=rows)
     shape = (len(units), len(values), *model.spec.image_shape)
-    return _images(model, decoded, _SameForAll(noise)).reshape(shape)
-
-
-class _SameForAll:
-    """Noise that is the same in every row: images then differ by their latents alone."""
-
-    def __init__(self, noise: SeededNoise):
-        self._noise = noise
-
-    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
-        return tf.repeat(self._noise.uniform(stream, (1, *shape[1:])), shape[0], axis=0)
+    return _images(model, decoded, SameNoise(noise)).reshape(shape)
 
 
 def _in_chunks(rows: Callable[[int, int], np.ndarray], number: int) -> np.ndarray:
@@ -188,7 +178,7 @@ def _posterior(model: BIVA, images: np.ndarray, seed: int) -> Output:
     return model(images, plan=plans.posterior(model.spec), noise=SeededNoise(seed))
 
 
-def _images(model: BIVA, output: Output, noise: SeededNoise) -> np.ndarray:
+def _images(model: BIVA, output: Output, noise: Noise) -> np.ndarray:
     return model.likelihood.image(output.px, noise).numpy()
 
 

@@ -82,7 +82,7 @@ class LatentStats:
     Attributes:
       z: its value, [rows, *latent shape].
       p: its prior given the latents above.
-      q: its posterior, if z was drawn from it, else None.
+      q: its posterior, if z was, or under a `Switch` may have been, drawn from it, else None.
       log_p: log p(z), [rows], nats.
       log_q: the log-density, [rows], of the distribution that z stands for: q, or without q the
         prior itself, so that log_p - log_q is then zero.
@@ -208,13 +208,13 @@ class BIVA(keras.Model):
         sources = dict(zip(latents, plan, strict=True))
         if features is not None:
             rows = tf.shape(features.q_top.mean())[0]
-        elif any(isinstance(source, plans.Posterior) for source in plan):
+        elif any(map(plans.draws_from_posterior, plan)):
             raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
         stats: dict[LatentSpec, LatentStats] = {}
 
         top = self.spec.latent(self.spec.num_levels, Branch.TOP)
         draw = None
-        if isinstance(sources[top], plans.Posterior):
+        if plans.draws_from_posterior(sources[top]):
             draw = _draw(features.q_top, top, noise)
         p_top = _standard_gaussian(rows, self.latent_shapes[-1])
         stats[top] = _resolve(top, sources[top], p_top, draw, noise)
@@ -228,7 +228,7 @@ class BIVA(keras.Model):
             for branch in self.spec.branches:
                 latent = self.spec.latent(level, branch)
                 source, draw = sources[latent], None
-                if isinstance(source, plans.Posterior) and branch is Branch.TOP_DOWN:
+                if plans.draws_from_posterior(source) and branch is Branch.TOP_DOWN:
                     q = stage.infer(features.maps[level - 1], d, noise, training)
                     draw = _draw(q, latent, noise)
                 elif features is not None and branch is Branch.BOTTOM_UP:
@@ -321,6 +321,13 @@ def _resolve(
             z = p.mean()
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
+        case plans.Switch(condition, below, above):
+            one, other = (_resolve(latent, s, p, draw, noise) for s in (below, above))
+            z, log_p, log_q = (
+                tf.where(condition, getattr(one, name), getattr(other, name))
+                for name in ("z", "log_p", "log_q")
+            )
+            return LatentStats(z, p, other.q, log_p, log_q)
     log_p = p.log_prob(z)
     return LatentStats(z, p, None, log_p, log_p)
 

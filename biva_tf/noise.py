@@ -138,6 +138,34 @@ class GivenNoise:
         raise ValueError(f"given noise has no uniform numbers (asked for {stream}, {shape})")
 
 
+class SameNoise:
+    """Noise that is the same in every row: rows then differ by what they were given alone."""
+
+    def __init__(self, noise: SeededNoise):
+        self._noise = noise
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return tf.repeat(self._noise.normal(stream, (1, *shape[1:])), shape[0], axis=0)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return tf.repeat(self._noise.uniform(stream, (1, *shape[1:])), shape[0], axis=0)
+
+
+class NoNoise:
+    """No noise: what is drawn from a Gaussian is its mean."""
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Zeros."""
+        del stream
+        return tf.zeros(shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: a mean needs no uniform numbers."""
+        raise ValueError(f"asked for uniform numbers ({stream}, {shape}) where there is no noise")
+
+
 def posterior_stream(latent_name: str) -> str:
     """The stream of a latent's posterior draw."""
     return f"{latent_name}/posterior"

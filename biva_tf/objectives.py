@@ -5,7 +5,6 @@ under `plans.prior_up_to(spec, k)` it is L^{>k} (eq. 2), because a latent drawn 
 log p(z) - log q(z) = 0.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,8 +14,7 @@ import tensorflow as tf
 FREE_BITS_MODES = ("per_example", "batch_mean")
 
 
-@dataclasses.dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """The terms of the bound, per row.
 
     Attributes:

@@ -34,8 +34,22 @@ class Given:
     value: tf.Tensor
 
 
-Source = Posterior | Prior | PriorMode | Given
+@dataclasses.dataclass(frozen=True)
+class Switch:
+    """`below` where `condition`, a scalar bool tensor, holds as the graph runs, else `above`."""
+
+    condition: tf.Tensor
+    below: Prior | PriorMode
+    above: Posterior | Prior
+
+
+Source = Posterior | Prior | PriorMode | Given | Switch
 Plan = tuple[Source, ...]  # one source per latent, in the order of `ModelSpec.latents`
+
+
+def draws_from_posterior(source: Source) -> bool:
+    """Whether a latent with this source is, or may be, drawn from its posterior."""
+    return isinstance(source.above if isinstance(source, Switch) else source, Posterior)
 
 
 def posterior(spec: ModelSpec) -> Plan:
@@ -48,10 +62,11 @@ def prior(spec: ModelSpec, temperature: float | tf.Tensor = 1.0) -> Plan:
     return tuple(Prior(temperature) for _ in spec.latents)
 
 
-def prior_up_to(spec: ModelSpec, k: int) -> Plan:
+def prior_up_to(spec: ModelSpec, k: int | tf.Tensor) -> Plan:
     """Levels <= k from the prior, the rest from the posterior: L^{>k} (paper, eq. 2).
 
-    k = 0 is `posterior(spec)`, whose bound is the ELBO; k = L-1 leaves the top latent alone.
+    k = 0 is `posterior(spec)`, whose bound is the ELBO; k = L-1 leaves the top latent alone. Here
+    and below k may be a scalar tensor, whose range is then the caller's to check.
 
     Raises:
       ValueError: k is not in 0..L-1.
@@ -59,7 +74,7 @@ def prior_up_to(spec: ModelSpec, k: int) -> Plan:
     return _split(spec, k, Prior())
 
 
-def prior_mode_up_to(spec: ModelSpec, k: int) -> Plan:
+def prior_mode_up_to(spec: ModelSpec, k: int | tf.Tensor) -> Plan:
     """Levels <= k at their prior's mean, the rest from the posterior: reconstruction from the top.
 
     Raises:
@@ -77,7 +92,9 @@ def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -
     return _split(spec, k, PriorMode(), Prior(temperature))
 
 
-def _split(spec: ModelSpec, k: int, below: Source, above: Source = Posterior()) -> Plan:
+def _split(spec: ModelSpec, k: int | tf.Tensor, below: Source, above: Source = Posterior()) -> Plan:
+    if tf.is_tensor(k):
+        return tuple(Switch(latent.level <= k, below, above) for latent in spec.latents)
     if not 0 <= k < spec.num_levels:
         raise ValueError(f"k: expected an integer in 0..{spec.num_levels - 1}, got {k!r}")
     return tuple(below if latent.level <= k else above for latent in spec.latents)

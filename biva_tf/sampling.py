@@ -5,37 +5,42 @@ import typing
 import tensorflow as tf
 
 from biva_tf import plans
+from biva_tf.chunks import concat_rows
 from biva_tf.noise import SeededNoise
 
 if typing.TYPE_CHECKING:
     from biva_tf.model import BIVA
 
+MAX_ROWS = 64  # in memory at once
+
 
 def sample(
-    model: "BIVA", num_samples: int, *, seed: int = 0, temperature: float = 1.0, max_rows: int = 256
+    model: "BIVA", num_samples: int, *, seed: int = 0, temperature: float = 1.0
 ) -> tf.Tensor:
     """See `BIVA.sample`."""
     if num_samples < 1:
         raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
     if not temperature >= 0:
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
-    # A power of two where max_rows allows it: few sizes, since each is traced once.
-    size = min(max_rows, 1 << (num_samples - 1).bit_length())
-    chunks = [
-        _sample_chunk(
-            model,
-            size,
-            tf.constant(seed, tf.int64),
-            tf.constant(first, tf.int64),
-            tf.constant(temperature, tf.float32),
-        )
-        for first in range(0, num_samples, size)
-    ]
-    return tf.concat(chunks, axis=0)[:num_samples]
+    return draw(
+        model,
+        tf.constant(num_samples, tf.int32),
+        tf.constant(temperature, tf.float32),
+        tf.constant([seed, 0], tf.int64),
+    )
 
 
 @tf.function(autograph=False)
-def _sample_chunk(model, rows: int, seed, first_row, temperature) -> tf.Tensor:
-    noise = SeededNoise(tf.stack([seed, 0]), first_row)
-    output = model.top_down(None, plans.prior(model.spec, temperature), noise, rows=rows)
-    return model.likelihood.image(output.px, noise)
+def draw(
+    model: "BIVA", num_samples: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """`BIVA.sample` as a graph, traced once: scalars int32 and float32, and a seed of shape [2]."""
+
+    def rows(first, stop):
+        noise = SeededNoise(seed, first)
+        plan = plans.prior(model.spec, temperature)
+        output = model.top_down(None, plan, noise, rows=stop - first)
+        return model.likelihood.image(output.px, noise)
+
+    spec = tf.TensorSpec((None, *model.spec.image_shape), tf.float32)
+    return concat_rows(rows, num_samples, MAX_ROWS, spec)

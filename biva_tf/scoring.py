@@ -5,6 +5,7 @@ once per sample.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Sequence
 
@@ -129,13 +130,22 @@ class Chunks:
         self.max_images = max(1, max_rows // len(self.ks))
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
-        self._sums = _sums.get_concrete_function(
-            model,
-            self.ks,
-            below,
-            with_shifts,
-            tf.TensorSpec([None, *model.spec.image_shape], tf.float32),
-            *[scalar] * 4,
+
+        def of_ks(images, seed, first_image, num_samples, at_once):
+            return sums_over_samples(
+                model,
+                self.ks,
+                images,
+                seed=tf.stack([seed, 0]),
+                first_image=first_image,
+                num_samples=num_samples,
+                at_once=at_once,
+                below=below,
+                with_shifts=with_shifts,
+            )
+
+        self._sums = tf.function(of_ks, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, *model.spec.image_shape], tf.float32), *[scalar] * 4
         )
 
     def sums(self, images: np.ndarray, first_image: int):
@@ -156,26 +166,52 @@ class Chunks:
         return self._sums(tf.constant(images), *[tf.constant(n, tf.int64) for n in numbers])
 
 
-@tf.function(autograph=False)
-def _sums(model, ks, below, with_shifts, images, seed, first_image, num_samples, at_once):
-    """Loops over the samples, `at_once` at a time; see `Chunks.sums`."""
+def sums_over_samples(
+    model: "BIVA",
+    ks: Sequence[int | tf.Tensor],
+    images: tf.Tensor,
+    *,
+    seed: tf.Tensor,
+    first_image: tf.Tensor,
+    num_samples: tf.Tensor,
+    at_once: tf.Tensor,
+    below: str = "sample",
+    with_shifts: bool = False,
+) -> tuple[tuple[objectives.ImportanceSums, ...], tuple]:
+    """A loop over the importance samples, as a graph: what `Chunks.sums` gives.
+
+    Args:
+      ks: ints; after a first one of 0 also scalar tensors, which cost nothing where they are 0.
+      images: [images, *spec.image_shape].
+      seed: int64 [2].
+      first_image, num_samples, at_once: scalar tensors, int64.
+      below, with_shifts: as of `Chunks`.
+    """
     rows = tf.shape(images)[0]
-    base = SeededNoise(tf.stack([seed, 0]))
+    base = SeededNoise(seed)
     image_features = model.image_features(images, base)
-    sources = [BELOW[below](model.spec, k) for k in ks]
+    plans_of_ks = [BELOW[below](model.spec, k) for k in ks]
 
     def step(first, all_sums, shifts):
         samples = tf.cast(tf.minimum(at_once, num_samples - first), tf.int32)
         noise = SampleNoise(base, first, samples, first_image)
         tiled = tf.tile(images, [samples, 1, 1, 1])
         features = model.bottom_up(image_features.tiled(samples), noise)
-        outputs = [model.top_down(features, plan, noise) for plan in sources]
-        all_sums = tuple(
-            sums.add(objectives.terms(output, tiled), samples)
-            for sums, output in zip(all_sums, outputs, strict=True)
-        )
+
+        def terms(plan):
+            return objectives.terms(model.top_down(features, plan, noise), tiled)
+
+        output = model.top_down(features, plans_of_ks[0], noise)
+        all_terms = [objectives.terms(output, tiled)]
+        for k, plan in zip(ks[1:], plans_of_ks[1:], strict=True):
+            if tf.is_tensor(k):
+                of_k = functools.partial(terms, plan)
+                all_terms.append(tf.cond(k > 0, of_k, lambda: all_terms[0]))
+            else:
+                all_terms.append(terms(plan))
+        all_sums = tuple(sums.add(t, samples) for sums, t in zip(all_sums, all_terms, strict=True))
         if with_shifts:
-            of_rows = [latent.q.mean() - latent.p.mean() for latent in outputs[0].latents]
+            of_rows = [latent.q.mean() - latent.p.mean() for latent in output.latents]
             shifts = tuple(
                 (total + _over_samples(s, samples), squares + _over_samples(s**2, samples))
                 for (total, squares), s in zip(shifts, of_rows, strict=True)

@@ -1,0 +1,36 @@
+"""Rows computed a few at a time inside a graph, so that memory does not grow with their number."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+def concat_rows(
+    rows: Callable[[tf.Tensor, tf.Tensor], Any], number: tf.Tensor, size: int, specs: Any
+) -> Any:
+    """rows(0, size), rows(size, 2 size), ... up to `number`, joined along the first axis.
+
+    Args:
+      rows: maps (first, stop), scalar int32 tensors, to a nest of tensors [stop - first, ...].
+      number: of all rows, a scalar int32 tensor.
+      size: at most so many at a time.
+      specs: the nest with a `tf.TensorSpec` [None, ...] for each tensor.
+    """
+    chunks = -(-number // size)
+    arrays = tf.nest.map_structure(
+        lambda s: tf.TensorArray(s.dtype, chunks, element_shape=s.shape, infer_shape=False), specs
+    )
+
+    def step(index, arrays):
+        first = index * size
+        values = rows(first, tf.minimum(first + size, number))
+        written = tf.nest.map_structure(lambda a, value: a.write(index, value), arrays, values)
+        return index + 1, written
+
+    _, arrays = tf.while_loop(
+        lambda index, _: index < chunks, step, (0, arrays), parallel_iterations=1
+    )
+    return tf.nest.map_structure(
+        lambda array, s: tf.ensure_shape(array.concat(), s.shape), arrays, specs
+    )
