@@ -144,6 +144,32 @@ def spec_from_config(config: Any) -> ModelSpec:
     )
 
 
+def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
+    """The arguments of the original that make a spec's model; `spec_from_config` undone.
+
+    Raises:
+      SpecError: the original has no such model.
+    """
+    config = {
+        "input_shape": list(spec.image_shape),
+        "deterministic_layers": [
+            [[b.filters, list(b.kernel), list(b.stride)] for b in stage.blocks]
+            for stage in spec.stages
+        ],
+        "stochastic_layers": [
+            stage.latent.units
+            if isinstance(stage.latent, DenseLatent)
+            else [stage.latent.channels, list(stage.latent.kernel), [1, 1]]
+            for stage in spec.stages
+        ],
+        "output_distribution": {ours: name for name, ours in _LIKELIHOODS.items()}[spec.likelihood],
+    }
+    dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
+    if dataclasses.replace(spec_from_config(config), **dropout) != spec:
+        raise SpecError("the original has no model like this one")
+    return config
+
+
 def _latent(config: Any) -> DenseLatent | ConvLatent:
     if isinstance(config, int):
         return DenseLatent(config)
@@ -157,8 +183,7 @@ def load_variables(model: BIVA, values: Mapping[str, np.ndarray], source: str) -
     """Sets every weight from arrays under TF1 names.
 
     Raises:
-      ReferenceError: a variable is missing, unknown or misshapen; the message names the first of
-        each kind, and how many there are.
+      ReferenceError: variables are missing, unknown or misshapen; the message names them all.
     """
     variables = variables_by_tf1_name(model)
     missing = [name for name in variables if name not in values]
@@ -169,7 +194,7 @@ def load_variables(model: BIVA, values: Mapping[str, np.ndarray], source: str) -
         if name in values and tuple(v.shape) != values[name].shape
     ]
     problems = [
-        f"{len(names)} {kind}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        f"{len(names)} {kind}: {', '.join(names)}"
         for kind, names in (("missing", missing), ("unknown", unknown), ("misshapen", shapes))
         if names
     ]

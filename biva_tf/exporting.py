@@ -1,0 +1,142 @@
+"""Writes a trained model as a SavedModel for TF Serving: checked first, and all at once."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from biva_tf import api, exploration, serving, warmup
+from biva_tf.errors import UserError
+from biva_tf.run_dir import write_atomically
+from biva_tf.spec import to_plain
+
+_METADATA = "biva_tf.json"
+_TOLERANCE = 1e-4  # relative: the C++ loader runs the same kernels, in another grouping
+
+
+class ExportError(UserError, RuntimeError):
+    """A version that exists, or an export that does not compute what the model does."""
+
+
+def export(trained: api.Trained, export_dir: Path, version: int | None = None) -> Path:
+    """Writes the model as a new version under `export_dir`; the version's folder.
+
+    Raises:
+      ExportError: the version exists, or what was written differs from the model; nothing is then
+        left behind.
+    """
+    export_dir.mkdir(parents=True, exist_ok=True)
+    if version is None:
+        taken = [int(p.name) for p in export_dir.iterdir() if p.name.isdecimal()]
+        version = max(taken, default=0) + 1
+    folder = export_dir / str(version)
+    if folder.exists():
+        raise ExportError(f"{folder} exists; an exported version is never written over")
+    # TF Serving passes over folders whose name is no number.
+    with tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir) as parent:
+        new = Path(parent) / "model"
+        _save(trained, new)
+        metadata = _metadata(trained)
+        metadata["parity"] = _parity(trained, new)
+        _write_metadata(new / "assets" / _METADATA, metadata)
+        warmup.write(new, trained.model.spec)
+        try:
+            new.rename(folder)
+        except OSError as e:
+            raise ExportError(f"{folder} could not be made ({e})") from e
+    return folder
+
+
+def _save(trained: api.Trained, folder: Path) -> None:
+    module, signatures = serving.module(trained.model)
+    with tempfile.TemporaryDirectory() as parent:
+        path = Path(parent) / _METADATA
+        _write_metadata(path, {})  # its place in the SavedModel; the content follows
+        module.metadata = tf.saved_model.Asset(str(path))
+        tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def _write_metadata(path: Path, metadata: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(metadata, indent=2) + "\n").encode())
+
+
+def _metadata(trained: api.Trained) -> dict[str, Any]:
+    spec = trained.model.spec
+    return {
+        "spec": to_plain(spec),
+        "settings": trained.settings,
+        "weights": trained.weights,
+        "weights_step": trained.weights_step,
+        "parameters": trained.model.count_params(),
+        "latents": {
+            latent.name: list(shape)
+            for latent, shape in zip(spec.latents, trained.model.latent_shapes, strict=True)
+        },
+        "max_samples": serving.MAX_SAMPLES,
+        "git_revision": _git_revision(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def _git_revision() -> str | None:
+    """Of the project's checkout, with "-dirty" if it was changed; None outside of one."""
+    args = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(args, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None
+    return result.stdout.strip() or None
+
+
+def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
+    """The largest errors of the exported signatures against the model, relative to its largest
+    value. Raises ExportError if one is above the tolerance."""
+    model, seed = trained.model, 7
+    spec = model.spec
+    levels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
+    if spec.likelihood == "bernoulli":
+        levels = 255 * (levels > 127)
+    images = (levels / 255).astype(np.float32)
+    k = spec.num_levels - 1
+    seeds = np.array([seed, 0], np.int32)
+    requests = {
+        "sample": {"num_samples": 4, "temperature": 0.7, "seed": seeds},
+        "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
+        "reconstruct": {"images": images, "levels": 1, "seed": seeds},
+    }
+    found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
+    of_k = {"num_importance_samples": 3, "seed": seed}
+    bound, above = model.score(images, **of_k), model.score(images, k=k, **of_k)
+    expected = {
+        ("sample", "images"): model.sample(4, seed=seed, temperature=0.7).numpy(),
+        ("score", "bound_nats"): bound.bound_nats,
+        ("score", "kl_nats"): bound.kl_nats,
+        ("score", "elbo_above_k_nats"): above.elbo_nats,
+        ("reconstruct", "images"): exploration.reconstruct(model, images, (k,), seed=seed)[:, 0],
+    }
+    errors = {}
+    for (signature, output), value in expected.items():
+        error = np.abs(found[signature][output] - value).max() / np.abs(value).max()
+        errors[f"{signature}/{output}"] = float(error)
+        if not error <= _TOLERANCE:
+            raise ExportError(f"{signature}: {output} of the export is off by {error:.1e}")
+    return errors
+
+
+def run_in_cpp_loader(folder: Path, requests: Sequence[tuple[str, dict]]) -> list[dict]:
+    """The outputs of (signature, inputs) requests, computed in a session of the C++ loader."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def
+
+        def run(name: str, inputs: dict) -> dict:
+            signature = signatures[name]
+            feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
+            return session.run({k: v.name for k, v in signature.outputs.items()}, feeds)
+
+        return [run(*request) for request in requests]
