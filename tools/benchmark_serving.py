@@ -1,0 +1,96 @@
+"""Measures an exported model on this machine: python -m tools.benchmark_serving
+
+exports an untrained model, loads it with TensorFlow's C++ loader, and prints one JSON object:
+seconds to export and to load, megabytes on disk, and for `sample` and `score` (L_1) the seconds of
+the first call, the median seconds of a call (latency) and images/s, at batches of 1 and 64.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import biva_tf
+from biva_tf import api, architectures, exporting, plans, strategy
+from biva_tf.layers import data_dependent_initialisation
+from biva_tf.noise import SeededNoise
+
+_ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_l6", "The model.")
+_ROUNDS = flags.DEFINE_integer("rounds", 9, "Of which the median is given.", lower_bound=1)
+
+_BATCHES = (1, 64)
+
+
+def _timed(call: Callable):
+    start = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - start
+
+
+def _requests(spec, batch: int) -> dict[str, dict]:
+    images = np.random.default_rng(0).integers(0, 2, (batch, *spec.image_shape)).astype(np.float32)
+    seed = np.zeros(2, np.int32)
+    return {
+        "sample": {"num_samples": np.int32(batch), "temperature": np.float32(1), "seed": seed},
+        "score": {
+            "images": images,
+            "k": np.int32(0),
+            "num_importance_samples": np.int32(1),
+            "seed": seed,
+        },
+    }
+
+
+def _measure(folder: Path, spec) -> dict:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta, seconds = _timed(
+            lambda: tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        )
+        result = {"load_seconds": seconds}
+        for batch in _BATCHES:
+            for name, inputs in _requests(spec, batch).items():
+                signature = meta.signature_def[name]
+                feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
+                fetches = {key: info.name for key, info in signature.outputs.items()}
+                times = [
+                    _timed(lambda fetches=fetches, feeds=feeds: session.run(fetches, feeds))[1]
+                    for _ in range(_ROUNDS.value + 1)
+                ]
+                median = float(np.median(times[1:]))
+                result[f"{name}_{batch}"] = {
+                    "first_seconds": times[0],
+                    "median_seconds": median,
+                    "images_per_second": batch / median,
+                }
+    return result
+
+
+def main(argv: list[str]) -> None:
+    """The command."""
+    del argv
+    strategy.without_graph_rewriting()
+    spec = architectures.read(_ARCHITECTURE.value)
+    model = biva_tf.build(spec)
+    images = _requests(spec, 8)["score"]["images"]
+    with data_dependent_initialisation():  # else a deep model's activations overflow
+        model(images, plan=plans.posterior(spec), noise=SeededNoise(0), training=True)
+    trained = api.Trained(model, "raw", 0, {"architecture": _ARCHITECTURE.value})
+    with tempfile.TemporaryDirectory() as parent:
+        folder, seconds = _timed(lambda: exporting.export(trained, Path(parent)))
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        result = {
+            "architecture": _ARCHITECTURE.value,
+            "export_seconds": seconds,
+            "megabytes": size / 1e6,
+            **_measure(folder, spec),
+        }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)
