@@ -4,7 +4,7 @@ import typing
 
 import tensorflow as tf
 
-from biva_tf import plans
+from biva_tf import plans, strategy
 from biva_tf.chunks import concat_rows
 from biva_tf.noise import SeededNoise
 
@@ -22,12 +22,13 @@ def sample(
         raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
     if not temperature >= 0:
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
-    return draw(
-        model,
-        tf.constant(num_samples, tf.int32),
-        tf.constant(temperature, tf.float32),
-        tf.constant([seed, 0], tf.int64),
-    )
+    with strategy.default_graph_rewriting():  # an export gives the same images to the bit
+        return draw(
+            model,
+            tf.constant(num_samples, tf.int32),
+            tf.constant(temperature, tf.float32),
+            tf.constant([seed, 0], tf.int64),
+        )
 
 
 @tf.function(autograph=False)

@@ -1,5 +1,7 @@
 """The devices of a run."""
 
+import contextlib
+
 import tensorflow as tf
 
 from biva_tf.errors import SettingsError
@@ -31,6 +33,20 @@ def make(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
     if name == "mirrored" or (name == "auto" and len(names) > 1):
         return tf.distribute.MirroredStrategy(names)
     return tf.distribute.OneDeviceStrategy(names[0])
+
+
+@contextlib.contextmanager
+def default_graph_rewriting():
+    """While active, graphs are rewritten as TensorFlow and TF Serving do by default.
+
+    Rewriting changes the last bits of results.
+    """
+    changed = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": changed})
 
 
 def without_graph_rewriting() -> None:

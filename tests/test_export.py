@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, perturbed, random_images, run
 
-from biva_tf import api, exploration, exporting, plans
+from biva_tf import api, exploration, exporting, plans, strategy
 from biva_tf.noise import NoNoise, SameNoise, SeededNoise
 
 SEED = np.array([5, 0], np.int32)
@@ -30,6 +30,7 @@ def _trained(name):
 )
 def exported(request, tmp_path_factory):
     """A binary model with dense latents, and a colour model with maps: (model, folder)."""
+    strategy.without_graph_rewriting()  # as the commands do; it must not show
     trained = _trained(request.param)
     return trained.model, exporting.export(trained, tmp_path_factory.mktemp("export"))
 

@@ -107,12 +107,12 @@ def test_an_error_is_found_and_fails(tmp_path):
     ],
 )
 def test_a_file_that_does_not_fit(tmp_path, change, message):
-    from tools import compare_tf1
+    from tools import tf1_parity
     from tools.tf1 import ReferenceError
 
     path = _changed(tmp_path, change)
     with pytest.raises(ReferenceError) as error:
-        list(compare_tf1.compare(read_reference(path), rtol=1e-4))
+        list(tf1_parity.compare(read_reference(path), rtol=1e-4))
     assert message in str(error.value) and str(path) in str(error.value)
 
 

@@ -1,7 +1,9 @@
 """An exported model behind gRPC and REST, and the client that checks servers."""
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 from conftest import ROOT, run
 
 from biva_tf import api, exporting
-from tools import serve_check
+from tools import serving_checks
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,15 @@ def test_no_server_is_an_error():
     assert "serve_check: REST 127.0.0.1:9: no answer: " in result.stderr
 
 
+def test_the_readmes_client_runs(ports, capsys):
+    text = (ROOT / "README.md").read_text()
+    snippet = re.search(r"```python\n(import grpc\n.*?)```", text, re.DOTALL)[1]
+    assert "localhost:8500" in snippet
+    exec(snippet.replace("localhost:8500", f"127.0.0.1:{ports['grpc']}"), {})
+    (llr,) = json.loads(capsys.readouterr().out)
+    assert math.isfinite(llr)
+
+
 class Altered:
     """A client of the server, some of whose answers are changed on the way."""
 
@@ -75,7 +86,7 @@ def _with(signature, name, change):
 def _lenient(client, inputs):
     try:
         return client.call("reconstruct", inputs)
-    except serve_check.RefusedError:
+    except serving_checks.RefusedError:
         return {"images": inputs["images"]}
 
 
@@ -90,6 +101,6 @@ def _lenient(client, inputs):
     ],
 )
 def test_a_server_that_is_wrong_is_found_out(ports, signature, change, message):
-    client = serve_check.GrpcClient(f"127.0.0.1:{ports['grpc']}", "biva", 60.0)
-    with pytest.raises(serve_check.FailedError, match=message):
-        list(serve_check.checks(Altered(client, signature, change)))
+    client = serving_checks.GrpcClient(f"127.0.0.1:{ports['grpc']}", "biva", 60.0)
+    with pytest.raises(serving_checks.FailedError, match=message):
+        list(serving_checks.checks(Altered(client, signature, change)))

@@ -283,7 +283,7 @@ def test_a_damaged_checkpoint_is_named(finished, tmp_path):
 
 def test_the_readmes_snippet_runs(finished, tmp_path):
     text = (ROOT / "README.md").read_text()
-    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    snippet = re.search(r"```python\n(import biva_tf\n.*?)```", text, re.DOTALL)[1]
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mnist_sample").symlink_to(finished[0])
     code = f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"

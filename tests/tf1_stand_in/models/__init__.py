@@ -1,0 +1,3 @@
+from .biva import BIVA
+
+__all__ = ["BIVA"]
