@@ -101,7 +101,15 @@ def _narrowed(spec):
     return dataclasses.replace(spec, stages=tuple(stages))
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+# Those of colour are deep; together they take two minutes.
+DEEP = ("cifar10", "imagenet32", "celeba64")
+BY_DEPTH = [
+    pytest.param(path, marks=[pytest.mark.slow] if path.stem.startswith(DEEP) else [])
+    for path in CONFIGS
+]
+
+
+@pytest.mark.parametrize("path", BY_DEPTH, ids=[path.stem for path in CONFIGS])
 def test_a_step_of_a_narrowed_copy(path, monkeypatch):
     settings = dataclasses.replace(
         _base(path), batch_size=2, validation_size=0, train_on_validation=False

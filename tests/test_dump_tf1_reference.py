@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, run
 
+pytestmark = pytest.mark.slow
+
 STAND_IN = ROOT / "tests" / "tf1_stand_in"
 TOOL = ROOT / "tools" / "dump_tf1_reference.py"
 CONFIG = {

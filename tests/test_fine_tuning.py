@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 from conftest import last_json, run
 
 import biva_tf
@@ -25,6 +26,7 @@ def test_fine_tuning_starts_from_the_selected_weights(trained, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_settings_that_are_not_given_are_those_of_the_first_run(trained, tmp_path):
     args = (f"--init_from={trained}", *FINE)
     result = _train(tmp_path / "fine", *args)

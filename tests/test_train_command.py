@@ -119,6 +119,7 @@ def _wait_for_step(process, model_dir, step):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_if_it_had_not_been(finished, digits_json, tmp_path):
     whole, _ = finished
     killed = tmp_path / "killed"
@@ -221,6 +222,7 @@ def test_a_run_of_an_older_version_goes_on(finished, digits_spec, tmp_path):
     assert RunDir(tmp_path).check(digits_spec, changed) == {"clip_norm": (0.0, 1.0)}
 
 
+@pytest.mark.slow
 def test_a_validation_split_added_later_is_selected_on(digits_json, tmp_path):
     model_dir = tmp_path / "model"
     first = run(*train_args(model_dir, digits_json, "--validation_size=0", "--steps=20"))

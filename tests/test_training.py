@@ -26,7 +26,10 @@ def _replicas(devices, out, settings):
     "settings",
     [
         {"free_bits": 2.0, "ema_decay": 0.9},
-        {"free_bits": 0.1, "free_bits_mode": "batch_mean", "clip_norm": 1.0, "ema_decay": 0.9},
+        pytest.param(
+            {"free_bits": 0.1, "free_bits_mode": "batch_mean", "clip_norm": 1.0, "ema_decay": 0.9},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_two_replicas_are_one(tmp_path, settings):
