@@ -112,6 +112,18 @@ def test_averages_are_selected_and_training_goes_on_from_the_weights(digits_chec
     assert "going on from step 0" in result.stderr
 
 
+def test_without_averages_the_weights_are_selected(digits_checkpoint, tmp_path):
+    spec, path = digits_checkpoint
+    weights, _ = tf1_checkpoint.read(path)
+    tf1_checkpoint.write(tmp_path / "model", weights, {})
+    result = _convert(tmp_path / "model", tmp_path / "run", f"--architecture={spec}")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.splitlines()[-1] == f"{len(weights)} weights, 0 moving averages"
+    model = biva_tf.load(tmp_path / "run")
+    for name, variable in tf1.variables_by_tf1_name(model).items():
+        np.testing.assert_array_equal(variable, weights[name])
+
+
 def test_every_variable_that_does_not_fit_is_named(digits_checkpoint, tmp_path):
     spec, _ = digits_checkpoint
     names = dict(_names_and_shapes(biva_tf.architectures.read(str(spec)), averages=False))
