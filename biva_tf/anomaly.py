@@ -15,7 +15,7 @@ from absl import flags
 
 from biva_tf import api, command, evaluation, figures, objectives
 from biva_tf.detection import Detection, detect
-from biva_tf.run_dir import RunDir, write_atomically
+from biva_tf.run_dir import RunDir, write_json
 from biva_tf.spec import ModelSpec
 
 _IN_DATASET = flags.DEFINE_string(
@@ -100,7 +100,7 @@ def _main() -> None:
         {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
     )
     figures.write(path.with_suffix(".png"), figure)
-    write_atomically(path.with_suffix(".json"), (json.dumps(whole, indent=2) + "\n").encode())
+    write_json(path.with_suffix(".json"), whole)
 
     print(
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "

@@ -19,7 +19,7 @@ from biva_tf import api, command, evaluation
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation import Mean, Summary
-from biva_tf.run_dir import RunDir, write_atomically
+from biva_tf.run_dir import RunDir, write_atomically, write_json
 
 _SPLIT = flags.DEFINE_enum("split", "test", pipeline.SPLITS, "The split.")
 _DATASET = flags.DEFINE_string("dataset", None, "Another data set than the model was trained on.")
@@ -114,7 +114,7 @@ def _main() -> None:
         "settings": dataclasses.asdict(settings),
         **dataclasses.asdict(summary),
     }
-    write_atomically(path, (json.dumps(whole, indent=2) + "\n").encode())
+    write_json(path, whole)
     if scores_path:
         names = [latent.name for latent in spec.latents]
         _write_scores(scores_path, _columns(results, names, settings.ks))

@@ -34,15 +34,19 @@ def reconstruct(model: BIVA, images, ks: Sequence[int], *, seed: int = 0) -> np.
     images = check_images(images, model.spec.image_shape)
 
     def rows(first: int, stop: int) -> np.ndarray:
-        noise = SeededNoise(seed, first)
-        features = model.bottom_up(model.image_features(images[first:stop], noise), noise)
-        columns = []
-        for k in ks:
-            output = model.top_down(features, plans.prior_mode_up_to(model.spec, k), noise)
-            columns.append(_images(model, output, noise))
+        columns = from_the_top(model, images[first:stop], ks, SeededNoise(seed, first))
         return np.stack(columns, axis=1)
 
     return _in_chunks(rows, len(images))
+
+
+def from_the_top(
+    model: BIVA, images: tf.Tensor, ks: Sequence[int | tf.Tensor], noise: Noise
+) -> list[tf.Tensor]:
+    """Reconstructions for each k, which may be a scalar tensor, each [rows, *spec.image_shape]."""
+    features = model.bottom_up(model.image_features(images, noise), noise)
+    outputs = [model.top_down(features, plans.prior_mode_up_to(model.spec, k), noise) for k in ks]
+    return [model.likelihood.image(output.px, noise) for output in outputs]
 
 
 def levels(model: BIVA, num_samples: int, *, seed: int = 0, temperature: float = 1.0) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Writes a trained model as a SavedModel for TF Serving: checked first, and all at once."""
 
-import json
+import contextlib
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from biva_tf import api, exploration, serving, warmup
 from biva_tf.errors import UserError
-from biva_tf.run_dir import write_atomically
+from biva_tf.run_dir import write_json
 from biva_tf.spec import to_plain
 
 _METADATA = "biva_tf.json"
@@ -44,7 +44,7 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
         _save(trained, new)
         metadata = _metadata(trained)
         metadata["parity"] = _parity(trained, new)
-        _write_metadata(new / "assets" / _METADATA, metadata)
+        write_json(new / "assets" / _METADATA, metadata)
         warmup.write(new, trained.model.spec)
         try:
             new.rename(folder)
@@ -57,13 +57,9 @@ def _save(trained: api.Trained, folder: Path) -> None:
     module, signatures = serving.module(trained.model)
     with tempfile.TemporaryDirectory() as parent:
         path = Path(parent) / _METADATA
-        _write_metadata(path, {})  # its place in the SavedModel; the content follows
+        write_json(path, {})  # its place in the SavedModel; the content follows
         module.metadata = tf.saved_model.Asset(str(path))
         tf.saved_model.save(module, str(folder), signatures=signatures)
-
-
-def _write_metadata(path: Path, metadata: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(metadata, indent=2) + "\n").encode())
 
 
 def _metadata(trained: api.Trained) -> dict[str, Any]:
@@ -131,6 +127,13 @@ def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
 
 def run_in_cpp_loader(folder: Path, requests: Sequence[tuple[str, dict]]) -> list[dict]:
     """The outputs of (signature, inputs) requests, computed in a session of the C++ loader."""
+    with cpp_loader(folder) as run:
+        return [run(*request) for request in requests]
+
+
+@contextlib.contextmanager
+def cpp_loader(folder: Path) -> Iterator[Callable[[str, dict], dict]]:
+    """Loads a SavedModel with TensorFlow's C++ loader; run(signature, inputs) gives outputs."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def
 
@@ -139,4 +142,4 @@ def run_in_cpp_loader(folder: Path, requests: Sequence[tuple[str, dict]]) -> lis
             feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
             return session.run({k: v.name for k, v in signature.outputs.items()}, feeds)
 
-        return [run(*request) for request in requests]
+        yield run

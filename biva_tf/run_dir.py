@@ -114,7 +114,7 @@ class RunDir:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise RunDirError(f"--model_dir={self.path}: cannot make the folder ({e})") from e
-        self._write_json(
+        write_json(
             self.config,
             {
                 "spec": to_plain(spec),
@@ -150,10 +150,7 @@ class RunDir:
 
     def write_summary(self, values: dict[str, Any]) -> None:
         """Writes the result of the run."""
-        self._write_json(self.path / "summary.json", values)
-
-    def _write_json(self, path: Path, values: dict[str, Any]) -> None:
-        write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
+        write_json(self.path / "summary.json", values)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -161,3 +158,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
     os.replace(temporary, path)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes a JSON file atomically."""
+    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())

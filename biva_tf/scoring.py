@@ -131,7 +131,7 @@ class Chunks:
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
 
-        def of_ks(images, seed, first_image, num_samples, at_once):
+        def of_ks(images, seed, first_image, num_samples):
             return sums_over_samples(
                 model,
                 self.ks,
@@ -139,13 +139,13 @@ class Chunks:
                 seed=tf.stack([seed, 0]),
                 first_image=first_image,
                 num_samples=num_samples,
-                at_once=at_once,
+                max_rows=self.max_images,
                 below=below,
                 with_shifts=with_shifts,
             )
 
         self._sums = tf.function(of_ks, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, *model.spec.image_shape], tf.float32), *[scalar] * 4
+            tf.TensorSpec([None, *model.spec.image_shape], tf.float32), *[scalar] * 3
         )
 
     def sums(self, images: np.ndarray, first_image: int):
@@ -161,8 +161,7 @@ class Chunks:
           variance of that mean over draws of the samples (0 for one sample, of which it is not
           known); () without `with_shifts`.
         """
-        at_once = min(max(1, self.max_images // len(images)), self._samples)
-        numbers = (self._seed, first_image, self._samples, at_once)
+        numbers = (self._seed, first_image, self._samples)
         return self._sums(tf.constant(images), *[tf.constant(n, tf.int64) for n in numbers])
 
 
@@ -174,7 +173,7 @@ def sums_over_samples(
     seed: tf.Tensor,
     first_image: tf.Tensor,
     num_samples: tf.Tensor,
-    at_once: tf.Tensor,
+    max_rows: int,
     below: str = "sample",
     with_shifts: bool = False,
 ) -> tuple[tuple[objectives.ImportanceSums, ...], tuple]:
@@ -184,10 +183,12 @@ def sums_over_samples(
       ks: ints; after a first one of 0 also scalar tensors, which cost nothing where they are 0.
       images: [images, *spec.image_shape].
       seed: int64 [2].
-      first_image, num_samples, at_once: scalar tensors, int64.
+      first_image, num_samples: scalar tensors, int64.
+      max_rows: at most so many pairs of image and sample at a time, where there are fewer images.
       below, with_shifts: as of `Chunks`.
     """
     rows = tf.shape(images)[0]
+    at_once = tf.clip_by_value(tf.cast(max_rows // rows, tf.int64), 1, num_samples)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
     plans_of_ks = [BELOW[below](model.spec, k) for k in ks]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from biva_tf import objectives, plans, sampling, scoring
+from biva_tf import exploration, objectives, plans, sampling, scoring
 from biva_tf.chunks import concat_rows
 from biva_tf.model import BIVA
 from biva_tf.noise import NoNoise, SameNoise, SeededNoise
@@ -58,16 +58,26 @@ class _Signatures:
             latent.name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, latent.name)
             for latent, shape in zip(self.model.spec.latents, self.model.latent_shapes, strict=True)
         }
+        sample = _trace(self.sample, num_samples, temperature, seed)
+        score = _trace(self.score, images, k, samples, seed)
+
+        # These two call the graphs of the others, and have no passes of their own.
+        def sample_png(num_samples, temperature, seed) -> Tensors:
+            return {"images_bytes": sample(num_samples, temperature, seed)["images_png"]}
+
+        def score_png(images_png, k, num_importance_samples, seed) -> Tensors:
+            return score(self._decoded(images_png), k, num_importance_samples, seed)
+
         traced = {
-            "sample": _trace(self.sample, num_samples, temperature, seed),
-            "sample_png": _trace(self.sample_png, num_samples, temperature, seed),
-            "score": _trace(self.score, images, k, samples, seed),
-            "score_png": _trace(self.score_png, images_png, k, samples, seed),
+            "sample": sample,
+            "sample_png": _trace(sample_png, num_samples, temperature, seed),
+            "score": score,
+            "score_png": _trace(score_png, images_png, k, samples, seed),
             "reconstruct": _trace(self.reconstruct, images, levels, seed),
             "encode": _trace(self.encode, images),
             "decode": _trace(self.decode, **latents),
         }
-        return {"serving_default": traced["sample"], **traced}
+        return {"serving_default": sample, **traced}
 
     def sample(self, num_samples, temperature, seed) -> Tensors:
         num_samples = _checked(
@@ -84,9 +94,6 @@ class _Signatures:
         )
         images = sampling.draw(self.model, num_samples, temperature, seed)
         return {"images": images, "images_png": _png(images)}
-
-    def sample_png(self, num_samples, temperature, seed) -> Tensors:
-        return {"images_bytes": self.sample(num_samples, temperature, seed)["images_png"]}
 
     def score(self, images, k, num_importance_samples, seed) -> Tensors:
         images = self._checked_images(images)
@@ -112,7 +119,7 @@ class _Signatures:
                 seed=seed,
                 first_image=first,
                 num_samples=samples,
-                at_once=tf.minimum(samples, tf.cast(_MAX_ROWS // (stop - first), tf.int64)),
+                max_rows=_MAX_ROWS,
             )
             of_k = {
                 "bound_nats": sums.bound,
@@ -140,12 +147,9 @@ class _Signatures:
         specs["kl_nats"] = tf.TensorSpec([None, len(spec.latents)], tf.float32)
         return concat_rows(rows, tf.shape(images)[0], _MAX_ROWS, specs)
 
-    def score_png(self, images_png, k, num_importance_samples, seed) -> Tensors:
-        return self.score(self._decoded(images_png), k, num_importance_samples, seed)
-
     def reconstruct(self, images, levels, seed) -> Tensors:
         images = self._checked_images(images)
-        spec, model = self.model.spec, self.model
+        spec = self.model.spec
         levels = _checked(
             levels,
             (levels >= 1) & (levels <= spec.num_levels),
@@ -154,10 +158,13 @@ class _Signatures:
         )
 
         def rows(first, stop):
-            noise = SeededNoise(seed, first)
-            features = model.bottom_up(model.image_features(images[first:stop], noise), noise)
-            plan = plans.prior_mode_up_to(spec, spec.num_levels - levels)
-            return model.likelihood.image(model.top_down(features, plan, noise).px, noise)
+            (image,) = exploration.from_the_top(
+                self.model,
+                images[first:stop],
+                (spec.num_levels - levels,),
+                SeededNoise(seed, first),
+            )
+            return image
 
         return {"images": concat_rows(rows, tf.shape(images)[0], _MAX_ROWS, self._images_spec())}
 

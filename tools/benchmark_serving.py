@@ -5,6 +5,8 @@ seconds to export and to load, megabytes on disk, and for `sample` and `score` (
 the first call, the median seconds of a call (latency) and images/s, at batches of 1 and 64.
 """
 
+import contextlib
+import functools
 import json
 import tempfile
 import time
@@ -12,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
 
 import biva_tf
@@ -47,20 +48,13 @@ def _requests(spec, batch: int) -> dict[str, dict]:
 
 
 def _measure(folder: Path, spec) -> dict:
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        meta, seconds = _timed(
-            lambda: tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
-        )
+    with contextlib.ExitStack() as stack:
+        run, seconds = _timed(lambda: stack.enter_context(exporting.cpp_loader(folder)))
         result = {"load_seconds": seconds}
         for batch in _BATCHES:
             for name, inputs in _requests(spec, batch).items():
-                signature = meta.signature_def[name]
-                feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
-                fetches = {key: info.name for key, info in signature.outputs.items()}
-                times = [
-                    _timed(lambda fetches=fetches, feeds=feeds: session.run(fetches, feeds))[1]
-                    for _ in range(_ROUNDS.value + 1)
-                ]
+                call = functools.partial(run, name, inputs)
+                times = [_timed(call)[1] for _ in range(_ROUNDS.value + 1)]
                 median = float(np.median(times[1:]))
                 result[f"{name}_{batch}"] = {
                     "first_seconds": times[0],

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from biva_tf import api, architectures, command, config, strategy
-from biva_tf.checkpoint import SelectedWeights, TrainingCheckpoint
+from biva_tf import architectures, command, config, strategy
+from biva_tf.checkpoint import SelectedWeights, TrainingCheckpoint, restore_raw
 from biva_tf.errors import UserError
+from biva_tf.model import BIVA
 from biva_tf.run_dir import RunDir
 from biva_tf.spec import SpecError
 from biva_tf.training import Trainer
@@ -78,17 +79,22 @@ def to_checkpoint(model_dir: Path, checkpoint: Path) -> tuple[int, int]:
         exists.
     """
 
-    def arrays(kind: str) -> dict[str, np.ndarray]:
-        model = api.load_trained(model_dir, weights=kind).model
-        return {name: v.numpy() for name, v in variables_by_tf1_name(model).items()}
-
-    spec, settings = RunDir(model_dir).read()
+    run_dir = RunDir(model_dir)
+    spec, settings = run_dir.read()
     try:
         config_from_spec(spec)
     except SpecError as e:
         raise ConversionError(f"{model_dir}: {e}") from e
-    weights = arrays("raw")
-    averages = arrays("averaged") if settings["ema_decay"] else {}
+    model = BIVA(spec)
+
+    def arrays() -> dict[str, np.ndarray]:
+        return {name: v.numpy() for name, v in variables_by_tf1_name(model).items()}
+
+    restore_raw(run_dir.checkpoints, model)
+    weights, averages = arrays(), {}
+    if settings["ema_decay"]:
+        SelectedWeights(run_dir.weights, model).restore()
+        averages = arrays()
     tf1_checkpoint.write(checkpoint, weights, averages)
     return len(weights), len(averages)
 

@@ -47,8 +47,12 @@ def _reading(path: Path, expected: str):
         raise DataError(f"{path}: expected {expected} ({type(e).__name__}: {e})") from e
 
 
-def idx(images: Path, labels: Path) -> Examples:
+def idx(folder: Path, split: str) -> Examples:
     """The gzipped IDX files of MNIST and FashionMNIST."""
+    prefix = {"train": "train", "test": "t10k"}[split]
+    images, labels = (
+        folder / f"{prefix}-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1")
+    )
 
     def array(path: Path, magic: int) -> np.ndarray:
         with _reading(path, "a gzipped IDX file"), gzip.open(path) as file:

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from biva_tf.data.formats import Examples
+from biva_tf.data.prepared import own_name
 from biva_tf.data.sources import DataError, Info
 
 VERSION = "1.0.0"
@@ -55,11 +56,6 @@ class Recipe:
             verified = f"sha256 {file.sha256}" if file.sha256 else "verified by its contents"
             lines.append(f"  {file.name}\n    from {file.origin}\n    {verified}")
         return "\n".join(lines)
-
-
-def own_name(source: str) -> str:
-    """The name in TFDS of a data set that `prepare` made for a source."""
-    return f"biva_tf_{source}"
 
 
 def prepare(

@@ -30,39 +30,42 @@ class Prepared:
       splits: the name of each of our splits in it.
       image: from an image as it is stored, uint8, to the source's, uint8.
       variant: names what `image` does, for the file that keeps the result.
-      in_tfds: whether TFDS can download it.
     """
 
     dataset: str
     splits: Mapping[str, str]
     image: Callable[[np.ndarray], np.ndarray] | None = None
     variant: str = "images"
-    in_tfds: bool = True
 
 
-def read(name: str, candidates: Iterable[Prepared], location: Location, info: Info) -> Source:
-    """A source, from the first candidate that is there.
+def own_name(source: str) -> str:
+    """The name in TFDS of a data set that `preparation.prepare` made for a source."""
+    return f"biva_tf_{source}"
+
+
+def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = None) -> Source:
+    """A source, from the data set that was prepared for it, or else from that of TFDS.
 
     Args:
       name: of the source.
-      candidates: in the order of preference.
-      location: where, and whether the first that TFDS can download may be.
+      location: where, and whether TFDS may download what it has.
       info: of the source.
+      in_tfds: the data set that TFDS has, if it has it.
 
     Raises:
-      DataError: none is there; the message says what to do. Or one is, and is damaged, or has
+      DataError: neither is there; the message says what to do. Or one is, and is damaged, or has
         images of another shape.
     """
-    candidates = list(candidates)
+    own = Prepared(own_name(name), {split: split for split in ("train", "validation", "test")})
+    candidates = (own,) if in_tfds is None else (own, in_tfds)
     for prepared in candidates:
         folder = _find(prepared, location.data_dir)
         if folder is not None:
             return _source(name, prepared, folder, info)
-    downloadable = [prepared for prepared in candidates if prepared.in_tfds]
-    if location.download and downloadable:
-        folder = _download(downloadable[0], location.data_dir)
-        return _source(name, downloadable[0], folder, info)
-    fetch = " (add --download to let TFDS fetch it)" if downloadable else ""
+    if location.download and in_tfds is not None:
+        folder = _download(in_tfds, location.data_dir)
+        return _source(name, in_tfds, folder, info)
+    fetch = " (add --download to let TFDS fetch it)" if in_tfds is not None else ""
     raise DataError(
         f"--dataset={name}: not found in --data_dir={location.data_dir}. Prepare it with: python "
         f"-m tools.prepare_data --dataset={name} --data_dir={location.data_dir}{fetch}"

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import DataError, Info, Location, Source
 
 INFO = Info((64, 64, 3), train=162_770, validation=19_867, test=19_962)
@@ -75,8 +75,5 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """162,770 faces to train, 19,867 to validate, 19,962 to test, as Liu et al. split them."""
-    candidates = (
-        prepared.Prepared(own_name("celeba64"), _SPLITS, in_tfds=False),
-        prepared.Prepared("celeb_a", _SPLITS, crop, "64x64"),
-    )
-    return prepared.read("celeba64", candidates, location, INFO)
+    in_tfds = prepared.Prepared("celeb_a", _SPLITS, crop, "64x64")
+    return prepared.read("celeba64", location, INFO, in_tfds)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import Info, Location, Source
 
 INFO = Info((32, 32, 3), train=50_000, test=10_000)
@@ -31,8 +31,5 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """50,000 to train, of which a validation split is cut, and 10,000 to test."""
-    candidates = (
-        prepared.Prepared(own_name("cifar10"), _SPLITS, in_tfds=False),
-        prepared.Prepared("cifar10", _SPLITS),
-    )
-    return prepared.read("cifar10", candidates, location, INFO)
+    in_tfds = prepared.Prepared("cifar10", _SPLITS)
+    return prepared.read("cifar10", location, INFO, in_tfds)

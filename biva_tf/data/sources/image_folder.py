@@ -7,7 +7,7 @@ the order of their names, every tenth picture is to test.
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import DataError, Info, Location, Source
 
 INFO = Info(None, train=None, test=None)
@@ -42,6 +42,4 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """The pictures as `tools.prepare_data` stored them."""
-    splits = {split: split for split in ("train", "validation", "test")}
-    candidates = (prepared.Prepared(own_name("image_folder"), splits, in_tfds=False),)
-    return prepared.read("image_folder", candidates, location, INFO)
+    return prepared.read("image_folder", location, INFO)

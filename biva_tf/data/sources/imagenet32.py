@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import DataError, Info, Location, Source
 
 INFO = Info((32, 32, 3), train=1_281_149, test=49_999)
@@ -62,13 +62,9 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """The published validation images are to test; one to validate is cut from those to train."""
-    candidates = (
-        prepared.Prepared(
-            own_name("imagenet32"), {"train": "train", "test": "test"}, in_tfds=False
-        ),
-        prepared.Prepared("downsampled_imagenet/32x32", {"train": "train", "test": "validation"}),
-    )
-    source = prepared.read("imagenet32", candidates, location, INFO)
+    splits = {"train": "train", "test": "validation"}
+    in_tfds = prepared.Prepared("downsampled_imagenet/32x32", splits)
+    source = prepared.read("imagenet32", location, INFO, in_tfds)
     counts = {"train": len(source.train.images), "test": len(source.test.images)}
     version = next((name for name, known in COUNTS.items() if known == counts), "a subset")
     return dataclasses.replace(source, version=version)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import Info, Location, Source
 
 INFO = Info((28, 28, 1), train=60_000, test=10_000, binarize="dynamic")
@@ -13,12 +13,7 @@ _SPLITS = {"train": "train", "test": "test"}
 
 
 def _examples(folder: Path):
-    return {
-        split: formats.idx(
-            folder / f"{prefix}-images-idx3-ubyte.gz", folder / f"{prefix}-labels-idx1-ubyte.gz"
-        )
-        for split, prefix in (("train", "train"), ("test", "t10k"))
-    }
+    return {split: formats.idx(folder, split) for split in _SPLITS}
 
 
 RECIPE = Recipe(
@@ -51,8 +46,5 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """28x28 grey digits: 60,000 to train, of which a validation split is cut, 10,000 to test."""
-    candidates = (
-        prepared.Prepared(own_name("mnist_dynamic"), _SPLITS, in_tfds=False),
-        prepared.Prepared("mnist", _SPLITS),
-    )
-    return prepared.read("mnist_dynamic", candidates, location, INFO)
+    in_tfds = prepared.Prepared("mnist", _SPLITS)
+    return prepared.read("mnist_dynamic", location, INFO, in_tfds)

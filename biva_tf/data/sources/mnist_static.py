@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import Info, Location, Source
 
 INFO = Info((28, 28, 1), train=50_000, validation=10_000, test=10_000)
@@ -40,9 +40,6 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """28x28 images of 0 and 255."""
-    candidates = (
-        prepared.Prepared(own_name("mnist_static"), _SPLITS, in_tfds=False),
-        # TFDS keeps zeros and ones.
-        prepared.Prepared("binarized_mnist", _SPLITS, lambda stored: stored * 255, "0to255"),
-    )
-    return prepared.read("mnist_static", candidates, location, INFO)
+    # TFDS keeps zeros and ones.
+    in_tfds = prepared.Prepared("binarized_mnist", _SPLITS, lambda stored: stored * 255, "0to255")
+    return prepared.read("mnist_static", location, INFO, in_tfds)

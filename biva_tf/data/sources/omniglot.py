@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import Info, Location, Source
 
 INFO = Info((28, 28, 1), train=24_345, test=8_070, binarize="dynamic")
 
-_SPLITS = {"train": "train", "test": "test"}
-
 
 def _examples(folder: Path):
-    return {split: formats.chardata(folder / "chardata.mat", split) for split in _SPLITS}
+    return {split: formats.chardata(folder / "chardata.mat", split) for split in ("train", "test")}
 
 
 RECIPE = Recipe(
@@ -24,5 +22,4 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """24,345 characters to train, of which a validation split is cut, and 8,070 to test."""
-    candidates = (prepared.Prepared(own_name("omniglot"), _SPLITS, in_tfds=False),)
-    return prepared.read("omniglot", candidates, location, INFO)
+    return prepared.read("omniglot", location, INFO)

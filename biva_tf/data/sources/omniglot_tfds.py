@@ -23,10 +23,9 @@ def shrink(drawing: np.ndarray) -> np.ndarray:
 
 def load(location: Location) -> Source:
     """See above. Of a smaller copy of the data set, the same share is to train."""
-    candidates = (
-        prepared.Prepared("omniglot", {"train": "train", "test": "test"}, shrink, "28x28"),
-    )
-    source = prepared.read("omniglot_tfds", candidates, location, INFO)
+    splits = {"train": "train", "test": "test"}
+    in_tfds = prepared.Prepared("omniglot", splits, shrink, "28x28")
+    source = prepared.read("omniglot_tfds", location, INFO, in_tfds)
     images = np.concatenate([source.train.images, source.test.images])
     labels = np.concatenate([source.train.labels, source.test.labels])
     if len(images) < 4:

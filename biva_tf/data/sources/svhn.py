@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from biva_tf.data import formats, prepared
-from biva_tf.data.preparation import File, Recipe, own_name
+from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import Info, Location, Source
 
 INFO = Info((32, 32, 3), train=73_257, test=26_032)
@@ -36,8 +36,5 @@ RECIPE = Recipe(
 
 def load(location: Location) -> Source:
     """73,257 to train, of which a validation split is cut, and 26,032 to test."""
-    candidates = (
-        prepared.Prepared(own_name("svhn"), _SPLITS, in_tfds=False),
-        prepared.Prepared("svhn_cropped", _SPLITS),
-    )
-    return prepared.read("svhn", candidates, location, INFO)
+    in_tfds = prepared.Prepared("svhn_cropped", _SPLITS)
+    return prepared.read("svhn", location, INFO, in_tfds)
