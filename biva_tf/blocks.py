@@ -46,13 +46,13 @@ class GatedBlock(keras.layers.Layer):
         self._dropout = dropout
         self._stride = spec.stride
         filters, kernel = spec.filters, spec.kernel
-        self._conv_in = Conv2D(in_shape[2], filters, kernel, name=f"{name}_conv_in")
+        self._conv_in = Conv2D(in_shape, filters, kernel, name=f"{name}_conv_in")
         self._aux = None
         if aux_shape is not None:
             self._aux = _resize_layer(spec, aux_shape, in_shape, name)
         if out_size is None or spec.stride == (1, 1):
             self._conv_out = Conv2D(
-                filters, 2 * filters, kernel, spec.stride, name=f"{name}_conv_out"
+                (*in_shape[:2], filters), 2 * filters, kernel, spec.stride, name=f"{name}_conv_out"
             )
             out_size = tuple(math.ceil(n / s) for n, s in zip(in_shape, spec.stride, strict=False))
         else:
@@ -93,7 +93,7 @@ def _resize_layer(spec: BlockSpec, shape: MapShape, target: MapShape, name: str)
     if shape[0] >= target[0] and shape[1] >= target[1]:
         stride = [math.ceil(a / t) for a, t in zip(shape[:2], target[:2], strict=True)]
         scope = f"{name}_conv_downsample_aux"
-        return Conv2D(shape[2], spec.filters, spec.kernel, stride, name=scope)
+        return Conv2D(shape, spec.filters, spec.kernel, stride, name=scope)
     stride = [math.ceil(t / a) for a, t in zip(shape[:2], target[:2], strict=True)]
     scope = f"{name}_conv_upsample_aux"
     return Deconv2D(shape[2], spec.filters, spec.kernel, stride, target[:2], name=scope)
@@ -120,7 +120,7 @@ class GaussianHead(keras.layers.Layer):
         def layer(scope):
             if isinstance(latent, DenseLatent):
                 return Dense(self._flat_size, latent.units, name=scope)
-            return Conv2D(in_shape[2], latent.channels, latent.kernel, name=scope)
+            return Conv2D(in_shape, latent.channels, latent.kernel, name=scope)
 
         self._mean = layer(f"{name}_mean")
         self._log_variance = layer(f"{name}_var")

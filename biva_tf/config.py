@@ -8,6 +8,7 @@ from typing import Any
 from absl import flags
 
 from biva_tf import objectives
+from biva_tf.compute import CONVS, PRECISIONS
 from biva_tf.data import images_view, pipeline, sources
 from biva_tf.errors import SettingsError
 
@@ -89,6 +90,17 @@ class Config:
     log_every: int = _setting(50, "Steps between lines of metrics.", lower=1)
     eval_every: int = _setting(1000, "Steps between validations and sample grids.", lower=1)
     checkpoint_every: int = _setting(1000, "Steps between checkpoints.", lower=1)
+    conv: str = _setting(
+        "auto",
+        "How convolutions are computed: direct, frequency (in the frequency domain, those of "
+        "stride 1), or auto: on a CPU each layer as is faster.",
+        choices=CONVS,
+    )
+    precision: str = _setting(
+        "float32",
+        "float32, or mixed_bfloat16: the products of convolutions and dense layers in bfloat16.",
+        choices=PRECISIONS,
+    )
     strategy: str = _setting(
         "auto",
         "auto (mirrored if there are several devices), one_device, or mirrored.",

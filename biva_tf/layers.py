@@ -6,18 +6,70 @@ that its outputs on the batch at hand have mean 0 and a small common scale.
 """
 
 import contextlib
+import math
+import typing
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
+from biva_tf import frequency
+from biva_tf.compute import Compute
+
 _INITIAL_STDDEV = 0.05  # of V
 _INITIAL_SCALE = 0.01  # of a layer's outputs after data-dependent initialisation
 
+_compute = Compute()
 _initialising = False
+_prepared: dict["WeightNormalised", "Operand"] = {}
+
+
+class Operand(typing.NamedTuple):
+    """What a layer multiplies its inputs with.
+
+    Attributes:
+      weights: g V/||V||, in float32.
+      spectrum: of the weights, in the type of products, if it is known already.
+    """
+
+    weights: tf.Tensor
+    spectrum: tf.Tensor | None = None
 
 
 @contextlib.contextmanager
-def data_dependent_initialisation():
+def computing(compute: Compute) -> Iterator[None]:
+    """Layers that are made while it is active compute like this."""
+    global _compute
+    before, _compute = _compute, compute
+    try:
+        yield
+    finally:
+        _compute = before
+
+
+def operands(model: keras.Model, rows: int = 0) -> list[Operand]:
+    """What the layers of a model multiply with, made once for many passes under `prepared`.
+
+    Args:
+      model: that holds the layers.
+      rows: with the spectra that are needed for passes with so many rows.
+    """
+    return [layer.operand(rows) for layer in _layers(model)]
+
+
+@contextlib.contextmanager
+def prepared(model: keras.Model, operands: Sequence[Operand]) -> Iterator[None]:
+    """While active, the layers of the model use these operands and do not look at V and g."""
+    global _prepared
+    before, _prepared = _prepared, dict(zip(_layers(model), operands, strict=True))
+    try:
+        yield
+    finally:
+        _prepared = before
+
+
+@contextlib.contextmanager
+def data_dependent_initialisation() -> Iterator[None]:
     """While active, every layer that is called sets its g and b from its inputs.
 
     Run one eager forward pass inside it, in cross-replica context.
@@ -28,6 +80,10 @@ def data_dependent_initialisation():
         yield
     finally:
         _initialising = False
+
+
+def _layers(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, WeightNormalised)]
 
 
 class WeightNormalised(keras.layers.Layer):
@@ -41,6 +97,7 @@ class WeightNormalised(keras.layers.Layer):
 
     def __init__(self, direction_shape: tuple[int, ...], filter_axis: int, name: str):
         super().__init__(name=name)
+        self._compute = _compute
         rank = len(direction_shape)
         filter_axis %= rank
         filters = direction_shape[filter_axis]
@@ -52,17 +109,34 @@ class WeightNormalised(keras.layers.Layer):
         self.b = self.add_weight(shape=(filters,), initializer="zeros", name="b")
         self.built = True
 
-    def op(self, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """The linear operation, without bias."""
+    def op(self, x: tf.Tensor, operand: Operand) -> tf.Tensor:
+        """The linear operation, without bias; the result may be of the type of products."""
         raise NotImplementedError
+
+    def operand(self, rows: int = 0) -> Operand:
+        """What V and g make; with the spectrum, if so many rows are convolved in frequency."""
+        del rows
+        return self._operand(self.g.value)
+
+    def _operand(self, gain) -> Operand:
+        v = self.v.value
+        squares = tf.reduce_sum(v**2, self._norm_axes)
+        scale = gain * tf.math.rsqrt(tf.maximum(squares, 1e-12))
+        weights = v * tf.reshape(scale, self._gain_shape)
+        return Operand(weights)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y = op(x, g V/||V||) + b."""
-        direction = tf.math.l2_normalize(self.v.value, self._norm_axes)
         if _initialising:
-            return self._initialise(self.op(x, direction))
-        weights = direction * tf.reshape(self.g.value, self._gain_shape)
-        return tf.nn.bias_add(self.op(x, weights), self.b.value)
+            return self._initialise(self._product(x, self._operand(1.0)))
+        operand = _prepared.get(self) or self._operand(self.g.value)
+        return tf.nn.bias_add(self._product(x, operand), self.b.value)
+
+    def _product(self, x, operand):
+        return tf.cast(self.op(x, operand), x.dtype)
+
+    def _cast(self, t):
+        return tf.cast(t, self._compute.product_dtype)
 
     def _initialise(self, y):
         mean, variance = tf.nn.moments(y, axes=list(range(y.shape.rank - 1)))
@@ -73,15 +147,45 @@ class WeightNormalised(keras.layers.Layer):
 
 
 class Conv2D(WeightNormalised):
-    """SAME convolution: [rows, h, w, in] to [rows, ceil(h/stride), ceil(w/stride), filters]."""
+    """SAME convolution: [rows, *in_shape] to [rows, ceil(h/stride), ceil(w/stride), filters]."""
 
-    def __init__(self, in_channels: int, filters: int, kernel, stride=(1, 1), *, name: str):
-        super().__init__((*kernel, in_channels, filters), filter_axis=-1, name=name)
+    def __init__(self, in_shape, filters: int, kernel, stride=(1, 1), *, name: str):
+        super().__init__((*kernel, in_shape[2], filters), filter_axis=-1, name=name)
         self._stride = list(stride)
+        self._in_frequency, self._least_rows = None, math.inf
+        if tuple(stride) == (1, 1):
+            self._in_frequency = frequency.convolution(tuple(in_shape[:2]), tuple(kernel))
+            self._least_rows = self._compute.least_rows_in_frequency(
+                self._in_frequency, in_shape[2], filters
+            )
 
-    def op(self, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def operand(self, rows: int = 0) -> Operand:
+        """See `WeightNormalised.operand`."""
+        operand = super().operand()
+        return self._with_spectrum(operand) if rows >= self._least_rows else operand
+
+    def op(self, x: tf.Tensor, operand: Operand) -> tf.Tensor:
         """The SAME convolution of x with weights [kh, kw, in, filters]."""
-        return tf.nn.conv2d(x, weights, self._stride, "SAME")
+
+        def direct():
+            weights = self._cast(operand.weights)
+            return tf.nn.conv2d(self._cast(x), weights, self._stride, "SAME")
+
+        def in_frequency():
+            y = self._in_frequency(x, self._with_spectrum(operand).spectrum)
+            return tf.ensure_shape(y, (*x.shape[:3], operand.weights.shape[3]))
+
+        rows, least = x.shape[0], self._least_rows
+        if rows is None and 0 < least < math.inf:
+            # The spectrum is part of the branch: few rows do not pay for it.
+            return tf.cond(tf.shape(x)[0] >= math.ceil(least), in_frequency, direct)
+        return direct() if (rows or 0) < least else in_frequency()
+
+    def _with_spectrum(self, operand):
+        if operand.spectrum is not None:
+            return operand
+        spectrum = self._in_frequency.spectrum(operand.weights)
+        return operand._replace(spectrum=self._cast(spectrum))
 
 
 class Deconv2D(WeightNormalised):
@@ -95,9 +199,10 @@ class Deconv2D(WeightNormalised):
         self._stride = list(stride)
         self._out_shape = (*out_size, filters)
 
-    def op(self, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def op(self, x: tf.Tensor, operand: Operand) -> tf.Tensor:
         """The SAME transposed convolution of x with weights [kh, kw, filters, in]."""
         out_shape = (tf.shape(x)[0], *self._out_shape)
+        x, weights = self._cast(x), self._cast(operand.weights)
         y = tf.nn.conv2d_transpose(x, weights, out_shape, self._stride, "SAME")
         return tf.ensure_shape(y, (None, *self._out_shape))
 
@@ -108,8 +213,9 @@ class Dense(WeightNormalised):
     def __init__(self, in_units: int, units: int, *, name: str):
         super().__init__((in_units, units), filter_axis=-1, name=name)
 
-    def op(self, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def op(self, x: tf.Tensor, operand: Operand) -> tf.Tensor:
         """x times weights [in, units]."""
+        x, weights = self._cast(x), self._cast(operand.weights)
         if x.shape.rank == 2:
             return tf.matmul(x, weights)
         return tf.nn.conv2d(x, weights[tf.newaxis, tf.newaxis], 1, "SAME")

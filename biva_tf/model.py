@@ -19,8 +19,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from biva_tf import likelihoods, plans, sampling, scoring
+from biva_tf.compute import Compute
 from biva_tf.distributions import DiagonalGaussian
-from biva_tf.layers import Dense
+from biva_tf.layers import Dense, computing
 from biva_tf.noise import Noise, posterior_stream, prior_stream
 from biva_tf.spec import Branch, LatentSpec, ModelSpec
 from biva_tf.stages import Chains, GenerativeStage, InferenceStage
@@ -115,12 +116,21 @@ class BIVA(keras.Model):
 
     `image_features`, `bottom_up` and `top_down` are the model; `sample` and `score` are what most
     users need of it.
+
+    Args:
+      spec: of the model.
+      compute: how its layers compute; it changes no more than rounding.
     """
 
-    def __init__(self, spec: ModelSpec):
+    def __init__(self, spec: ModelSpec, compute: Compute | None = None):
         super().__init__(name="BIVA")
         self.spec = spec
         self.likelihood = likelihoods.make(spec)
+        with computing(compute or Compute()):
+            self._make_stages(spec)
+        self.built = True
+
+    def _make_stages(self, spec):
         self.inference_stages = []
         below = None
         for _ in range(spec.num_levels):
@@ -134,7 +144,6 @@ class BIVA(keras.Model):
         self.output_layer = Dense(
             above.blocks[-1].out_shape[2], self.likelihood.num_parameters, name="dense"
         )
-        self.built = True
 
     @property
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:

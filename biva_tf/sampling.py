@@ -4,7 +4,7 @@ import typing
 
 import tensorflow as tf
 
-from biva_tf import plans, strategy
+from biva_tf import layers, plans, strategy
 from biva_tf.chunks import concat_rows
 from biva_tf.noise import SeededNoise
 
@@ -23,19 +23,25 @@ def sample(
     if not temperature >= 0:
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
     with strategy.default_graph_rewriting():  # an export gives the same images to the bit
-        return draw(
+        return _draw(
             model,
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
+            layers.operands(model, min(num_samples, MAX_ROWS)),
         )
 
 
 @tf.function(autograph=False)
+def _draw(model: "BIVA", num_samples, temperature, seed, operands) -> tf.Tensor:
+    with layers.prepared(model, operands):
+        return draw(model, num_samples, temperature, seed)
+
+
 def draw(
     model: "BIVA", num_samples: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    """`BIVA.sample` as a graph, traced once: scalars int32 and float32, and a seed of shape [2]."""
+    """`BIVA.sample` in a graph: scalars int32 and float32, and a seed of shape [2]."""
 
     def rows(first, stop):
         noise = SeededNoise(seed, first)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from biva_tf import objectives, plans
+from biva_tf import layers, objectives, plans
 from biva_tf.noise import SampleNoise, SeededNoise
 
 if typing.TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _score(spec, k: int, parts: list[objectives.ImportanceSums]) -> Score:
 
 
 class Chunks:
-    """Sums over the importance samples, for chunks of images.
+    """Sums over the importance samples, for chunks of images, with the weights of this moment.
 
     Args:
       model, ks, num_importance_samples, below, seed, max_rows: as of `BIVA.score`.
@@ -131,18 +131,21 @@ class Chunks:
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
 
+        operands = layers.operands(model, self.max_images)
+
         def of_ks(images, seed, first_image, num_samples):
-            return sums_over_samples(
-                model,
-                self.ks,
-                images,
-                seed=tf.stack([seed, 0]),
-                first_image=first_image,
-                num_samples=num_samples,
-                max_rows=self.max_images,
-                below=below,
-                with_shifts=with_shifts,
-            )
+            with layers.prepared(model, operands):
+                return sums_over_samples(
+                    model,
+                    self.ks,
+                    images,
+                    seed=tf.stack([seed, 0]),
+                    first_image=first_image,
+                    num_samples=num_samples,
+                    max_rows=self.max_images,
+                    below=below,
+                    with_shifts=with_shifts,
+                )
 
         self._sums = tf.function(of_ks, autograph=False).get_concrete_function(
             tf.TensorSpec([None, *model.spec.image_shape], tf.float32), *[scalar] * 3

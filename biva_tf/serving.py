@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from biva_tf import exploration, objectives, plans, sampling, scoring
+from biva_tf import exploration, layers, objectives, plans, sampling, scoring
 from biva_tf.chunks import concat_rows
 from biva_tf.model import BIVA
 from biva_tf.noise import NoNoise, SameNoise, SeededNoise
@@ -32,11 +32,14 @@ def module(model: BIVA) -> tuple[tf.Module, dict[str, Callable]]:
     """What `tf.saved_model.save` takes: a module with the weights, and the signatures.
 
     The module holds the variables themselves: with Keras layers in it the export would load in
-    Python, but not in the C++ loader that TF Serving uses.
+    Python, but not in the C++ loader that TF Serving uses. They are the normalised weights, so that
+    no request normalises them again.
     """
     result = tf.Module()
-    result.weights = [variable.value for variable in model.variables]
-    return result, _Signatures(model).all()
+    normalised = [tf.Variable(operand.weights) for operand in layers.operands(model)]
+    result.weights = [v.value for v in model.variables if v.name == "b"] + normalised
+    with layers.prepared(model, [layers.Operand(weights) for weights in normalised]):
+        return result, _Signatures(model).all()
 
 
 @dataclasses.dataclass(frozen=True)

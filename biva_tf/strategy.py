@@ -1,6 +1,7 @@
 """The devices of a run."""
 
 import contextlib
+import ctypes
 
 import tensorflow as tf
 
@@ -29,6 +30,7 @@ def make(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
     if not devices:
         devices = tf.config.list_logical_devices("CPU")
     without_graph_rewriting()
+    keep_freed_memory()
     names = [device.name for device in devices]
     if name == "mirrored" or (name == "auto" and len(names) > 1):
         return tf.distribute.MirroredStrategy(names)
@@ -56,3 +58,16 @@ def without_graph_rewriting() -> None:
     """
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def keep_freed_memory() -> None:
+    """Lets the C library keep freed memory, where it is glibc.
+
+    By default it gives large blocks back to the system and asks for them again, every time with
+    fresh pages, which a step that makes the same gigabytes of tensors pays for.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        mmap_max, trim_threshold = -4, -1  # as in malloc.h
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)  # the largest, once converted to unsigned

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf import objectives, plans
+from biva_tf import layers, objectives, plans
+from biva_tf.compute import Compute
 from biva_tf.config import Config
 from biva_tf.data.images_view import Images
 from biva_tf.data.pipeline import TrainingData
 from biva_tf.errors import SettingsError
-from biva_tf.layers import data_dependent_initialisation
 from biva_tf.model import BIVA
 from biva_tf.noise import SeededNoise
 from biva_tf.optimizer import Adamax, FlooredExponentialDecay
@@ -78,7 +78,7 @@ class Trainer:
         self.strategy = strategy
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
-            self.model = BIVA(spec)
+            self.model = BIVA(spec, Compute(config.conv, config.precision))
             self.optimizer = Adamax(
                 FlooredExponentialDecay(
                     config.learning_rate, config.learning_rate_decay, config.learning_rate_floor
@@ -95,7 +95,7 @@ class Trainer:
     def initialise(self, images: np.ndarray) -> None:
         """Data-dependent initialisation on the first batch; the averages start from its result."""
         noise = self._noise(_INITIALISATION)
-        with self.strategy.scope(), data_dependent_initialisation():
+        with self.strategy.scope(), layers.data_dependent_initialisation():
             self.model(tf.constant(images), plan=self._plan, noise=noise, training=True)
         self.optimizer.reset_averages()
 
@@ -132,6 +132,7 @@ class Trainer:
         """
         size = min(self.config.batch_size, len(images))
         size += -size % self.strategy.num_replicas_in_sync
+        operands = self._operands(size // self.strategy.num_replicas_in_sync)
         totals = np.zeros([1 + len(self.model.spec.latents)])  # in float64
         for start in range(0, len(images), size):
             rows = np.arange(start, start + size)
@@ -139,7 +140,8 @@ class Trainer:
             batch = tf.constant(images[np.minimum(rows, len(images) - 1)])
             weights = tf.cast(rows < len(images), tf.float32)
             first = tf.constant(start, tf.int64)
-            totals += self._evaluation_step(*self._split(batch, weights), first).numpy()
+            parts = self._split(batch, weights)
+            totals += self._evaluation_step(*parts, first, operands).numpy()
         means = totals / len(images)
         return Evaluation(means[0] - means[1:].sum(), means[0], means[1:])
 
@@ -154,8 +156,12 @@ class Trainer:
         ]
 
     @tf.function(autograph=False)
-    def _evaluation_step(self, images, weights, start) -> tf.Tensor:
-        args = (images, weights, start)
+    def _operands(self, rows: int):
+        return self.strategy.run(layers.operands, args=(self.model, rows))
+
+    @tf.function(autograph=False)
+    def _evaluation_step(self, images, weights, start, operands) -> tf.Tensor:
+        args = (images, weights, start, operands)
         return self._first(self.strategy.run(self._replica_evaluation, args=args))
 
     @contextlib.contextmanager
@@ -223,12 +229,14 @@ class Trainer:
         )
         return means[0], means[1], means[2], means[3:], norm, learning_rate, kl_weight
 
-    def _replica_evaluation(self, images, weights, start):
+    def _replica_evaluation(self, images, weights, start, operands):
         context = tf.distribute.get_replica_context()
         rows = tf.shape(images, out_type=tf.int64)[0]
         first_row = start + rows * tf.cast(context.replica_id_in_sync_group, tf.int64)
         noise = self._noise(_EVALUATION).fold(0, first_row)
-        t = objectives.terms(self.model(images, plan=self._plan, noise=noise), images)
+        with layers.prepared(self.model, operands):
+            output = self.model(images, plan=self._plan, noise=noise)
+        t = objectives.terms(output, images)
         terms = tf.concat([t.reconstruction[:, None], t.kl], axis=1)
         return context.all_reduce(
             tf.distribute.ReduceOp.SUM, tf.linalg.matvec(terms, weights, transpose_a=True)

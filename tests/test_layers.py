@@ -3,14 +3,14 @@ import pytest
 import tensorflow as tf
 
 from biva_tf.blocks import GatedBlock
-from biva_tf.layers import Conv2D, Deconv2D, Dense, data_dependent_initialisation
+from biva_tf.layers import Conv2D, Deconv2D, Dense, Operand, data_dependent_initialisation
 from biva_tf.noise import SeededNoise
 from biva_tf.spec import BlockSpec
 
 
 def _layers():
     return [
-        (Conv2D(3, 5, (3, 2), (2, 1), name="conv"), (4, 7, 6, 3), (4, 4, 6, 5)),
+        (Conv2D((7, 6, 3), 5, (3, 2), (2, 1), name="conv"), (4, 7, 6, 3), (4, 4, 6, 5)),
         (Deconv2D(3, 5, (3, 2), (2, 1), (7, 6), name="deconv"), (4, 4, 6, 3), (4, 7, 6, 5)),
         (Dense(3, 5, name="nin"), (4, 7, 6, 3), (4, 7, 6, 5)),
         (Dense(3, 5, name="dense"), (64, 3), (64, 5)),
@@ -61,10 +61,10 @@ def test_deconv_is_the_adjoint_of_conv_at_sizes_the_stride_does_not_divide():
     v = rng.normal(size=(3, 4, 2, 5)).astype(np.float32)
     x = tf.constant(rng.normal(size=(1, 7, 9, 2)), tf.float32)
     y = tf.constant(rng.normal(size=(1, 3, 5, 5)), tf.float32)
-    conv = Conv2D(2, 5, (3, 4), (3, 2), name="conv")
+    conv = Conv2D((7, 9, 2), 5, (3, 4), (3, 2), name="conv")
     deconv = Deconv2D(5, 2, (3, 4), (3, 2), (7, 9), name="deconv")
-    left = tf.reduce_sum(conv.op(x, v) * y)
-    right = tf.reduce_sum(x * deconv.op(y, v))
+    left = tf.reduce_sum(conv.op(x, Operand(v)) * y)
+    right = tf.reduce_sum(x * deconv.op(y, Operand(v)))
     np.testing.assert_allclose(left, right, rtol=1e-4)
 
 

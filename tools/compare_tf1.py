@@ -19,6 +19,7 @@ from pathlib import Path
 from absl import app, flags
 
 from biva_tf import architectures, config, evaluation, strategy
+from biva_tf.compute import CONVS, Compute
 from biva_tf.data import pipeline, sources
 from biva_tf.errors import UserError
 from biva_tf.model import BIVA
@@ -27,6 +28,7 @@ from tools.tf1 import ReferenceError, load_variables, read_reference
 
 _REFERENCE = flags.DEFINE_string("reference", None, "The npz file to compare with.")
 _RTOL = flags.DEFINE_float("rtol", 1e-4, "The largest relative error that passes.", lower_bound=0)
+_CONV = flags.DEFINE_enum("conv", "auto", CONVS, "How convolutions are computed.")
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The checkpoint to find the bounds of.")
 _ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_l6", "Of the checkpoint.")
@@ -43,7 +45,7 @@ def _compare_reference() -> int:
     """Prints the errors; the exit code."""
     reference = read_reference(_REFERENCE.value)
     errors = {}
-    for key, error in tf1_parity.compare(reference, _RTOL.value):
+    for key, error in tf1_parity.compare(reference, _RTOL.value, Compute(_CONV.value)):
         errors[key] = error
         print(f"{key:<72} {error:.2e}{'' if error <= _RTOL.value else '  FAILS'}")
     inputs = ("x", "var/", "noise/", "gen/noise/", "iw")

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf import objectives, plans
+from biva_tf.compute import Compute
 from biva_tf.model import BIVA
 from biva_tf.noise import GivenNoise
 from tools import tf1_replay
@@ -23,7 +24,9 @@ _FREE_BITS = 2.0
 _LEARNING_RATE = 0.002
 
 
-def compare(reference: Reference, rtol: float) -> Iterator[tuple[str, float]]:
+def compare(
+    reference: Reference, rtol: float, compute: Compute | None = None
+) -> Iterator[tuple[str, float]]:
     """Yields (quantity, relative error) for every quantity of the format.
 
     Args:
@@ -33,7 +36,7 @@ def compare(reference: Reference, rtol: float) -> Iterator[tuple[str, float]]:
     Raises:
       ReferenceError: the file lacks an array, or one does not fit the model.
     """
-    model = BIVA(reference.spec)
+    model = BIVA(reference.spec, compute)
     load_variables(model, reference.group("var/"), f"{reference.path}: var/")
     x = reference["x"]
     if x.shape[1:] != reference.spec.image_shape:

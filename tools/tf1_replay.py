@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.layers import Dense
+from biva_tf.layers import Dense, Operand
 from biva_tf.model import BIVA
 from biva_tf.optimizer import Adamax
 from tools.tf1 import relative_error, variables_by_tf1_name
@@ -143,7 +143,7 @@ class _Replayer:
         slots = optimizer._slots(optimizer._get_variable_index(layer.v))[:2]
 
         def dense(x, direction, gain):
-            return layer.op(x, gain * tf.math.l2_normalize(direction, 0))
+            return layer.op(x, Operand(gain * tf.math.l2_normalize(direction, 0)))
 
         @tf.custom_gradient
         def racing(x, direction, gain):
@@ -158,7 +158,7 @@ class _Replayer:
                 scale = gain / tf.norm(direction, axis=0)
                 with tf.GradientTape() as tape:
                     tape.watch(x)
-                    y = layer.op(x, scale * tf.where(late, updated, direction))
+                    y = layer.op(x, Operand(scale * tf.where(late, updated, direction)))
                 return tape.gradient(y, x, dy), d_direction, d_gain
 
             return dense(x, direction, gain), gradient
