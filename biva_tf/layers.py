@@ -47,21 +47,22 @@ def computing(compute: Compute) -> Iterator[None]:
         _compute = before
 
 
-def operands(model: keras.Model, rows: int = 0) -> list[Operand]:
-    """What the layers of a model multiply with, made once for many passes under `prepared`.
+@tf.function(autograph=False)
+def operands(parts: Sequence[keras.layers.Layer], rows: int = 0) -> list[Operand]:
+    """What the layers within `parts` multiply with, made once for many passes under `prepared`.
 
     Args:
-      model: that holds the layers.
+      parts: a model, or parts of one.
       rows: with the spectra that are needed for passes with so many rows.
     """
-    return [layer.operand(rows) for layer in _layers(model)]
+    return [layer.operand(rows) for layer in _layers(parts)]
 
 
 @contextlib.contextmanager
-def prepared(model: keras.Model, operands: Sequence[Operand]) -> Iterator[None]:
-    """While active, the layers of the model use these operands and do not look at V and g."""
+def prepared(parts: Sequence[keras.layers.Layer], operands: Sequence[Operand]) -> Iterator[None]:
+    """While active, the layers within `parts` use these operands and do not look at V and g."""
     global _prepared
-    before, _prepared = _prepared, dict(zip(_layers(model), operands, strict=True))
+    before, _prepared = _prepared, dict(zip(_layers(parts), operands, strict=True))
     try:
         yield
     finally:
@@ -82,8 +83,31 @@ def data_dependent_initialisation() -> Iterator[None]:
         _initialising = False
 
 
-def _layers(model):
-    return [layer for layer in model._flatten_layers() if isinstance(layer, WeightNormalised)]
+def _layers(parts):
+    within = [layer for part in parts for layer in part._flatten_layers()]
+    return [layer for layer in within if isinstance(layer, WeightNormalised)]
+
+
+def _normalised(v: tf.Tensor, gain: tf.Tensor, axes: list[int]) -> tf.Tensor:
+    """W = g V/||V||, the norm over the axes that g has not.
+
+    The gradient is written out since every layer has it, and it is shorter than what is derived
+    op by op: with t = sum(dW V), dg = t/||V|| and dV = g/||V|| (dW - t V/||V||^2).
+    """
+
+    @tf.custom_gradient
+    def weights(v, gain):
+        inverse_norm = tf.math.rsqrt(tf.reduce_sum(tf.square(v), axes, keepdims=True) + 1e-12)
+        scale = gain * inverse_norm
+
+        def gradients(of_weights):
+            t = tf.reduce_sum(of_weights * v, axes, keepdims=True)
+            of_v = scale * of_weights - scale * tf.square(inverse_norm) * t * v
+            return of_v, t * inverse_norm
+
+        return scale * v, gradients
+
+    return weights(v, gain)
 
 
 class WeightNormalised(keras.layers.Layer):
@@ -119,16 +143,13 @@ class WeightNormalised(keras.layers.Layer):
         return self._operand(self.g.value)
 
     def _operand(self, gain) -> Operand:
-        v = self.v.value
-        squares = tf.reduce_sum(v**2, self._norm_axes)
-        scale = gain * tf.math.rsqrt(tf.maximum(squares, 1e-12))
-        weights = v * tf.reshape(scale, self._gain_shape)
-        return Operand(weights)
+        v, gain = tf.convert_to_tensor(self.v.value), tf.convert_to_tensor(gain)
+        return Operand(_normalised(v, tf.reshape(gain, self._gain_shape), self._norm_axes))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y = op(x, g V/||V||) + b."""
         if _initialising:
-            return self._initialise(self._product(x, self._operand(1.0)))
+            return self._initialise(self._product(x, self._operand(tf.ones_like(self.g.value))))
         operand = _prepared.get(self) or self._operand(self.g.value)
         return tf.nn.bias_add(self._product(x, operand), self.b.value)
 

@@ -64,18 +64,27 @@ class Adamax(keras.optimizers.Optimizer):
         """
         learning_rate = tf.identity(self.learning_rate)
 
-        def update(w, gradient, index):
-            # Inside `update` w is a replica's copy, but a mirrored slot is still all of them.
-            slots = [
-                next(v for v in strategy.experimental_local_results(slot) if v.device == w.device)
-                for slot in self._slots(index)
-            ]
-            self._update(w, gradient, *slots, learning_rate)
+        def update(anchor, gradients):
+            # Inside `update` the anchor is a replica's copy; other mirrored variables are not.
+            def local(variable):
+                copies = strategy.experimental_local_results(variable)
+                return next(copy for copy in copies if copy.device == anchor.device)
 
-        for index, (w, gradient) in enumerate(
-            zip(self._trainable_variables, gradients, strict=True)
-        ):
-            strategy.extended.update(w.value, update, args=(gradient, index), group=False)
+            updates = [
+                (local(w.value), gradient, *map(local, self._slots(index)))
+                for index, (w, gradient) in enumerate(
+                    zip(self._trainable_variables, gradients, strict=True)
+                )
+            ]
+            vectors = [u for u in updates if u[0].shape.rank == 1]
+            if vectors:
+                self._update_together(vectors, learning_rate)
+            for of_one in updates:
+                if of_one[0].shape.rank != 1:
+                    self._update(*of_one, learning_rate)
+
+        anchor = self._trainable_variables[0].value
+        strategy.extended.update(anchor, update, args=(gradients,), group=False)
         self.iterations.assign_add(1)
 
     def _slots(self, index: int) -> list[tf.Variable]:
@@ -103,6 +112,25 @@ class Adamax(keras.optimizers.Optimizer):
         new_w = w.assign_sub(step)
         if self.ema_decay:
             average.assign_add((1.0 - self.ema_decay) * (new_w - average))
+
+    def _update_together(self, updates, learning_rate):
+        """The same for many small variables at once: ops on each would take longer to start."""
+        ws, *others = zip(*updates, strict=True)
+        w, gradient, v, m, average = (tf.concat(parts, axis=0) for parts in (ws, *others))
+        sizes = [variable.shape[0] for variable in ws]
+
+        def assign(variables, value):
+            for variable, part in zip(variables, tf.split(value, sizes), strict=True):
+                variable.assign(part)
+
+        new_v, new_m, step = self.rule(gradient, v, m, learning_rate)
+        new_w = w - step
+        of_v, of_m, of_average = others[1:]
+        assign(of_v, new_v)
+        assign(of_m, new_m)
+        assign(ws, new_w)
+        if self.ema_decay:
+            assign(of_average, average + (1.0 - self.ema_decay) * (new_w - average))
 
     def get_config(self):
         """The constructor's arguments."""

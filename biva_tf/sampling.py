@@ -28,13 +28,18 @@ def sample(
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
-            layers.operands(model, min(num_samples, MAX_ROWS)),
+            layers.operands(_parts(model), min(num_samples, MAX_ROWS)),
         )
+
+
+def _parts(model):
+    """What sampling needs of it."""
+    return [*model.generative_stages, model.output_layer]
 
 
 @tf.function(autograph=False)
 def _draw(model: "BIVA", num_samples, temperature, seed, operands) -> tf.Tensor:
-    with layers.prepared(model, operands):
+    with layers.prepared(_parts(model), operands):
         return draw(model, num_samples, temperature, seed)
 
 

@@ -131,10 +131,10 @@ class Chunks:
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
 
-        operands = layers.operands(model, self.max_images)
+        operands = layers.operands([model], self.max_images)
 
         def of_ks(images, seed, first_image, num_samples):
-            with layers.prepared(model, operands):
+            with layers.prepared([model], operands):
                 return sums_over_samples(
                     model,
                     self.ks,

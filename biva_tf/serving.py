@@ -36,9 +36,9 @@ def module(model: BIVA) -> tuple[tf.Module, dict[str, Callable]]:
     no request normalises them again.
     """
     result = tf.Module()
-    normalised = [tf.Variable(operand.weights) for operand in layers.operands(model)]
+    normalised = [tf.Variable(operand.weights) for operand in layers.operands([model])]
     result.weights = [v.value for v in model.variables if v.name == "b"] + normalised
-    with layers.prepared(model, [layers.Operand(weights) for weights in normalised]):
+    with layers.prepared([model], [layers.Operand(weights) for weights in normalised]):
         return result, _Signatures(model).all()
 
 

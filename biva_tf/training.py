@@ -157,7 +157,7 @@ class Trainer:
 
     @tf.function(autograph=False)
     def _operands(self, rows: int):
-        return self.strategy.run(layers.operands, args=(self.model, rows))
+        return self.strategy.run(layers.operands, args=([self.model], rows))
 
     @tf.function(autograph=False)
     def _evaluation_step(self, images, weights, start, operands) -> tf.Tensor:
@@ -234,7 +234,7 @@ class Trainer:
         rows = tf.shape(images, out_type=tf.int64)[0]
         first_row = start + rows * tf.cast(context.replica_id_in_sync_group, tf.int64)
         noise = self._noise(_EVALUATION).fold(0, first_row)
-        with layers.prepared(self.model, operands):
+        with layers.prepared([self.model], operands):
             output = self.model(images, plan=self._plan, noise=noise)
         t = objectives.terms(output, images)
         terms = tf.concat([t.reconstruction[:, None], t.kl], axis=1)

@@ -86,13 +86,13 @@ def test_prepared_operands_are_those_of_the_weights(compute):
 
     expected = bound()
     for rows in (0, len(x)):
-        operands = layers.operands(model, rows)
-        with layers.prepared(model, operands):
+        operands = layers.operands([model], rows)
+        with layers.prepared([model], operands):
             np.testing.assert_array_equal(bound(), expected)
     for variable in model.trainable_variables:
         if variable.name != "b":
             variable.assign(variable * 2)
-    with layers.prepared(model, operands):
+    with layers.prepared([model], operands):
         np.testing.assert_array_equal(bound(), expected)
     assert np.all(bound() != expected)
 
