@@ -56,11 +56,13 @@ class Convolution:
       kernel: taps along height and along width.
 
     Attributes:
+      size, kernel: as given.
       places: Q.
       direct_products: multiply-adds per pair of channels of the direct convolution.
     """
 
     def __init__(self, size: Size, kernel: Size):
+        self.size, self.kernel = size, kernel
         offsets = [np.arange(taps) - (taps - 1) // 2 for taps in kernel]
         periods = [n + max(o.max(), -o.min()) for n, o in zip(size, offsets, strict=True)]
         positions = [np.arange(n) for n in size]

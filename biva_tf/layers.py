@@ -173,17 +173,21 @@ class Conv2D(WeightNormalised):
     def __init__(self, in_shape, filters: int, kernel, stride=(1, 1), *, name: str):
         super().__init__((*kernel, in_shape[2], filters), filter_axis=-1, name=name)
         self._stride = list(stride)
-        self._in_frequency, self._least_rows = None, math.inf
+        self.in_frequency = None  # the same convolution in the frequency domain, if it has stride 1
+        self._least_rows, self._least_rows_prepared = math.inf, math.inf
         if tuple(stride) == (1, 1):
-            self._in_frequency = frequency.convolution(tuple(in_shape[:2]), tuple(kernel))
-            self._least_rows = self._compute.least_rows_in_frequency(
-                self._in_frequency, in_shape[2], filters
+            self.in_frequency = frequency.convolution(tuple(in_shape[:2]), tuple(kernel))
+            self._least_rows, self._least_rows_prepared = (
+                self._compute.least_rows_in_frequency(
+                    self.in_frequency, in_shape[2], filters, prepared=prepared
+                )
+                for prepared in (False, True)
             )
 
     def operand(self, rows: int = 0) -> Operand:
         """See `WeightNormalised.operand`."""
         operand = super().operand()
-        return self._with_spectrum(operand) if rows >= self._least_rows else operand
+        return self._with_spectrum(operand) if rows >= self._least_rows_prepared else operand
 
     def op(self, x: tf.Tensor, operand: Operand) -> tf.Tensor:
         """The SAME convolution of x with weights [kh, kw, in, filters]."""
@@ -193,10 +197,12 @@ class Conv2D(WeightNormalised):
             return tf.nn.conv2d(self._cast(x), weights, self._stride, "SAME")
 
         def in_frequency():
-            y = self._in_frequency(x, self._with_spectrum(operand).spectrum)
+            y = self.in_frequency(x, self._with_spectrum(operand).spectrum)
             return tf.ensure_shape(y, (*x.shape[:3], operand.weights.shape[3]))
 
         rows, least = x.shape[0], self._least_rows
+        if operand.spectrum is not None:
+            least = self._least_rows_prepared
         if rows is None and 0 < least < math.inf:
             # The spectrum is part of the branch: few rows do not pay for it.
             return tf.cond(tf.shape(x)[0] >= math.ceil(least), in_frequency, direct)
@@ -205,7 +211,7 @@ class Conv2D(WeightNormalised):
     def _with_spectrum(self, operand):
         if operand.spectrum is not None:
             return operand
-        spectrum = self._in_frequency.spectrum(operand.weights)
+        spectrum = self.in_frequency.spectrum(operand.weights)
         return operand._replace(spectrum=self._cast(spectrum))
 
 

@@ -19,9 +19,9 @@ WAYS = [
 ]
 
 
-def _least_rows(size, kernel, channels, filters, conv="auto"):
+def _least_rows(size, kernel, channels, filters, conv="auto", **prepared):
     layer = convolution((size, size), (kernel, kernel))
-    return Compute(conv).least_rows_in_frequency(layer, channels, filters)
+    return Compute(conv).least_rows_in_frequency(layer, channels, filters, **prepared)
 
 
 def test_unknown_ways_are_refused():
@@ -32,9 +32,13 @@ def test_unknown_ways_are_refused():
 
 
 def test_auto_knows_from_how_many_rows_the_frequency_domain_pays():
-    assert _least_rows(16, 16, 96, 76) <= 1
     assert 1 < _least_rows(28, 5, 64, 128) <= 8
+    assert _least_rows(16, 16, 96, 76) <= 8
+    assert 16 < _least_rows(16, 3, 96, 192) <= 32
     assert _least_rows(14, 3, 64, 128) > 32
+    # With the spectrum of the weights at hand it pays from fewer rows, but where it never does.
+    assert _least_rows(28, 5, 64, 128, prepared=True) <= 4
+    assert _least_rows(14, 3, 64, 128, prepared=True) == math.inf
     assert _least_rows(28, 1, 64, 128) == math.inf
     assert _least_rows(28, 1, 64, 128, "frequency") == 0
     assert _least_rows(16, 16, 96, 76, "direct") == math.inf
@@ -98,7 +102,7 @@ def test_prepared_operands_are_those_of_the_weights(compute):
 
 
 def test_a_graph_for_any_number_of_rows_chooses_when_it_runs(monkeypatch):
-    monkeypatch.setattr(Compute, "least_rows_in_frequency", lambda *_: 2.5)
+    monkeypatch.setattr(Compute, "least_rows_in_frequency", lambda *_, **__: 2.5)
     layer = layers.Conv2D((6, 6, 2), 3, (3, 3), name="conv")
     x = tf.random.normal((3, 6, 6, 2))
     graph = tf.function(layer, input_signature=[tf.TensorSpec((None, 6, 6, 2))], autograph=False)
