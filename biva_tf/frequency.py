@@ -37,6 +37,8 @@ import tensorflow as tf
 
 Size = tuple[int, int]  # along height and along width
 
+_MOST_KEPT = 3_000_000  # numbers of a spectrum
+
 _X_MIX = np.array([[1, 1], [1, 0], [0, 1]])  # (Xr, Xi) to Xr + Xi, Xr, Xi
 _K_MIX = np.array([[1, 0], [-1, 1], [1, 1]])  # (Kr, Ki) to Kr, Ki - Kr, Kr + Ki
 _Y_MIX = np.array([[1, 1], [0, 1], [-1, 0]])  # the transpose of (k1, k2, k3) to Yr, Yi
@@ -90,8 +92,38 @@ class Convolution:
           spectrum: of the weights. If it is bfloat16, so are the products with it; the transforms
             of maps are in the precision of x.
         """
+        return self._between(x, lambda of_x: tf.matmul(of_x, spectrum), spectrum.dtype)
+
+    def of_weights(self, x: tf.Tensor, weights: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """The same from the weights, with products in dtype: to train with.
+
+        A large spectrum is made once more in the backward pass. To keep it would save little time,
+        and all of them together take more memory than all else that is kept.
+        """
+
+        def spectrum(weights):
+            return tf.cast(self.spectrum(weights), dtype)
+
+        @tf.custom_gradient
+        def forgetful(of_x, weights):
+            def gradients(of_y):
+                # After the forward pass, or it would be the same tensor, kept until here.
+                with tf.control_dependencies([of_y]):
+                    again = spectrum(tf.identity(weights))
+                of_spectrum = tf.matmul(of_x, of_y, transpose_a=True)
+                of_weights = self._w.backward(tf.cast(of_spectrum, weights.dtype))
+                return tf.matmul(of_y, again, transpose_b=True), of_weights
+
+            return tf.matmul(of_x, spectrum(weights)), gradients
+
+        if self.places * math.prod(weights.shape[2:]) <= _MOST_KEPT:
+            return self(x, spectrum(weights))
+        return self._between(x, lambda of_x: forgetful(of_x, weights), dtype)
+
+    def _between(self, x, product, dtype):
+        """S(product(T(x)))."""
         of_x = self._x.forward(tf.transpose(x, (1, 2, 0, 3)))
-        of_y = tf.matmul(tf.cast(of_x, spectrum.dtype), spectrum)
+        of_y = product(tf.cast(of_x, dtype))
         return tf.transpose(self._y.backward(tf.cast(of_y, x.dtype)), (2, 0, 1, 3))
 
 

@@ -187,7 +187,9 @@ class Conv2D(WeightNormalised):
     def operand(self, rows: int = 0) -> Operand:
         """See `WeightNormalised.operand`."""
         operand = super().operand()
-        return self._with_spectrum(operand) if rows >= self._least_rows_prepared else operand
+        if rows < self._least_rows_prepared:
+            return operand
+        return operand._replace(spectrum=self._cast(self.in_frequency.spectrum(operand.weights)))
 
     def op(self, x: tf.Tensor, operand: Operand) -> tf.Tensor:
         """The SAME convolution of x with weights [kh, kw, in, filters]."""
@@ -197,7 +199,11 @@ class Conv2D(WeightNormalised):
             return tf.nn.conv2d(self._cast(x), weights, self._stride, "SAME")
 
         def in_frequency():
-            y = self.in_frequency(x, self._with_spectrum(operand).spectrum)
+            if operand.spectrum is None:
+                dtype = self._compute.product_dtype
+                y = self.in_frequency.of_weights(x, operand.weights, dtype)
+            else:
+                y = self.in_frequency(x, operand.spectrum)
             return tf.ensure_shape(y, (*x.shape[:3], operand.weights.shape[3]))
 
         rows, least = x.shape[0], self._least_rows
@@ -207,12 +213,6 @@ class Conv2D(WeightNormalised):
             # The spectrum is part of the branch: few rows do not pay for it.
             return tf.cond(tf.shape(x)[0] >= math.ceil(least), in_frequency, direct)
         return direct() if (rows or 0) < least else in_frequency()
-
-    def _with_spectrum(self, operand):
-        if operand.spectrum is not None:
-            return operand
-        spectrum = self.in_frequency.spectrum(operand.weights)
-        return operand._replace(spectrum=self._cast(spectrum))
 
 
 class Deconv2D(WeightNormalised):

@@ -23,9 +23,17 @@ def _direct(x, weights):
     return tf.nn.conv2d(x, weights, 1, "SAME")
 
 
+def _convolution(x, weights):
+    return frequency.convolution(tuple(x.shape[1:3]), tuple(weights.shape[:2]))
+
+
 def _in_frequency(x, weights):
-    convolution = frequency.convolution(tuple(x.shape[1:3]), tuple(weights.shape[:2]))
+    convolution = _convolution(x, weights)
     return convolution(x, convolution.spectrum(weights))
+
+
+def _of_weights(x, weights):
+    return _convolution(x, weights).of_weights(x, weights, x.dtype)
 
 
 def _value_and_gradients(convolve, x, weights, of_y):
@@ -45,8 +53,22 @@ def _arrays(size, kernel, channels, filters, dtype, rows=3):
 def test_value_and_gradients_are_those_of_the_direct_convolution(size, kernel, channels, filters):
     arrays = _arrays(size, kernel, channels, filters, tf.float64)
     expected = _value_and_gradients(_direct, *arrays)
-    for ours, theirs in zip(_value_and_gradients(_in_frequency, *arrays), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+    for way in (_in_frequency, _of_weights):
+        for ours, theirs in zip(_value_and_gradients(way, *arrays), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
+
+
+def test_spectra_are_made_once_more_where_they_are_large(monkeypatch):
+    x, weights, of_y = _arrays((9, 9), (3, 3), 2, 3, tf.float32)
+    convolution = _convolution(x, weights)
+    made, spectrum = [], convolution.spectrum
+    monkeypatch.setattr(convolution, "spectrum", lambda w: made.append(w) or spectrum(w))
+    numbers = convolution.places * 2 * 3
+    for most_kept, times in ((numbers, 1), (numbers - 1, 2)):
+        monkeypatch.setattr(frequency, "_MOST_KEPT", most_kept)
+        made.clear()
+        _value_and_gradients(_of_weights, x, weights, of_y)
+        assert len(made) == times
 
 
 def test_second_derivatives():
