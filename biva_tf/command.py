@@ -96,7 +96,7 @@ def start(name: str, body: Callable[[], None]) -> None:
             print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
             return 2
         logging.set_verbosity(logging.WARNING)
-        strategy.without_graph_rewriting()
+        strategy.tune()
         try:
             body()
         except (UserError, OSError) as e:

@@ -196,8 +196,7 @@ def _result(subject: _Subject, seconds: list[float], rate: float) -> dict:
 def main(argv: list[str]) -> None:
     """The command."""
     del argv
-    strategy.without_graph_rewriting()
-    strategy.keep_freed_memory()
+    strategy.tune()
     make = {"train": _train, "eval": _eval, "iw": _iw, "sample": _sample}[_MODE.value]
     subjects = [make(Compute(_CONV.value, _PRECISION.value))]
     if _AGAINST.value:

@@ -84,7 +84,7 @@ def _compare_noise() -> int:
 
 def main(_) -> int:
     """The command; the exit code."""
-    strategy.without_graph_rewriting()
+    strategy.tune()
     try:
         return _compare_reference() if _REFERENCE.value else _compare_noise()
     except (ReferenceError, UserError) as e:

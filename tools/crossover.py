@@ -133,8 +133,7 @@ def _constants(measured, mode: str) -> tuple[float, float, float]:
 def main(argv: list[str]) -> None:
     """The command."""
     del argv
-    strategy.without_graph_rewriting()
-    strategy.keep_freed_memory()
+    strategy.tune()
     measured = []
     print("map     kernel  channels    rows layers |   train: direct frequency auto      |   eval:")
     for name in _ARCHITECTURE.value:
