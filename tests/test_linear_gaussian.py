@@ -3,6 +3,7 @@
 The test double gives the three methods of the model; the scoring is the real one.
 """
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -36,7 +37,7 @@ def _linear(x, matrix):
     return tf.matmul(x, np.float32(matrix), transpose_b=True)
 
 
-class LinearGaussian:
+class LinearGaussian(keras.Model):
     spec = ModelSpec(
         (2, 2, 1),
         tuple(StageSpec((BlockSpec(1, (1, 1)),), DenseLatent(2)) for _ in range(2)),
