@@ -30,7 +30,7 @@ from biva_tf.config import Config  # noqa: E402
 from biva_tf.data.images_view import Images  # noqa: E402
 from biva_tf.model import BIVA  # noqa: E402
 from biva_tf.training import Trainer  # noqa: E402
-from tools import flops  # noqa: E402
+from tools import flops, timing  # noqa: E402
 
 _IMPORTED = time.perf_counter()
 
@@ -172,12 +172,8 @@ def _iw(compute: Compute, *, one_by_one: bool = False) -> _Subject:
 def _matrix_gflops() -> float:
     """The rate of a float32 matrix product, multiply and add counted apart."""
     a = tf.random.normal((_MATRIX, _MATRIX))
-    seconds = []
-    for _ in range(16):
-        start = time.perf_counter()
-        tf.matmul(a, a).numpy()
-        seconds.append(time.perf_counter() - start)
-    return 2e-9 * _MATRIX**3 / float(np.median(seconds[1:]))
+    (seconds,) = timing.by_turns([lambda: tf.matmul(a, a).numpy()], rounds=15, warm_up=1)
+    return 2e-9 * _MATRIX**3 / float(np.median(seconds))
 
 
 def _result(subject: _Subject, seconds: list[float], rate: float) -> dict:
@@ -204,12 +200,7 @@ def main(argv: list[str]) -> None:
         one_by_one = {"one_by_one": True} if _MODE.value == "iw" else {}
         subjects.append(make(other, **one_by_one))
     rates = [_matrix_gflops()]
-    seconds = [[] for _ in subjects]
-    for _ in range(_ROUNDS.value):
-        for subject, of_subject in zip(subjects, seconds, strict=True):
-            start = time.perf_counter()
-            subject.run()
-            of_subject.append(time.perf_counter() - start)
+    seconds = timing.by_turns([subject.run for subject in subjects], _ROUNDS.value)
     rates.append(_matrix_gflops())
     rate = max(rates)  # a dip while it is measured would count in the model's favour
     result, *against = [_result(*pair, rate) for pair in zip(subjects, seconds, strict=True)]

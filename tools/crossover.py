@@ -10,7 +10,6 @@ the end, the constants `product` and `number` of `biva_tf/compute.py` that fit t
 
 import collections
 import dataclasses
-import time
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +20,7 @@ from biva_tf.compute import Compute
 from biva_tf.frequency import Convolution
 from biva_tf.layers import Conv2D
 from biva_tf.model import BIVA
+from tools import timing
 
 _ARCHITECTURE = flags.DEFINE_list("architecture", "mnist_l6", "The models, comma-separated.")
 _BATCH = flags.DEFINE_list("batch", "32", "The numbers of rows, comma-separated.")
@@ -62,16 +62,11 @@ class _Case:
         return "frequency" if self.rows >= least else "direct"
 
 
-def _cases(name: str, rows: int) -> collections.Counter:
+def _convolutions(name: str) -> list[Conv2D]:
+    """The layers of a model that have a way in the frequency domain."""
     model = BIVA(architectures.read(name))
-    convolutions = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, Conv2D) and layer.in_frequency is not None
-    ]
-    return collections.Counter(
-        _Case(layer.in_frequency, *layer.v.shape[2:], rows) for layer in convolutions
-    )
+    convolutions = [layer for layer in model._flatten_layers() if isinstance(layer, Conv2D)]
+    return [layer for layer in convolutions if layer.in_frequency is not None]
 
 
 def _milliseconds(case: _Case) -> dict[str, dict[str, float]]:
@@ -83,7 +78,7 @@ def _milliseconds(case: _Case) -> dict[str, dict[str, float]]:
         return tf.nn.conv2d(x, weights, 1, "SAME")
 
     def in_frequency(x, weights):
-        return case.convolution(x, case.convolution.spectrum(weights))
+        return case.convolution.of_weights(x, weights, x.dtype)
 
     def training(convolve):
         def both(x, weights, of_y):
@@ -106,18 +101,13 @@ def _milliseconds(case: _Case) -> dict[str, dict[str, float]]:
             "frequency": evaluation(case.convolution, spectrum),
         },
     }
-    return {mode: _by_turns(ways) for mode, ways in runs.items()}
+    return {mode: _medians(ways) for mode, ways in runs.items()}
 
 
-def _by_turns(ways) -> dict[str, float]:
-    seconds = {way: [] for way in ways}
-    for turn in range(_ROUNDS.value + 2):  # the first traces, the second finds the memory
-        for way, run in ways.items():
-            start = time.perf_counter()
-            run()
-            if turn > 1:
-                seconds[way].append(time.perf_counter() - start)
-    return {way: 1e3 * float(np.median(values)) for way, values in seconds.items()}
+def _medians(ways) -> dict[str, float]:
+    # The first round traces, the second finds the memory.
+    seconds = timing.by_turns(list(ways.values()), _ROUNDS.value, warm_up=2)
+    return {way: 1e3 * float(np.median(s)) for way, s in zip(ways, seconds, strict=True)}
 
 
 def _constants(measured, mode: str) -> tuple[float, float, float]:
@@ -137,9 +127,11 @@ def main(argv: list[str]) -> None:
     measured = []
     print("map     kernel  channels    rows layers |   train: direct frequency auto      |   eval:")
     for name in _ARCHITECTURE.value:
+        layers = _convolutions(name)
         for rows in map(int, _BATCH.value):
             sums = collections.Counter()
-            for case, count in _cases(name, rows).items():
+            cases = (_Case(layer.in_frequency, *layer.v.shape[2:], rows) for layer in layers)
+            for case, count in collections.Counter(cases).items():
                 times = _milliseconds(case)
                 measured.append((case, times))
                 line = "{}x{:<5}{}x{:<6}{:>3} ->{:>4}{:>7}{:>6}  ".format(
