@@ -40,21 +40,67 @@ class Adamax(keras.optimizers.Optimizer):
         self.ema_decay = ema_decay
 
     def build(self, variables):
-        """Makes the slots. Averages start at the values that the weights have now."""
+        """Makes the slots. Averages start at the values that the weights have now.
+
+        Weights of rank 1 (a model has hundreds of them, each small) share one variable per slot and
+        are updated as one: hundreds of variables take long to make, and ops on each to start.
+        """
         if self.built:
             return
         super().build(variables)
-        self._v = self.add_optimizer_variables(variables, "v")
-        self._m = self.add_optimizer_variables(variables, "m")
-        self.averages = []
-        if self.ema_decay:
-            self.averages = self.add_optimizer_variables(variables, "average")
-            self.reset_averages()
+        rank = {index: len(v.shape) for index, v in enumerate(variables)}
+        vectors = tuple(index for index in rank if rank[index] == 1)
+        groups = [(index,) for index in rank if rank[index] != 1]
+        self._groups = [vectors, *groups] if vectors else groups
+        self._v, self._m = self._add_slots("v"), self._add_slots("m")
+        self._averages = self._add_slots("average") if self.ema_decay else []
+        self.reset_averages()
+
+    def _add_slots(self, name):
+        """A variable for each group."""
+        slots = []
+        for indices in self._groups:
+            weights = [self._trainable_variables[index] for index in indices]
+            if len(weights) == 1:
+                slots.append(self.add_variable_from_reference(weights[0], name))
+            else:
+                size = sum(w.shape[0] for w in weights)
+                slots.append(self.add_variable((size,), name=f"vectors_{name}"))
+        return slots
+
+    @property
+    def averages(self) -> list[tf.Tensor]:
+        """The average of each weight; none if ema_decay is 0."""
+        return self._of_weights(self._averages)
+
+    def slots(self, weight: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
+        """v and m of a weight."""
+        index = self._get_variable_index(weight)
+        return self._of_weights(self._v)[index], self._of_weights(self._m)[index]
+
+    def _of_weights(self, slots):
+        """Slots by group as values by weight."""
+        values = {}
+        for indices, slot in zip(self._groups, slots, strict=False):  # no averages, no pairs
+            weights = [self._trainable_variables[index] for index in indices]
+            parts = _apart(tf.convert_to_tensor(slot.value), weights)
+            values.update(zip(indices, parts, strict=True))
+        return [values[index] for index in sorted(values)]
 
     def reset_averages(self) -> None:
         """Sets every average to the value that its weight has now."""
-        for average, variable in zip(self.averages, self._trainable_variables, strict=False):
-            average.assign(variable)
+        self._set_averages([w.value for w in self._trainable_variables])
+
+    def swap_averages(self) -> None:
+        """Gives every weight the value of its average, and the average that of the weight."""
+        values = [tf.identity(w.value) for w in self._trainable_variables]
+        for weight, average in zip(self._trainable_variables, self.averages, strict=False):
+            weight.assign(average)
+        self._set_averages(values)
+
+    def _set_averages(self, values):
+        for indices, average in zip(self._groups, self._averages, strict=False):
+            average.assign(_together([values[index] for index in indices]))
 
     def apply_summed(self, strategy: tf.distribute.Strategy, gradients: list) -> None:
         """Applies gradients that are already summed over the replicas: one for each variable.
@@ -62,34 +108,36 @@ class Adamax(keras.optimizers.Optimizer):
         To be called in cross-replica context (`merge_call`); `apply` would sum them once more,
         and leaves no place to clip the sum.
         """
-        learning_rate = tf.identity(self.learning_rate)
+        self._apply_summed(strategy, gradients, tf.identity(self.learning_rate))
+        self.iterations.assign_add(1)
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """What `apply` does with the gradients of this replica."""
+        del trainable_variables  # those that the optimizer was built with
+        context = tf.distribute.get_replica_context()
+        grads = context.all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        learning_rate = tf.convert_to_tensor(learning_rate)
+        context.merge_call(self._apply_summed, args=(grads, learning_rate))
+
+    def _apply_summed(self, strategy, gradients, learning_rate):
         def update(anchor, gradients):
             # Inside `update` the anchor is a replica's copy; other mirrored variables are not.
             def local(variable):
-                copies = strategy.experimental_local_results(variable)
+                copies = strategy.experimental_local_results(variable.value)
                 return next(copy for copy in copies if copy.device == anchor.device)
 
-            updates = [
-                (local(w.value), gradient, *map(local, self._slots(index)))
-                for index, (w, gradient) in enumerate(
-                    zip(self._trainable_variables, gradients, strict=True)
-                )
-            ]
-            vectors = [u for u in updates if u[0].shape.rank == 1]
-            if vectors:
-                self._update_together(vectors, learning_rate)
-            for of_one in updates:
-                if of_one[0].shape.rank != 1:
-                    self._update(*of_one, learning_rate)
+            self._update(gradients, learning_rate, local)
 
         anchor = self._trainable_variables[0].value
         strategy.extended.update(anchor, update, args=(gradients,), group=False)
-        self.iterations.assign_add(1)
 
-    def _slots(self, index: int) -> list[tf.Variable]:
-        averages = self.averages or self._v  # without averages, _update does not use its last slot
-        return [slots[index].value for slots in (self._v, self._m, averages)]
+    def _update(self, gradients, learning_rate, local):
+        """Updates all weights, slots and averages: of variables, the `local` ones."""
+        for group, indices in enumerate(self._groups):
+            weights = [local(self._trainable_variables[index]) for index in indices]
+            slots = [local(s[group]) for s in (self._v, self._m, self._averages) if s]
+            update = self._update_group if len(indices) > 1 else self._update_one
+            update(weights, [gradients[index] for index in indices], slots, learning_rate)
 
     def rule(self, gradient, v, m, learning_rate) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The new v, the new m, and what is taken from the weight."""
@@ -97,40 +145,22 @@ class Adamax(keras.optimizers.Optimizer):
         m = tf.maximum(self.beta_2 * m + self.epsilon, tf.abs(gradient))
         return v, m, learning_rate * v / m
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Updates one weight, its slots and its average."""
-        slots = self._slots(self._get_variable_index(variable))
-        self._update(variable, gradient, *slots, tf.convert_to_tensor(learning_rate))
-
-    @tf.function(autograph=False)
-    def _update(self, w, gradient, v, m, average, learning_rate):
-        """One traced function per shape: a model has many variables of few shapes, and tracing the
-        rule for each would take longer than tracing the model."""
-        new_v, new_m, step = self.rule(gradient, v, m, learning_rate)
+    def _update_group(self, weights, gradients, slots, learning_rate):
+        v, m, *average = slots
+        new_v, new_m, step = self.rule(_together(gradients), v, m, learning_rate)
         v.assign(new_v)
         m.assign(new_m)
-        new_w = w.assign_sub(step)
-        if self.ema_decay:
-            average.assign_add((1.0 - self.ema_decay) * (new_w - average))
+        new_weights = _together(weights) - step
+        for weight, value in zip(weights, _apart(new_weights, weights), strict=True):
+            weight.assign(value)
+        for a in average:
+            a.assign_add((1.0 - self.ema_decay) * (new_weights - a))
 
-    def _update_together(self, updates, learning_rate):
-        """The same for many small variables at once: ops on each would take longer to start."""
-        ws, *others = zip(*updates, strict=True)
-        w, gradient, v, m, average = (tf.concat(parts, axis=0) for parts in (ws, *others))
-        sizes = [variable.shape[0] for variable in ws]
-
-        def assign(variables, value):
-            for variable, part in zip(variables, tf.split(value, sizes), strict=True):
-                variable.assign(part)
-
-        new_v, new_m, step = self.rule(gradient, v, m, learning_rate)
-        new_w = w - step
-        of_v, of_m, of_average = others[1:]
-        assign(of_v, new_v)
-        assign(of_m, new_m)
-        assign(ws, new_w)
-        if self.ema_decay:
-            assign(of_average, average + (1.0 - self.ema_decay) * (new_w - average))
+    @tf.function(autograph=False)
+    def _update_one(self, weights, gradients, slots, learning_rate):
+        """One traced function per shape: a model has many variables of few shapes, and tracing the
+        rule for each would take longer than tracing the model."""
+        self._update_group(weights, gradients, slots, learning_rate)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -142,6 +172,14 @@ class Adamax(keras.optimizers.Optimizer):
             "ema_decay": self.ema_decay,
             "name": self.name,
         }
+
+
+def _together(tensors: list) -> tf.Tensor:
+    return tf.concat(tensors, axis=0) if len(tensors) > 1 else tf.convert_to_tensor(tensors[0])
+
+
+def _apart(tensor: tf.Tensor, like: list) -> list[tf.Tensor]:
+    return tf.split(tensor, [t.shape[0] for t in like]) if len(like) > 1 else [tensor]
 
 
 class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):

@@ -21,6 +21,7 @@ from biva_tf import exploration, layers, objectives, plans, sampling, scoring
 from biva_tf.chunks import concat_rows
 from biva_tf.model import BIVA
 from biva_tf.noise import NoNoise, SameNoise, SeededNoise
+from biva_tf.operations import Operand
 
 MAX_SAMPLES = 1024  # of one request
 _MAX_ROWS = 64  # in memory at once
@@ -38,7 +39,7 @@ def module(model: BIVA) -> tuple[tf.Module, dict[str, Callable]]:
     result = tf.Module()
     normalised = [tf.Variable(operand.weights) for operand in layers.operands([model])]
     result.weights = [v.value for v in model.variables if v.name == "b"] + normalised
-    with layers.prepared([model], [layers.Operand(weights) for weights in normalised]):
+    with layers.prepared([model], [Operand(weights) for weights in normalised]):
         return result, _Signatures(model).all()
 
 

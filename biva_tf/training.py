@@ -167,18 +167,11 @@ class Trainer:
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
         """While active, the model has the moving averages as its weights."""
-        self._swap_averages()
+        self.optimizer.swap_averages()
         try:
             yield
         finally:
-            self._swap_averages()
-
-    def _swap_averages(self):
-        pairs = zip(self.model.trainable_variables, self.optimizer.averages, strict=False)
-        for variable, average in pairs:  # no averages, no pairs
-            value = tf.identity(variable.value)
-            variable.assign(average)
-            average.assign(value)
+            self.optimizer.swap_averages()
 
     @property
     def _plan(self) -> plans.Plan:

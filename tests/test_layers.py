@@ -3,8 +3,9 @@ import pytest
 import tensorflow as tf
 
 from biva_tf.blocks import GatedBlock
-from biva_tf.layers import Conv2D, Deconv2D, Dense, Operand, data_dependent_initialisation
+from biva_tf.layers import Conv2D, Deconv2D, Dense, data_dependent_initialisation
 from biva_tf.noise import SeededNoise
+from biva_tf.operations import Operand
 from biva_tf.spec import BlockSpec
 
 
@@ -63,8 +64,8 @@ def test_deconv_is_the_adjoint_of_conv_at_sizes_the_stride_does_not_divide():
     y = tf.constant(rng.normal(size=(1, 3, 5, 5)), tf.float32)
     conv = Conv2D((7, 9, 2), 5, (3, 4), (3, 2), name="conv")
     deconv = Deconv2D(5, 2, (3, 4), (3, 2), (7, 9), name="deconv")
-    left = tf.reduce_sum(conv.op(x, Operand(v)) * y)
-    right = tf.reduce_sum(x * deconv.op(y, Operand(v)))
+    left = tf.reduce_sum(conv.operation.product(x, Operand(v)) * y)
+    right = tf.reduce_sum(x * deconv.operation.product(y, Operand(v)))
     np.testing.assert_allclose(left, right, rtol=1e-4)
 
 

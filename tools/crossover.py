@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from biva_tf import architectures, strategy
+from biva_tf import architectures, operations, strategy
 from biva_tf.compute import Compute
 from biva_tf.frequency import Convolution
 from biva_tf.layers import Conv2D
@@ -62,11 +62,12 @@ class _Case:
         return "frequency" if self.rows >= least else "direct"
 
 
-def _convolutions(name: str) -> list[Conv2D]:
-    """The layers of a model that have a way in the frequency domain."""
+def _convolutions(name: str) -> list[operations.Convolution]:
+    """Those of a model's layers that have a way in the frequency domain."""
     model = BIVA(architectures.read(name))
-    convolutions = [layer for layer in model._flatten_layers() if isinstance(layer, Conv2D)]
-    return [layer for layer in convolutions if layer.in_frequency is not None]
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, Conv2D)]
+    convolutions = [layer.operation for layer in layers]
+    return [c for c in convolutions if c.in_frequency is not None]
 
 
 def _milliseconds(case: _Case) -> dict[str, dict[str, float]]:
@@ -127,10 +128,10 @@ def main(argv: list[str]) -> None:
     measured = []
     print("map     kernel  channels    rows layers |   train: direct frequency auto      |   eval:")
     for name in _ARCHITECTURE.value:
-        layers = _convolutions(name)
+        convolutions = _convolutions(name)
         for rows in map(int, _BATCH.value):
             sums = collections.Counter()
-            cases = (_Case(layer.in_frequency, *layer.v.shape[2:], rows) for layer in layers)
+            cases = (_Case(c.in_frequency, c.inputs, c.filters, rows) for c in convolutions)
             for case, count in collections.Counter(cases).items():
                 times = _milliseconds(case)
                 measured.append((case, times))

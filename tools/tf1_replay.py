@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.layers import Dense, Operand
+from biva_tf.layers import Dense
 from biva_tf.model import BIVA
+from biva_tf.operations import Operand
 from biva_tf.optimizer import Adamax
 from tools.tf1 import relative_error, variables_by_tf1_name
 
@@ -140,10 +141,10 @@ class _Replayer:
     def _racing(self, layer: Dense, late: tf.Tensor):
         """While active, the layer's gradient of x reads V updated where `late`."""
         optimizer = self._optimizer
-        slots = optimizer._slots(optimizer._get_variable_index(layer.v))[:2]
+        slots = optimizer.slots(layer.v)
 
         def dense(x, direction, gain):
-            return layer.op(x, Operand(gain * tf.math.l2_normalize(direction, 0)))
+            return layer.operation.product(x, Operand(gain * tf.math.l2_normalize(direction, 0)))
 
         @tf.custom_gradient
         def racing(x, direction, gain):
@@ -158,7 +159,9 @@ class _Replayer:
                 scale = gain / tf.norm(direction, axis=0)
                 with tf.GradientTape() as tape:
                     tape.watch(x)
-                    y = layer.op(x, Operand(scale * tf.where(late, updated, direction)))
+                    y = layer.operation.product(
+                        x, Operand(scale * tf.where(late, updated, direction))
+                    )
                 return tape.gradient(y, x, dy), d_direction, d_gain
 
             return dense(x, direction, gain), gradient
