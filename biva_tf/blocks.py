@@ -72,9 +72,8 @@ class GatedBlock(keras.layers.Layer):
             out += self._aux(tf.nn.elu(aux))
         out = tf.nn.elu(out)
         if training and self._dropout:
-            uniforms = noise.uniform(f"{self.name}/dropout", (tf.shape(out)[0], *out.shape[1:]))
-            kept = tf.cast(uniforms >= self._dropout, out.dtype)
-            out *= kept * (1.0 / (1.0 - self._dropout))
+            shape = (tf.shape(out)[0], *out.shape[1:])
+            out *= noise.kept(f"{self.name}/dropout", self._dropout, shape)
         h1, h2 = tf.split(self._conv_out(out), 2, axis=-1)
         out = h1 * tf.sigmoid(h2)
         return out + self._shortcut(x) if self._residual else out

@@ -6,18 +6,25 @@ row (example) of the whole batch has its own place, so the same seed gives the s
 number of replicas and in chunks of any size, and no two rows or streams ever share noise.
 """
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
 
+from biva_tf import tracing
+
 _PHILOX = 1  # the value of the raw ops' `alg` argument
-_PER_COUNTER = 4  # numbers that Philox gives for one value of its counter
+_PER_COUNTER = 4  # numbers of 32 bits that Philox gives for one value of its counter
+_LEVELS = 2**16  # of the 16 bits that decide whether dropout keeps a unit
 
 
 class Noise(Protocol):
-    """A source of random numbers for one pass through the model."""
+    """A source of random numbers for one pass through the model.
+
+    A training pass, which has dropout, takes a `SeededNoise`.
+    """
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
         """Standard normal numbers of `shape` = (rows, *event), float32."""
@@ -42,7 +49,8 @@ class SeededNoise:
         self._first_row = tf.cast(first_row, tf.uint64)
         # Hashing the seed once spreads seeds that lie close (0, 1, 2, ... or step numbers), so that
         # a stream of one seed cannot meet another stream of the next.
-        self._root = tf.random.experimental.stateless_fold_in(self._seed, tf.constant(0, tf.int64))
+        root = tf.random.experimental.stateless_fold_in(self._seed, tf.constant(0, tf.int64))
+        self._root = root[0]
 
     def fold(self, data, first_row=0) -> "SeededNoise":
         """Independent noise for each value of the integer `data`, such as the training step."""
@@ -58,20 +66,59 @@ class SeededNoise:
         """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
         return self._draw(tf.raw_ops.StatelessRandomUniformV2, stream, shape)
 
+    def kept(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
+        """What dropout at a rate multiplies with, of `shape` = (rows, *event), float32.
+
+        0 with a probability of `rate` (to 16 bits), else the inverse of the other probability.
+        """
+        return _kept(*self._place(stream), rate, *_static(shape))
+
     def _draw(self, op, stream, shape):
-        rows, *event = shape
-        size = 1
-        for dim in event:
-            size *= dim
-        # Each row starts on a counter of its own, so its numbers do not depend on its neighbours.
-        counters_per_row = -(-size // _PER_COUNTER)
-        stream_seed = tf.stack([self._root[0], tf.constant(zlib.crc32(stream.encode()), tf.int64)])
-        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=stream_seed)
-        offset = self._first_row * tf.constant(counters_per_row, tf.uint64)
-        counter += tf.stack([offset, tf.constant(0, tf.uint64)])
-        padded = (rows, counters_per_row * _PER_COUNTER)
-        numbers = op(shape=padded, key=key, counter=counter, alg=_PHILOX, dtype=tf.float32)
-        return tf.reshape(numbers[:, :size], (rows, *event))
+        return _floats(*self._place(stream), op, *_static(shape))
+
+    def _place(self, stream):
+        return self._root, tf.constant(zlib.crc32(stream.encode()), tf.int64), self._first_row
+
+
+# Traced once for all draws of a kind and shape; a graph holds many of them.
+
+
+@tracing.shared
+def _floats(root, stream, first_row, op, rows, event):
+    return _numbers(root, stream, first_row, op, tf.float32, rows, event)
+
+
+@tracing.shared
+def _kept(root, stream, first_row, rate, rows, event):
+    size = math.prod(event)
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2
+    # Half as many words as units: drawing numbers is what dropout costs.
+    numbers = _numbers(root, stream, first_row, words, tf.uint32, rows, (-(-size // 2),))
+    bits = tf.reshape(tf.bitcast(numbers, tf.uint16), (rows, -1))[:, :size]
+    dropped = round(rate * _LEVELS)
+    kept = tf.cast(bits >= tf.constant(dropped, tf.uint16), tf.float32)
+    return tf.reshape(kept * (_LEVELS / (_LEVELS - dropped)), (rows, *event))
+
+
+def _numbers(root, stream, first_row, op, dtype, rows, event):
+    size = math.prod(event)
+    # Each row starts on a counter of its own, so its numbers do not depend on its neighbours.
+    counters_per_row = -(-size // _PER_COUNTER)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.stack([root, stream]))
+    offset = first_row * tf.constant(counters_per_row, tf.uint64)
+    counter += tf.stack([offset, tf.constant(0, tf.uint64)])
+    padded = (rows, counters_per_row * _PER_COUNTER)
+    numbers = op(shape=padded, key=key, counter=counter, alg=_PHILOX, dtype=dtype)
+    return tf.reshape(numbers[:, :size], (rows, *event))
+
+
+def _static(shape):
+    """The rows, as an int if they are known, and the event."""
+    rows, *event = shape
+    if tf.is_tensor(rows):
+        known = tf.get_static_value(rows)
+        rows = rows if known is None else int(known)
+    return rows, tuple(event)
 
 
 class SampleNoise:

@@ -12,7 +12,7 @@ import typing
 
 import tensorflow as tf
 
-from biva_tf import frequency
+from biva_tf import frequency, tracing
 from biva_tf.compute import Compute
 
 Kernel = tuple[int, int]
@@ -84,18 +84,18 @@ class Operation:
 
         return weights(v, tf.reshape(gain, gain_shape))
 
-    @tf.function(autograph=False)
+    @tracing.shared
     def operand(self, v: tf.Tensor, gain: tf.Tensor, rows: int = 0) -> Operand:
         """W; with its spectrum, if so many rows are convolved in the frequency domain with it."""
         del rows
         return Operand(self.weights(v, gain))
 
-    @tf.function(autograph=False)
+    @tracing.shared
     def normalised(self, x: tf.Tensor, v: tf.Tensor, gain: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         """g V/||V|| x + b."""
         return self.product(x, Operand(self.weights(v, gain)), bias)
 
-    @tf.function(autograph=False)
+    @tracing.shared
     def prepared(self, x: tf.Tensor, operand: Operand, bias: tf.Tensor) -> tf.Tensor:
         """W x + b."""
         return self.product(x, operand, bias)
@@ -140,7 +140,7 @@ class Convolution(Operation):
             self.in_frequency, self.inputs, self.filters, prepared=prepared
         )
 
-    @tf.function(autograph=False)
+    @tracing.shared
     def operand(self, v: tf.Tensor, gain: tf.Tensor, rows: int = 0) -> Operand:
         """See `Operation.operand`."""
         weights = self.weights(v, gain)

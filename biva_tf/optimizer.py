@@ -5,6 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from biva_tf import tracing
+
 
 class Adamax(keras.optimizers.Optimizer):
     """Adamax as the original has it: no bias correction, and its own place for epsilon.
@@ -156,7 +158,7 @@ class Adamax(keras.optimizers.Optimizer):
         for a in average:
             a.assign_add((1.0 - self.ema_decay) * (new_weights - a))
 
-    @tf.function(autograph=False)
+    @tracing.shared
     def _update_one(self, weights, gradients, slots, learning_rate):
         """One traced function per shape: a model has many variables of few shapes, and tracing the
         rule for each would take longer than tracing the model."""

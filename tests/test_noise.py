@@ -44,6 +44,27 @@ def test_normal_and_uniform_are_what_they_say():
     assert abs(np.corrcoef(normal[:-1, 0], normal[1:, 0])[0, 1]) < 0.02
 
 
+@pytest.mark.parametrize("event", [(1,), (3, 5, 2), (4, 4, 4)])
+def test_dropout_of_the_same_rows_in_parts_of_any_size(event):
+    whole = SeededNoise(3).kept("block/dropout", 0.5, (10, *event))
+    parts = [
+        SeededNoise(3, first).kept("block/dropout", 0.5, (rows, *event))
+        for first, rows in ((0, 1), (1, 4), (5, 5))
+    ]
+    np.testing.assert_array_equal(whole, tf.concat(parts, axis=0))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropout_keeps_its_share_and_the_mean(rate):
+    kept = SeededNoise(0).kept("a", rate, (50_000, 3)).numpy()
+    assert len(np.unique(kept)) == 2
+    np.testing.assert_allclose((kept == 0).mean(), rate, atol=0.005)
+    np.testing.assert_allclose(kept.max(), 1 / (1 - rate), rtol=1e-4)
+    np.testing.assert_allclose(kept.mean(), 1, atol=0.01)
+    assert np.all(np.abs(np.corrcoef(kept.T)[np.triu_indices(3, 1)]) < 0.02)
+    assert abs(np.corrcoef(kept[:-1, 0], kept[1:, 0])[0, 1]) < 0.02
+
+
 def test_given_noise_says_what_is_missing_or_misshapen():
     noise = GivenNoise({"z1": np.zeros((2, 3))})
     assert noise.normal("z1/posterior", (2, 3)).shape == (2, 3)
