@@ -21,7 +21,8 @@ class GatedBlock(keras.layers.Layer):
     Args:
       spec: filters, kernel and stride.
       in_shape: shape of the input map.
-      aux_shape: shape of the skip connection's map, or None. It may be of another size.
+      aux_shape: shape of the skip connection's map, or None. It may be of another size. It comes
+        activated, since several blocks read the same.
       out_size: None for a bottom-up block, which the stride makes smaller; the height and width of
         the output for a transposed block, which the stride makes larger.
       residual: whether the input is added. It never is to an output that has fewer channels or is
@@ -66,10 +67,10 @@ class GatedBlock(keras.layers.Layer):
     def call(
         self, x: tf.Tensor, aux: tf.Tensor | None = None, *, noise: Noise, training: bool = False
     ) -> tf.Tensor:
-        """x [rows, *in_shape], aux [rows, *aux_shape] or None, to [rows, *out_shape]."""
+        """x [rows, *in_shape], elu(aux) [rows, *aux_shape] or None, to [rows, *out_shape]."""
         out = self._conv_in(tf.nn.elu(x))
         if self._aux is not None:
-            out += self._aux(tf.nn.elu(aux))
+            out += self._aux(aux)
         out = tf.nn.elu(out)
         if training and self._dropout:
             shape = (tf.shape(out)[0], *out.shape[1:])

@@ -105,9 +105,9 @@ class WeightNormalised(keras.layers.Layer):
         """y = op(x, g V/||V||) + b."""
         if _initialising:
             return self._initialise(x)
-        if self in _prepared:
-            return self.operation.prepared(x, _prepared[self], *_values(self.b))
-        return self.operation.normalised(x, *_values(self.v, self.g, self.b))
+        v, g, b = _values(self.v, self.g, self.b)
+        operand = _prepared.get(self) or Operand(self.operation.weights(v, g))
+        return self.operation.product(x, operand, b)
 
     def _initialise(self, x):
         v, g = _values(self.v, self.g)

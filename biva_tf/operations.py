@@ -1,8 +1,9 @@
 """The linear operations of the layers, as values: what is computed with which weights.
 
-Layers whose operations are equal share one object, and with it what was traced: a model has many
-layers of few kinds, and a graph that holds a call for each of them is built and started several
-times sooner than one that holds all of their nodes.
+Layers whose operations are equal share one object, and with it the traced function that normalises
+their weights: a model has many layers of few kinds, and a graph that calls it for each of them is
+built and started sooner than one that holds its nodes as often. Products are not calls, since the
+gradients of a call come all at once: that of x would wait for that of the weights.
 """
 
 import dataclasses
@@ -60,6 +61,7 @@ class Operation:
         """W x + b, of the type of x."""
         raise NotImplementedError
 
+    @tracing.shared
     def weights(self, v: tf.Tensor, gain: tf.Tensor) -> tf.Tensor:
         """W = g V/||V||, the norm per output filter.
 
@@ -84,21 +86,10 @@ class Operation:
 
         return weights(v, tf.reshape(gain, gain_shape))
 
-    @tracing.shared
     def operand(self, v: tf.Tensor, gain: tf.Tensor, rows: int = 0) -> Operand:
         """W; with its spectrum, if so many rows are convolved in the frequency domain with it."""
         del rows
         return Operand(self.weights(v, gain))
-
-    @tracing.shared
-    def normalised(self, x: tf.Tensor, v: tf.Tensor, gain: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-        """g V/||V|| x + b."""
-        return self.product(x, Operand(self.weights(v, gain)), bias)
-
-    @tracing.shared
-    def prepared(self, x: tf.Tensor, operand: Operand, bias: tf.Tensor) -> tf.Tensor:
-        """W x + b."""
-        return self.product(x, operand, bias)
 
     def _cast(self, t):
         return tf.cast(t, self.compute.product_dtype)
@@ -140,7 +131,6 @@ class Convolution(Operation):
             self.in_frequency, self.inputs, self.filters, prepared=prepared
         )
 
-    @tracing.shared
     def operand(self, v: tf.Tensor, gain: tf.Tensor, rows: int = 0) -> Operand:
         """See `Operation.operand`."""
         weights = self.weights(v, gain)

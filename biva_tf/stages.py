@@ -104,14 +104,14 @@ class InferenceStage(keras.layers.Layer):
         """
         skip = None
         if self.level > 1 and below.td is not None:
-            skip = tf.concat(below, axis=-1)
+            skip = tf.nn.elu(tf.concat(below, axis=-1))
         for block in self.bu_blocks:
             d_bu = block(d_bu, skip, noise=noise, training=training)
         if self.td_blocks is None:
             return Chains(d_bu, None)
-        d_td = below.td
+        d_td, skip = below.td, tf.nn.elu(d_bu)
         for block in self.td_blocks:
-            d_td = block(d_td, d_bu, noise=noise, training=training)
+            d_td = block(d_td, skip, noise=noise, training=training)
         return Chains(d_bu, d_td)
 
     def infer(self, chains: Chains, noise: Noise, training: bool) -> DiagonalGaussian:
@@ -204,7 +204,7 @@ class GenerativeStage(keras.layers.Layer):
         self, td_map: tf.Tensor, d: tf.Tensor, noise: Noise, training: bool
     ) -> DiagonalGaussian:
         """The posterior of z_{i-1}^td, from td_{i-1} of the bottom-up pass and d_i."""
-        return self.posterior_td(self.merge(td_map, d, noise=noise, training=training))
+        return self.posterior_td(self.merge(td_map, tf.nn.elu(d), noise=noise, training=training))
 
     def deterministic(
         self, z: tf.Tensor, skips: list[tf.Tensor] | None, noise: Noise, training: bool
@@ -213,7 +213,7 @@ class GenerativeStage(keras.layers.Layer):
         d = self.latent_map(z)
         outputs = []
         for j, block in enumerate(self.blocks):
-            aux = skips[j] if skips and self._skips else None
+            aux = tf.nn.elu(skips[j]) if skips and self._skips else None
             d = block(d, aux, noise=noise, training=training)
             outputs.append(d)
         return outputs
