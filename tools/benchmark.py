@@ -5,7 +5,8 @@
 Modes: train, a training step; eval, the ELBO of four batches; iw, L_K of --images, K = --samples;
 sample, four batches from the prior, as many rows at once as `BIVA.sample` takes. With --against a
 model that computes its convolutions that way takes turns with the first, step by step, and `ratio`
-says how many times faster the first is; in iw it does K single evaluations instead.
+says how many times faster the first is; in iw it does K single evaluations instead, of
+--against_batch images at once.
 
 `effective_utilisation` is the work per second, counted as direct convolutions, over the rate at
 which this process multiplies float32 matrices, measured just before and just after.
@@ -43,6 +44,9 @@ _CONV = flags.DEFINE_enum("conv", "auto", CONVS, "How convolutions are computed.
 _PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of products.")
 _AGAINST = flags.DEFINE_enum("against", None, CONVS, "The way of the model to compare with.")
 _AGAINST_PRECISION = flags.DEFINE_enum("against_precision", "float32", PRECISIONS, "Its precision.")
+_AGAINST_BATCH = flags.DEFINE_integer(
+    "against_batch", None, "Images at once of the single evaluations in iw; by default --batch."
+)
 _SAMPLES = flags.DEFINE_integer("samples", 100, "K of L_K, in iw.", lower_bound=1)
 _IMAGES = flags.DEFINE_integer("images", 4, "Images, in iw.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Of which the median is given.", lower_bound=1)
@@ -151,11 +155,11 @@ def _iw(compute: Compute, *, one_by_one: bool = False) -> _Subject:
     images, samples = _IMAGES.value, _SAMPLES.value
     x = _images(images, model.spec)
     if one_by_one:  # K passes over full batches, each image of which is another sample
-        per_batch = _BATCH.value
+        per_batch = rows = _AGAINST_BATCH.value or _BATCH.value
         x, samples = np.resize(x, (images * samples, *x.shape[1:])), 1
     else:
-        per_batch = images
-    chunks = scoring.Chunks(model, (0,), samples, "sample", 0, _BATCH.value)
+        per_batch, rows = images, _BATCH.value
+    chunks = scoring.Chunks(model, (0,), samples, "sample", 0, rows)
     startup["build"] = clock()
 
     def run():
