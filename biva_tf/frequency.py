@@ -37,7 +37,7 @@ import tensorflow as tf
 
 Size = tuple[int, int]  # along height and along width
 
-_MOST_KEPT = 3_000_000  # numbers of a spectrum
+_MOST_KEPT = 1.5  # numbers in the spectrum of the weights for each in those of x and y
 
 _X_MIX = np.array([[1, 1], [1, 0], [0, 1]])  # (Xr, Xi) to Xr + Xi, Xr, Xi
 _K_MIX = np.array([[1, 0], [-1, 1], [1, 1]])  # (Kr, Ki) to Kr, Ki - Kr, Kr + Ki
@@ -97,8 +97,9 @@ class Convolution:
     def of_weights(self, x: tf.Tensor, weights: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """The same from the weights, with products in dtype: to train with.
 
-        A large spectrum is made once more in the backward pass. To keep it would save little time,
-        and all of them together take more memory than all else that is kept.
+        Where the spectrum is large beside those of the maps it is made once more in the backward
+        pass. To keep it would save little time, and with few rows the spectra of all weights take
+        more memory than all else that is kept.
         """
 
         def spectrum(weights):
@@ -116,7 +117,8 @@ class Convolution:
 
             return tf.matmul(of_x, spectrum(weights)), gradients
 
-        if self.places * math.prod(weights.shape[2:]) <= _MOST_KEPT:
+        inputs, filters = weights.shape[2:]
+        if inputs * filters <= _MOST_KEPT * (x.shape[0] or 0) * (inputs + filters):
             return self(x, spectrum(weights))
         return self._between(x, lambda of_x: forgetful(of_x, weights), dtype)
 

@@ -34,7 +34,6 @@ def computing(compute: Compute) -> Iterator[None]:
         _compute = before
 
 
-@tf.function(autograph=False)
 def operands(parts: Sequence[keras.layers.Layer], rows: int = 0) -> list[Operand]:
     """What the layers within `parts` multiply with, made once for many passes under `prepared`.
 
@@ -105,9 +104,10 @@ class WeightNormalised(keras.layers.Layer):
         """y = op(x, g V/||V||) + b."""
         if _initialising:
             return self._initialise(x)
-        v, g, b = _values(self.v, self.g, self.b)
-        operand = _prepared.get(self) or Operand(self.operation.weights(v, g))
-        return self.operation.product(x, operand, b)
+        operand = _prepared.get(self)
+        if operand is None:
+            operand = Operand(self.operation.weights(*_values(self.v, self.g)))
+        return self.operation.product(x, operand, tf.convert_to_tensor(self.b.value))
 
     def _initialise(self, x):
         v, g = _values(self.v, self.g)

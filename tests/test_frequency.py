@@ -50,7 +50,11 @@ def _arrays(size, kernel, channels, filters, dtype, rows=3):
 
 
 @pytest.mark.parametrize("size,kernel,channels,filters", SHAPES)
-def test_value_and_gradients_are_those_of_the_direct_convolution(size, kernel, channels, filters):
+@pytest.mark.parametrize("most_kept", [0, 1e9])
+def test_value_and_gradients_are_those_of_the_direct_convolution(
+    size, kernel, channels, filters, most_kept, monkeypatch
+):
+    monkeypatch.setattr(frequency, "_MOST_KEPT", most_kept)
     arrays = _arrays(size, kernel, channels, filters, tf.float64)
     expected = _value_and_gradients(_direct, *arrays)
     for way in (_in_frequency, _of_weights):
@@ -58,17 +62,15 @@ def test_value_and_gradients_are_those_of_the_direct_convolution(size, kernel, c
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11)
 
 
-def test_spectra_are_made_once_more_where_they_are_large(monkeypatch):
-    x, weights, of_y = _arrays((9, 9), (3, 3), 2, 3, tf.float32)
-    convolution = _convolution(x, weights)
+@pytest.mark.parametrize("rows,times", [(2, 1), (1, 2)])
+def test_spectra_are_made_once_more_where_those_of_the_maps_are_small(rows, times, monkeypatch):
+    # 4 x 8 numbers for each place, beside 12 for each row.
+    arrays = _arrays((9, 9), (3, 3), 4, 8, tf.float32, rows)
+    convolution = _convolution(*arrays[:2])
     made, spectrum = [], convolution.spectrum
     monkeypatch.setattr(convolution, "spectrum", lambda w: made.append(w) or spectrum(w))
-    numbers = convolution.places * 2 * 3
-    for most_kept, times in ((numbers, 1), (numbers - 1, 2)):
-        monkeypatch.setattr(frequency, "_MOST_KEPT", most_kept)
-        made.clear()
-        _value_and_gradients(_of_weights, x, weights, of_y)
-        assert len(made) == times
+    _value_and_gradients(_of_weights, *arrays)
+    assert len(made) == times
 
 
 def test_second_derivatives():
