@@ -85,10 +85,16 @@ def test_load_gives_the_selected_averaged_weights(finished):
     best = json.loads((model_dir / "summary.json").read_text())["selected_step"]
     assert best == 40
     moved = 0
+    vectors = [v.shape[0] for v in model.trainable_variables if len(v.shape) == 1]
+    together = saved["optimizer/adamax.Svectors_average/.ATTRIBUTES/VARIABLE_VALUE"]
+    of_vectors = iter(np.split(together, np.cumsum(vectors[:-1])))
     for variable in model.trainable_variables:
         path = variable.path.replace("/", ".S")
         slot = path.replace(".S", "_")
-        average = saved[f"optimizer/adamax.S{slot}_average/.ATTRIBUTES/VARIABLE_VALUE"]
+        if len(variable.shape) == 1:
+            average = next(of_vectors)
+        else:
+            average = saved[f"optimizer/adamax.S{slot}_average/.ATTRIBUTES/VARIABLE_VALUE"]
         np.testing.assert_array_equal(variable, average)
         last = saved[f"weights/{path}/.ATTRIBUTES/VARIABLE_VALUE"]
         moved += not np.array_equal(last, average)
