@@ -11,7 +11,7 @@ from biva_tf.noise import SeededNoise
 if typing.TYPE_CHECKING:
     from biva_tf.model import BIVA
 
-MAX_ROWS = 64  # in memory at once
+_CHUNK = 32  # rows
 
 
 def sample(
@@ -28,7 +28,7 @@ def sample(
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
-            layers.operands(_parts(model), min(num_samples, MAX_ROWS)),
+            layers.operands(_parts(model), min(num_samples, _CHUNK)),
         )
 
 
@@ -55,4 +55,4 @@ def draw(
         return model.likelihood.image(output.px, noise)
 
     spec = tf.TensorSpec((None, *model.spec.image_shape), tf.float32)
-    return concat_rows(rows, num_samples, MAX_ROWS, spec)
+    return concat_rows(rows, num_samples, _CHUNK, spec)

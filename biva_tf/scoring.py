@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from biva_tf import layers, objectives, plans
+from biva_tf import chunks, layers, objectives, plans
 from biva_tf.noise import SampleNoise, SeededNoise
 
 if typing.TYPE_CHECKING:
@@ -127,7 +127,8 @@ class Chunks:
             BELOW[below](model.spec, k)  # raises if there is no such k
         self._samples, self._seed = num_importance_samples, seed
         # Every k has rows of its own in the top-down pass.
-        self.max_images = max(1, max_rows // len(self.ks))
+        at_once = min(chunks.AT_ONCE, num_importance_samples) * len(self.ks)
+        self.max_images = max(1, max_rows // at_once)
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
 
@@ -142,7 +143,7 @@ class Chunks:
                     seed=tf.stack([seed, 0]),
                     first_image=first_image,
                     num_samples=num_samples,
-                    max_rows=self.max_images,
+                    size=self.max_images,
                     below=below,
                     with_shifts=with_shifts,
                 )
@@ -176,7 +177,7 @@ def sums_over_samples(
     seed: tf.Tensor,
     first_image: tf.Tensor,
     num_samples: tf.Tensor,
-    max_rows: int,
+    size: int,
     below: str = "sample",
     with_shifts: bool = False,
 ) -> tuple[tuple[objectives.ImportanceSums, ...], tuple]:
@@ -187,11 +188,12 @@ def sums_over_samples(
       images: [images, *spec.image_shape].
       seed: int64 [2].
       first_image, num_samples: scalar tensors, int64.
-      max_rows: at most so many pairs of image and sample at a time, where there are fewer images.
+      size: at most so many pairs of image and sample in a chunk, where there are fewer images;
+        `chunks.AT_ONCE` chunks are in memory.
       below, with_shifts: as of `Chunks`.
     """
     rows = tf.shape(images)[0]
-    at_once = tf.clip_by_value(tf.cast(max_rows // rows, tf.int64), 1, num_samples)
+    at_once = tf.clip_by_value(tf.cast(size // rows, tf.int64), 1, num_samples)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
     plans_of_ks = [BELOW[below](model.spec, k) for k in ks]
@@ -230,7 +232,7 @@ def sums_over_samples(
         lambda first, *_: first < num_samples,
         step,
         (tf.constant(0, tf.int64), (zero,) * len(ks), shifts),
-        parallel_iterations=1,
+        parallel_iterations=chunks.AT_ONCE,
     )
     return all_sums, tuple(_moments(*sums, num_samples) for sums in shifts)
 
