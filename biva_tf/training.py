@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf import layers, objectives, plans
+from biva_tf import chunks, layers, objectives, plans
 from biva_tf.compute import Compute
 from biva_tf.config import Config
 from biva_tf.data.images_view import Images
@@ -130,18 +130,17 @@ class Trainer:
 
         The same images get the same noise in every evaluation of a run.
         """
-        size = min(self.config.batch_size, len(images))
-        size += -size % self.strategy.num_replicas_in_sync
-        operands = self._operands(size // self.strategy.num_replicas_in_sync)
+        replicas = self.strategy.num_replicas_in_sync
+        size = -(-min(self.config.batch_size, len(images)) // replicas)  # of a replica's batch
+        operands = self._operands(size)
+        batches = replicas * min(chunks.AT_ONCE, -(-len(images) // (size * replicas)))
         totals = np.zeros([1 + len(self.model.spec.latents)])  # in float64
-        for start in range(0, len(images), size):
-            rows = np.arange(start, start + size)
-            # The last batch is filled up with its last image, at weight 0.
-            batch = tf.constant(images[np.minimum(rows, len(images) - 1)])
-            weights = tf.cast(rows < len(images), tf.float32)
-            first = tf.constant(start, tf.int64)
-            parts = self._split(batch, weights)
-            totals += self._evaluation_step(*parts, first, operands).numpy()
+        for start in range(0, len(images), batches * size):
+            rows = np.arange(start, start + batches * size)
+            # The last batches are filled up with the last image, at weight 0.
+            of_rows = (images[np.minimum(rows, len(images) - 1)], rows < len(images), rows)
+            of_batches = [tf.constant(a.reshape(batches, size, *a.shape[1:])) for a in of_rows]
+            totals += self._evaluation_step(*self._split(*of_batches), operands).numpy()
         means = totals / len(images)
         return Evaluation(means[0] - means[1:].sum(), means[0], means[1:])
 
@@ -160,8 +159,8 @@ class Trainer:
         return self.strategy.run(layers.operands, args=([self.model], rows))
 
     @tf.function(autograph=False)
-    def _evaluation_step(self, images, weights, start, operands) -> tf.Tensor:
-        args = (images, weights, start, operands)
+    def _evaluation_step(self, images, counted, rows, operands) -> tf.Tensor:
+        args = (images, counted, rows, operands)
         return self._first(self.strategy.run(self._replica_evaluation, args=args))
 
     @contextlib.contextmanager
@@ -222,15 +221,23 @@ class Trainer:
         )
         return means[0], means[1], means[2], means[3:], norm, learning_rate, kl_weight
 
-    def _replica_evaluation(self, images, weights, start, operands):
-        context = tf.distribute.get_replica_context()
-        rows = tf.shape(images, out_type=tf.int64)[0]
-        first_row = start + rows * tf.cast(context.replica_id_in_sync_group, tf.int64)
-        noise = self._noise(_EVALUATION).fold(0, first_row)
-        with layers.prepared([self.model], operands):
-            output = self.model(images, plan=self._plan, noise=noise)
-        t = objectives.terms(output, images)
-        terms = tf.concat([t.reconstruction[:, None], t.kl], axis=1)
-        return context.all_reduce(
-            tf.distribute.ReduceOp.SUM, tf.linalg.matvec(terms, weights, transpose_a=True)
+    def _replica_evaluation(self, images, counted, rows, operands):
+        """Sums of the terms over batches, each argument [batches, size, ...], side by side."""
+
+        def of_batch(batch):
+            images, counted, rows = batch
+            noise = self._noise(_EVALUATION).fold(0, rows[0])
+            with layers.prepared([self.model], operands):
+                output = self.model(images, plan=self._plan, noise=noise)
+            t = objectives.terms(output, images)
+            terms = tf.concat([t.reconstruction[:, None], t.kl], axis=1)
+            return tf.linalg.matvec(terms, tf.cast(counted, tf.float32), transpose_a=True)
+
+        sums = tf.map_fn(
+            of_batch,
+            (images, counted, rows),
+            parallel_iterations=chunks.AT_ONCE,
+            fn_output_signature=tf.TensorSpec([1 + len(self.model.spec.latents)], tf.float32),
         )
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(sums, axis=0))

@@ -116,9 +116,10 @@ def test_initialisation_makes_every_layers_output_small(images):
             assert not np.any(v.numpy() == 1.0), v.path
 
 
-def test_evaluation_counts_every_image_once(images):
-    """In batches of 4 with a last one of 2, the mean is that of one batch of 6."""
-    small = _trainer(images[:4])
+@pytest.mark.parametrize("batch", [2, 4, 5])
+def test_evaluation_counts_every_image_once(images, batch):
+    """In batches that are filled up, or not, the mean is that of one batch of 6."""
+    small = _trainer(images[:batch])
     one = _trainer(images)
     for a, b in zip(small.model.trainable_variables, one.model.trainable_variables, strict=True):
         a.assign(b)
