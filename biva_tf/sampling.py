@@ -4,14 +4,11 @@ import typing
 
 import tensorflow as tf
 
-from biva_tf import layers, plans, strategy
-from biva_tf.chunks import concat_rows
+from biva_tf import chunks, layers, plans, strategy
 from biva_tf.noise import SeededNoise
 
 if typing.TYPE_CHECKING:
     from biva_tf.model import BIVA
-
-_CHUNK = 32  # rows
 
 
 def sample(
@@ -28,7 +25,7 @@ def sample(
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
-            layers.operands(_parts(model), min(num_samples, _CHUNK)),
+            layers.operands(_parts(model), min(num_samples, chunks.ROWS)),
         )
 
 
@@ -55,4 +52,4 @@ def draw(
         return model.likelihood.image(output.px, noise)
 
     spec = tf.TensorSpec((None, *model.spec.image_shape), tf.float32)
-    return concat_rows(rows, num_samples, _CHUNK, spec)
+    return chunks.concat_rows(rows, num_samples, spec)

@@ -127,8 +127,8 @@ class Chunks:
             BELOW[below](model.spec, k)  # raises if there is no such k
         self._samples, self._seed = num_importance_samples, seed
         # Every k has rows of its own in the top-down pass.
-        at_once = min(chunks.AT_ONCE, num_importance_samples) * len(self.ks)
-        self.max_images = max(1, max_rows // at_once)
+        rows_per_image = min(chunks.AT_ONCE, num_importance_samples) * len(self.ks)
+        self.max_images = max(1, max_rows // rows_per_image)
         # One function for chunks of any size and any number of samples: it is traced once.
         scalar = tf.TensorSpec([], tf.int64)
 

@@ -17,14 +17,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from biva_tf import exploration, layers, objectives, plans, sampling, scoring
-from biva_tf.chunks import concat_rows
+from biva_tf import chunks, exploration, layers, objectives, plans, sampling, scoring
 from biva_tf.model import BIVA
 from biva_tf.noise import NoNoise, SameNoise, SeededNoise
 from biva_tf.operations import Operand
 
 MAX_SAMPLES = 1024  # of one request
-_CHUNK = 32  # rows
 
 Tensors = dict[str, tf.Tensor]
 
@@ -123,7 +121,7 @@ class _Signatures:
                 seed=seed,
                 first_image=first,
                 num_samples=samples,
-                size=_CHUNK,
+                size=chunks.ROWS,
             )
             of_k = {
                 "bound_nats": sums.bound,
@@ -149,7 +147,7 @@ class _Signatures:
             scalar,
         )
         specs["kl_nats"] = tf.TensorSpec([None, len(spec.latents)], tf.float32)
-        return concat_rows(rows, tf.shape(images)[0], _CHUNK, specs)
+        return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def reconstruct(self, images, levels, seed) -> Tensors:
         images = self._checked_images(images)
@@ -170,7 +168,7 @@ class _Signatures:
             )
             return image
 
-        return {"images": concat_rows(rows, tf.shape(images)[0], _CHUNK, self._images_spec())}
+        return {"images": chunks.concat_rows(rows, tf.shape(images)[0], self._images_spec())}
 
     def encode(self, images) -> Tensors:
         images = self._checked_images(images)
@@ -188,7 +186,7 @@ class _Signatures:
             latent.name: tf.TensorSpec((None, *shape), tf.float32)
             for latent, shape in zip(spec.latents, self.model.latent_shapes, strict=True)
         }
-        return concat_rows(rows, tf.shape(images)[0], _CHUNK, specs)
+        return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def decode(self, **latents: tf.Tensor) -> Tensors:
         spec, model = self.model.spec, self.model
@@ -214,7 +212,7 @@ class _Signatures:
             output = model.top_down(None, plan, noise, rows=stop - first)
             return model.likelihood.image(output.px, noise)
 
-        return {"images": concat_rows(rows, number, _CHUNK, self._images_spec())}
+        return {"images": chunks.concat_rows(rows, number, self._images_spec())}
 
     def _images_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec((None, *self.model.spec.image_shape), tf.float32)
