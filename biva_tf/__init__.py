@@ -1,9 +1,8 @@
 """biva_tf: BIVA (Maaløe et al. 2019) in TensorFlow 2 and Keras."""
 
-import os
+from biva_tf import quiet
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+with quiet.start_up_notes():
+    from biva_tf.api import BIVA, build, load, load_trained
 
-from biva_tf.api import build, load, load_trained
-
-__all__ = ["build", "load", "load_trained"]
+__all__ = ["BIVA", "build", "load", "load_trained"]

@@ -3,46 +3,124 @@
     python -m biva_tf.anomaly --model_dir=runs/mnist_sample --out_dataset=letters_2k
 
 Scores both test splits with L^{>k} (paper, eq. 2) and LLR^{>k} = L - L^{>k}. Prints a table in the
-form of the paper's Table 5 and how well each score detects the second data set: AUROC, AUPRC and
+form of the paper's Table 5, and how well each score detects the second data set: AUROC, AUPRC and
 FPR80. The whole result, and a figure in the form of Figure 4, are in MODEL_DIR/evaluations/.
 """
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
-from absl import flags
 
-from biva_tf import api, command, evaluation, figures, objectives
-from biva_tf.detection import Detection, detect
-from biva_tf.run_dir import RunDir, write_json
-from biva_tf.spec import ModelSpec
+from biva_tf import api
+from biva_tf.commands.scoring import ScoringSettings
+from biva_tf.commands.start import start
+from biva_tf.evaluation.detection import Detection, detect
+from biva_tf.evaluation.evaluator import Evaluator
+from biva_tf.evaluation.summary import mean_of
+from biva_tf.files import write_json
+from biva_tf.inference import objectives
+from biva_tf.model.spec import ModelSpec
+from biva_tf.plotting import figures
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.settings import required, setting
 
-_IN_DATASET = flags.DEFINE_string(
-    "in_dataset", None, "The data set that the model knows; by default its own."
-)
-_OUT_DATASET = flags.DEFINE_string("out_dataset", None, "The other data set.", required=True)
-command.define_scoring_flags(k=None)
 
-Scores = dict[int, tuple[np.ndarray, np.ndarray]]  # by k, of the two data sets: L^{>k} in nats
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnomalySettings(ScoringSettings):
+    """The settings of `python -m biva_tf.anomaly`."""
+
+    in_dataset: str | None = setting(None, "The data set that the model knows; by default its own.")
+    out_dataset: str = required("The other data set.")
+
+
+Scores = dict[int, tuple[np.ndarray, np.ndarray]]  # by k: L^{>k} of the two data sets, nats
+
+
+@dataclasses.dataclass(frozen=True)
+class Anomalies:
+    """The scores of two data sets, and how well they tell them apart.
+
+    Attributes:
+      names: of the data set that the model knows, and of the other.
+      scores: by k, highest first: L^{>k} of the two, nats.
+      detections: by the name of the score. The other data set's examples are the positives.
+      spec: of the model.
+      weights_step: the step that the weights are from.
+      path: of the JSON file with the whole result; the figure is beside it.
+    """
+
+    names: tuple[str, str]
+    scores: Scores
+    detections: dict[str, Detection]
+    spec: ModelSpec
+    weights_step: int
+    path: Path
+
+
+def run(settings: AnomalySettings) -> Anomalies:
+    """Scores the test splits of two data sets.
+
+    Raises:
+      UserError: the run, a data set or a setting does not fit; the message says why.
+    """
+    trained = api.load_trained(settings.model_dir)
+    spec = trained.model.spec
+    ks = _default_ks(spec) if settings.k is None else settings.k
+    config = settings.scoring_config(ks, bounds=False)
+    folder = RunDir(Path(settings.model_dir)).evaluations
+    evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
+    names = (settings.in_dataset or trained.settings["dataset"], settings.out_dataset)
+    images = [
+        settings.first_examples(trained.images(name, data_dir=settings.data_dir), f"{name} test")
+        for name in names
+    ]
+    results = [
+        evaluator.scores(of_one, f"{name} test").examples
+        for name, of_one in zip(names, images, strict=True)
+    ]
+    ks = sorted({0, *config.ks}, reverse=True)
+    scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
+    path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
+    found = Anomalies(names, scores, _detections(scores), spec, trained.weights_step, path)
+    factor, unit = _lower_is_better(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = figures.histograms(
+        {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
+    )
+    figures.write(path.with_suffix(".png"), figure)
+    whole = {
+        "in_dataset": names[0],
+        "out_dataset": names[1],
+        "examples": [len(of_one) for of_one in images],
+        "weights_step": trained.weights_step,
+        "settings": dataclasses.asdict(config),
+        "L_above": {
+            k: [dataclasses.asdict(mean_of(values, spec)) for values in pair]
+            for k, pair in scores.items()
+        },
+        "detection": {name: dataclasses.asdict(d) for name, d in found.detections.items()},
+    }
+    write_json(path, whole)
+    return found
 
 
 def _lower_is_better(spec: ModelSpec) -> tuple[float, str]:
-    """What takes a bound in nats to the paper's unit: -log p for binary images, else bits/dim."""
-    if spec.likelihood == "bernoulli":
+    """The factor and the name of the paper's unit: -L in nats for binary images, else bits/dim."""
+    if spec.likelihood.binary:
         return -1.0, "nats"
     return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
 
 
-def _default_ks(spec: ModelSpec) -> list[str]:
-    """Every k of a small model; of a deep one, as in Table 5."""
+def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
+    """Every k of a small model; of a deep one those of Table 5."""
     levels = spec.num_levels
-    ks = range(levels) if levels <= 6 else (levels - 2, levels - 4, levels - 6, 0)
-    return [str(k) for k in ks]
+    return tuple(range(levels)) if levels <= 6 else (levels - 2, levels - 4, levels - 6, 0)
 
 
 def _detections(scores: Scores) -> dict[str, Detection]:
-    """By the name of the score; higher is more anomalous."""
+    """By the name of the score, of which higher is more anomalous."""
     found = {}
     for k, (inliers, outliers) in scores.items():
         found[f"-L^{{>{k}}}"] = detect(-inliers, -outliers)
@@ -62,58 +140,21 @@ def _table(names: tuple[str, str], scores: Scores, factor: float) -> list[str]:
     return lines
 
 
-def _main() -> None:
-    trained = api.load_trained(command.model_dir())
-    spec = trained.model.spec
-    settings = command.scoring_settings(0, _default_ks(spec) if flags.FLAGS.k is None else None)
-    folder = RunDir(command.model_dir()).evaluations
-    evaluator = evaluation.Evaluator(trained.model, settings, flags.FLAGS.max_rows, folder)
-    names = (_IN_DATASET.value or trained.settings["dataset"], _OUT_DATASET.value)
-    images = [
-        command.first_examples(trained.images(name, data_dir=flags.FLAGS.data_dir), f"{name} test")
-        for name in names
-    ]
-    results = [
-        evaluator.scores(of_one, f"{name} test").examples
-        for name, of_one in zip(names, images, strict=True)
-    ]
-    ks = sorted({0, *settings.ks}, reverse=True)
-    scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
-    factor, unit = _lower_is_better(spec)
-    detections = _detections(scores)
-
-    path = evaluator.path(f"{names[0]} against {names[1]}", *images)
-    whole = {
-        "in_dataset": names[0],
-        "out_dataset": names[1],
-        "examples": [len(of_one) for of_one in images],
-        "weights_step": trained.weights_step,
-        "settings": dataclasses.asdict(settings),
-        "L_above": {
-            k: [dataclasses.asdict(evaluation.mean_of(values, spec)) for values in pair]
-            for k, pair in scores.items()
-        },
-        "detection": {name: dataclasses.asdict(d) for name, d in detections.items()},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = figures.histograms(
-        {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
-    )
-    figures.write(path.with_suffix(".png"), figure)
-    write_json(path.with_suffix(".json"), whole)
-
+def _print(settings: AnomalySettings) -> None:
+    found = run(settings)
+    factor, unit = _lower_is_better(found.spec)
     print(
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "
-        f"{trained.weights_step} ({path.with_suffix('.json')}, .png):"
+        f"{found.weights_step} ({found.path}, .png):"
     )
-    for line in _table(names, scores, factor):
+    for line in _table(found.names, found.scores, factor):
         print(f"  {line}")
-    print(f"  {names[1]} (positive) against {names[0]}:")
+    print(f"  {found.names[1]} (positive) against {found.names[0]}:")
     print(f"  {'score':<16}{'AUROC':>12}{'AUPRC':>12}{'FPR80':>12}")
-    for name, d in detections.items():
+    for name, d in found.detections.items():
         print(f"  {name:<16}{d.auroc:>12.4f}{d.auprc:>12.4f}{d.fpr80:>12.4f}")
-    print(json.dumps({name: d.auroc for name, d in detections.items()}))
+    print(json.dumps({name: d.auroc for name, d in found.detections.items()}))
 
 
 if __name__ == "__main__":
-    command.start("anomaly", _main)
+    start("anomaly", AnomalySettings, _print)

@@ -2,8 +2,8 @@
 
 L_1, L_K with its standard error over the examples, both in nats and bits/dim; reconstruction, KL
 and active units of each latent; the effective sample size of the importance weights; and with --k
-the anomaly scores L^{>k} and LLR^{>k}. Prints a table and, on the last line, one JSON object; the
-whole result is in MODEL_DIR/evaluations/. Interrupted, the same command goes on from there.
+the anomaly scores L^{>k} and LLR^{>k}. Prints a table and, on the last line, one JSON object. The
+whole result is in MODEL_DIR/evaluations/. If it is interrupted, the same command resumes it.
 """
 
 import csv
@@ -13,23 +13,88 @@ import json
 from pathlib import Path
 
 import numpy as np
-from absl import flags
 
-from biva_tf import api, command, evaluation
+from biva_tf import api
+from biva_tf.commands.scoring import ScoringSettings
+from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import Mean, Summary
-from biva_tf.run_dir import RunDir, write_atomically, write_json
+from biva_tf.evaluation.evaluator import Evaluator
+from biva_tf.evaluation.resumable import Results
+from biva_tf.evaluation.summary import Mean, Summary, summarise
+from biva_tf.files import write_atomically, write_json
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.settings import setting
 
-_SPLIT = flags.DEFINE_enum("split", "test", pipeline.SPLITS, "The split.")
-_DATASET = flags.DEFINE_string("dataset", None, "Another data set than the model was trained on.")
-_IW_SAMPLES = flags.DEFINE_integer(
-    "iw_samples", 1000, "K, the importance samples of L_K.", lower_bound=1
-)
-command.define_scoring_flags(k=[])
-_SCORES = flags.DEFINE_string(
-    "scores", None, "Also write the scores of every example to this .csv or .npz file."
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(ScoringSettings):
+    """The settings of `python -m biva_tf.evaluate`."""
+
+    iw_samples: int = setting(
+        1000,
+        "Importance samples per image: K of L_K, and the samples whose mean is L^{>k}.",
+        lower=1,
+    )
+    k: tuple[int, ...] | None = setting((), "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
+    split: str = setting("test", "The split.", choices=pipeline.SPLITS)
+    dataset: str | None = setting(None, "Another data set than the model was trained on.")
+    scores: str | None = setting(
+        None, "Also write the scores of every example to this .csv or .npz file."
+    )
+
+    def __post_init__(self):
+        if self.scores and Path(self.scores).suffix not in (".csv", ".npz"):
+            raise SettingsError(f"--scores: expected a .csv or .npz file, got {self.scores!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The result of an evaluation.
+
+    Attributes:
+      name: of the data set and its split.
+      weights_step: the step that the weights are from.
+      summary: the reported numbers.
+      path: of the JSON file with the whole result.
+    """
+
+    name: str
+    weights_step: int
+    summary: Summary
+    path: Path
+
+
+def run(settings: EvaluateSettings) -> Evaluation:
+    """Evaluates a trained model on a split.
+
+    Raises:
+      UserError: the run, the data set or a setting does not fit; the message says why.
+    """
+    trained = api.load_trained(settings.model_dir)
+    spec = trained.model.spec
+    config = settings.scoring_config(settings.k or (), bounds=True)
+    folder = RunDir(Path(settings.model_dir)).evaluations
+    evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
+    dataset = settings.dataset or trained.settings["dataset"]
+    name = f"{dataset} {settings.split}"
+    images = trained.images(dataset, settings.split, settings.data_dir)
+    images = settings.first_examples(images, name)
+    results = evaluator.scores(images, name)
+    summary = summarise(results, config, spec)
+    path = evaluator.path(name, images).with_suffix(".json")
+    whole = {
+        "dataset": dataset,
+        "split": settings.split,
+        "weights_step": trained.weights_step,
+        "settings": dataclasses.asdict(config),
+        **dataclasses.asdict(summary),
+    }
+    write_json(path, whole)
+    if settings.scores:
+        names = [latent.name for latent in spec.latents]
+        _write_scores(Path(settings.scores), _columns(results, names, config.ks))
+    return Evaluation(name, trained.weights_step, summary, path)
 
 
 def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
@@ -61,7 +126,7 @@ def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
     return lines
 
 
-def _columns(results, names: list[str], ks) -> dict[str, np.ndarray]:
+def _columns(results: Results, names: list[str], ks) -> dict[str, np.ndarray]:
     values = results.examples
     columns = {
         "example": np.arange(results.done),
@@ -91,34 +156,13 @@ def _write_scores(path: Path, columns: dict[str, np.ndarray]) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _main() -> None:
-    scores_path = Path(_SCORES.value) if _SCORES.value else None
-    if scores_path and scores_path.suffix not in (".csv", ".npz"):
-        raise SettingsError(f"--scores: expected a .csv or .npz file, got {_SCORES.value!r}")
-    trained = api.load_trained(command.model_dir())
-    spec = trained.model.spec
-    settings = command.scoring_settings(iw_samples=_IW_SAMPLES.value)
-    dataset = _DATASET.value or trained.settings["dataset"]
-    folder = RunDir(command.model_dir()).evaluations
-    evaluator = evaluation.Evaluator(trained.model, settings, flags.FLAGS.max_rows, folder)
-    name = f"{dataset} {_SPLIT.value}"
-    images = trained.images(dataset, _SPLIT.value, flags.FLAGS.data_dir)
-    images = command.first_examples(images, name)
-    results = evaluator.scores(images, name)
-    summary = evaluation.summarise(results, settings, spec)
-    path = evaluator.path(name, images).with_suffix(".json")
-    whole = {
-        "dataset": dataset,
-        "split": _SPLIT.value,
-        "weights_step": trained.weights_step,
-        "settings": dataclasses.asdict(settings),
-        **dataclasses.asdict(summary),
-    }
-    write_json(path, whole)
-    if scores_path:
-        names = [latent.name for latent in spec.latents]
-        _write_scores(scores_path, _columns(results, names, settings.ks))
-    print(f"{name}, {summary.examples} images, weights of step {trained.weights_step} ({path}):")
+def _print(settings: EvaluateSettings) -> None:
+    found = run(settings)
+    summary = found.summary
+    print(
+        f"{found.name}, {summary.examples} images, weights of step {found.weights_step} "
+        f"({found.path}):"
+    )
     for line in _table(summary, settings.iw_samples, settings.below):
         print(f"  {line}")
     last = {
@@ -134,4 +178,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    command.start("evaluate", _main)
+    start("evaluate", EvaluateSettings, _print)

@@ -1,32 +1,59 @@
-"""Exports a trained model: python -m biva_tf.export --model_dir=runs/mnist_sample --export_dir=E
+"""Exports a trained model as a SavedModel: python -m biva_tf.export --model_dir=M --export_dir=E
 
-Writes E/N/, a SavedModel that TF Serving loads as it is (its signatures: `biva_tf.serving`), with
-the selected averaged weights, or --weights=raw those of the newest training checkpoint. Before E/N/
-appears, the export is loaded by TensorFlow's C++ loader and compared with the model. What was
-exported stands in E/N/assets/biva_tf.json.
+Writes E/N/, a SavedModel that TF Serving loads as it is (its signatures: `serving.signatures`),
+with the selected averaged weights, or with --weights=raw those of the newest training checkpoint.
+Before E/N/ appears, TensorFlow's C++ loader loads the export, and its results are compared with the
+model's. E/N/assets/biva_tf.json says what was exported.
 """
 
+import dataclasses
 from pathlib import Path
 
-from absl import flags
-
-from biva_tf import api, command, exporting
-
-_EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Where versions are.", required=True)
-_VERSION = flags.DEFINE_integer(
-    "version", None, "The number N of the version; by default the next.", lower_bound=1
-)
-_WEIGHTS = flags.DEFINE_enum(
-    "weights", "averaged", api.WEIGHTS, "The selected moving averages, or the newest raw weights."
-)
+from biva_tf import api
+from biva_tf.commands.start import start
+from biva_tf.serving import exporting
+from biva_tf.settings import required, setting
 
 
-def _main() -> None:
-    trained = api.load_trained(command.model_dir(), weights=_WEIGHTS.value)
-    folder = exporting.export(trained, Path(_EXPORT_DIR.value), _VERSION.value)
-    print(f"weights of step {trained.weights_step} ({trained.weights})")
-    print(folder)
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """The settings of `python -m biva_tf.export`."""
+
+    model_dir: str = required("The folder of the run.")
+    export_dir: str = required("The folder of the versions.")
+    version: int | None = setting(
+        None, "The number N of the version; by default the next.", lower=1
+    )
+    weights: str = setting(
+        "averaged", "The selected moving averages, or the newest raw weights.", choices=api.WEIGHTS
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """An exported version: its folder, and the step that its weights are from."""
+
+    folder: Path
+    weights_step: int
+
+
+def run(settings: ExportSettings) -> Export:
+    """Exports a trained model.
+
+    Raises:
+      UserError: the model cannot be loaded, the version exists, or the export does not compute what
+        the model does.
+    """
+    trained = api.load_trained(settings.model_dir, weights=settings.weights)
+    folder = exporting.export(trained, Path(settings.export_dir), settings.version)
+    return Export(folder, trained.weights_step)
+
+
+def _print(settings: ExportSettings) -> None:
+    exported = run(settings)
+    print(f"weights of step {exported.weights_step} ({settings.weights})")
+    print(exported.folder)
 
 
 if __name__ == "__main__":
-    command.start("export", _main)
+    start("export", ExportSettings, _print)

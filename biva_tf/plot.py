@@ -1,40 +1,36 @@
 """Draws the log of a run: python -m biva_tf.plot --model_dir=runs/mnist_sample
 
 Writes to MODEL_DIR/pictures/: log_kl.png, log KL(q||p) of each latent over training (paper, Figure
-2); learning_curves.png, -ELBO of every split; kl.png, the KL of each latent at the end.
+2); learning_curves.png, -ELBO of every split; metrics.png, every metric that is one number; kl.png,
+the KL of each latent at the end.
 """
 
+import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 
-from biva_tf import command, figures
-from biva_tf.run_dir import RunDir, RunDirError
+from biva_tf.commands.start import start
+from biva_tf.plotting import figures
+from biva_tf.runs.run_dir import RunDir, RunDirError
+from biva_tf.settings import required
 
 
-def read_metrics(run_dir: RunDir) -> dict[str, list[dict]]:
-    """The lines of metrics by split, in the order of the steps.
+@dataclasses.dataclass(frozen=True)
+class PlotSettings:
+    """The settings of `python -m biva_tf.plot`."""
+
+    model_dir: str = required("The folder of the run.")
+
+
+def run(settings: PlotSettings) -> tuple[Path, ...]:
+    """Draws the figures of a run; their paths.
 
     Raises:
-      RunDirError: there are none, or they cannot be read.
+      RunDirError: it is not the model_dir of a run, or it has no metrics that can be read.
     """
-    lines: dict[str, list[dict]] = {}
-    try:
-        for line in run_dir.metrics.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):  # a running training may be in the middle of the last
-                values = json.loads(line)
-                lines.setdefault(values["split"], []).append(values)
-    except FileNotFoundError as e:
-        raise RunDirError(f"{run_dir.metrics}: no such file; has the run begun?") from e
-    except (OSError, ValueError, KeyError) as e:
-        raise RunDirError(f"{run_dir.metrics}: expected lines of metrics ({e})") from e
-    if "train" not in lines:
-        raise RunDirError(f"{run_dir.metrics}: expected lines of metrics, found none")
-    return lines
-
-
-def _main() -> None:
-    run_dir = RunDir(command.model_dir())
+    run_dir = RunDir(Path(settings.model_dir))
     spec, _ = run_dir.read()
     lines = read_metrics(run_dir)
     latents = [latent.name for latent in spec.latents]
@@ -51,13 +47,53 @@ def _main() -> None:
     drawn = {
         "log_kl": figures.log_kl(column("train", "step"), kl("train"), latents),
         "learning_curves": figures.learning_curves(curves),
+        "metrics": figures.metrics(_scalar_curves(lines)),
         "kl": figures.kl_bars(kl(last)[-1], latents, title),
     }
+    paths = []
     for name, figure in drawn.items():
-        path = run_dir.pictures / f"{name}.png"
-        figures.write(path, figure)
+        paths.append(run_dir.pictures / f"{name}.png")
+        figures.write(paths[-1], figure)
+    return tuple(paths)
+
+
+def _scalar_curves(lines: dict[str, list[dict]]) -> dict:
+    """By metric and split, steps and values of all metrics that are numbers."""
+    curves: dict[str, dict] = {}
+    for split, of_split in lines.items():
+        steps = np.array([line["step"] for line in of_split])
+        for name, first in of_split[0].items():
+            if name != "step" and isinstance(first, int | float):
+                values = np.array([line[name] for line in of_split])
+                curves.setdefault(name, {})[split] = (steps, values)
+    return curves
+
+
+def read_metrics(run_dir: RunDir) -> dict[str, list[dict]]:
+    """The lines of metrics by split, in the order of the steps.
+
+    Raises:
+      RunDirError: there are none, or they cannot be read.
+    """
+    lines: dict[str, list[dict]] = {}
+    try:
+        for line in run_dir.metrics.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):  # a training that runs now may have written half of the last
+                values = json.loads(line)
+                lines.setdefault(values["split"], []).append(values)
+    except FileNotFoundError as e:
+        raise RunDirError(f"{run_dir.metrics}: no such file; has the run begun?") from e
+    except (OSError, ValueError, KeyError) as e:
+        raise RunDirError(f"{run_dir.metrics}: expected lines of metrics ({e})") from e
+    if "train" not in lines:
+        raise RunDirError(f"{run_dir.metrics}: expected lines of metrics, found none")
+    return lines
+
+
+def _print(settings: PlotSettings) -> None:
+    for path in run(settings):
         print(path)
 
 
 if __name__ == "__main__":
-    command.start("plot", _main)
+    start("plot", PlotSettings, _print)

@@ -2,9 +2,9 @@
 
     python -m tools.ablations --output_dir=runs/ablations --seeds=0,1
 
-Every model is trained by biva_tf.train for the same number of steps on the same batches, with the
-settings after `--`, if any. Runs that are there already are not trained again, and one that was
-interrupted goes on. Test split, one sample per image, weights selected on the validation split.
+biva_tf.train trains every model for the same number of steps on the same batches, with the settings
+after `--`, if any. Finished runs are not trained again, and interrupted ones are resumed. The
+numbers are of the test split, one sample per image, with weights selected on the validation split.
 """
 
 import dataclasses
@@ -14,16 +14,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+import tensorflow as tf
 
-from biva_tf import architectures, objectives
-from biva_tf.errors import UserError
-
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The folder of the runs.", required=True)
-_ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_sample", "The BIVA.")
-_STEPS = flags.DEFINE_integer("steps", 1000, "Training steps of every model.", lower_bound=1)
-_SEEDS = flags.DEFINE_list("seeds", ["0", "1"], "Seeds; every model is trained with each.")
-_VAE = flags.DEFINE_bool("vae", False, "Train the VAE too.")
+from biva_tf.commands.start import start
+from biva_tf.errors import SettingsError, UserError
+from biva_tf.inference import objectives
+from biva_tf.model import architectures
+from biva_tf.settings import required, setting
 
 # For a short run, as configs/mnist_sample.flags.
 _DEFAULTS = (
@@ -34,30 +31,70 @@ _DEFAULTS = (
 
 
 @dataclasses.dataclass(frozen=True)
+class AblationsSettings:
+    """The settings of `python -m tools.ablations`."""
+
+    output_dir: str = required("The folder of the runs.")
+    architecture: str = setting("mnist_sample", "The BIVA.")
+    steps: int = setting(1000, "Training steps of every model.", lower=1)
+    seeds: tuple[int, ...] = setting((0, 1), "Seeds; every model is trained with each.")
+    vae: bool = setting(False, "Train the VAE too.")
+
+
+class TrainingError(UserError, RuntimeError):
+    """A training that failed."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
-    """A model of the table: its parameters, and for each seed what its run came to."""
+    """A model of the table: its name and parameters, and the summary of its run for each seed."""
 
     name: str
     parameters: int
     summaries: tuple[dict, ...]
 
 
-def _train(name: str, seed: str, more: list[str]) -> tuple[int, dict]:
+def run(settings: AblationsSettings, training_flags: list[str]) -> list[Row]:
+    """Trains the models, where need be; the rows of the table.
+
+    Args:
+      settings: which.
+      training_flags: more flags of biva_tf.train.
+
+    Raises:
+      SettingsError: there is no such BIVA.
+      TrainingError: a training failed.
+    """
+    base = settings.architecture
+    names = [base, f"{base}_lvae_plus", f"{base}_lvae"] + [f"{base}_vae"] * settings.vae
+    for name in names:
+        architectures.get(name)  # raises before hours of training
+    if not settings.seeds:
+        raise SettingsError("--seeds: expected at least one seed, got none")
+    rows = []
+    for name in names:
+        runs = [_train(settings, name, seed, training_flags) for seed in settings.seeds]
+        rows.append(Row(name, runs[0][0], tuple(summary for _, summary in runs)))
+    return rows
+
+
+def _train(
+    settings: AblationsSettings, name: str, seed: int, training_flags: list[str]
+) -> tuple[int, dict]:
     """The parameters and the summary of a run, trained if need be."""
-    folder = Path(_OUTPUT_DIR.value) / f"{name}_seed{seed}"
+    folder = Path(settings.output_dir) / f"{name}_seed{seed}"
     command = [sys.executable, "-m", "biva_tf.train", f"--model_dir={folder}"]
-    command += [f"--architecture={name}", f"--seed={seed}", f"--steps={_STEPS.value}"]
+    command += [f"--architecture={name}", f"--seed={seed}", f"--steps={settings.steps}"]
     print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-    code = subprocess.run([*command, *_DEFAULTS, *more], stdout=subprocess.DEVNULL).returncode
+    command = [*command, *_DEFAULTS, *training_flags]
+    code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     if code:
-        sys.exit(f"ablations: the training of {name} with seed {seed} failed with exit code {code}")
+        raise TrainingError(f"the training of {name} with seed {seed} failed with exit code {code}")
     index = sorted((folder / "weights").glob("*.index"))
     return _parameters(index[-1]), json.loads((folder / "summary.json").read_text())
 
 
 def _parameters(index: Path) -> int:
-    import tensorflow as tf
-
     shapes = tf.train.load_checkpoint(str(index.with_suffix(""))).get_variable_to_shape_map()
     return sum(int(np.prod(s)) for name, s in shapes.items() if name.startswith("weights/"))
 
@@ -81,26 +118,12 @@ def _table(rows: list[Row]) -> list[str]:
     return lines
 
 
-def main(argv: list[str]) -> None:
-    """The command."""
-    base = _ARCHITECTURE.value
-    names = [base, f"{base}_lvae_plus", f"{base}_lvae"] + [f"{base}_vae"] * _VAE.value
-    try:
-        for name in names:
-            architectures.get(name)  # before hours of training
-    except UserError as e:
-        sys.exit(f"ablations: {e}")
-    if not _SEEDS.value:
-        sys.exit("ablations: --seeds: expected at least one seed, got none")
-    rows = []
-    for name in names:
-        runs = [_train(name, seed, argv[1:]) for seed in _SEEDS.value]
-        rows.append(Row(name, runs[0][0], tuple(summary for _, summary in runs)))
-    steps = rows[0].summaries[0]["step"]
-    print(f"test split after {steps} steps, one number per seed")
+def _print(settings: AblationsSettings, training_flags: list[str]) -> None:
+    rows = run(settings, training_flags)
+    print(f"test split after {rows[0].summaries[0]['step']} steps, one number per seed")
     for line in _table(rows):
         print(line)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("ablations", AblationsSettings, _print, passes_arguments=True)

@@ -2,11 +2,11 @@
 
     python -m tools.benchmark --architecture=mnist_l6 --batch=32 --mode=train --against=direct
 
-Modes: train, a training step; eval, the ELBO of four batches; iw, L_K of --images, K = --samples;
-sample, four batches from the prior, as many rows at once as `BIVA.sample` takes. With --against a
-model that computes its convolutions that way takes turns with the first, step by step, and `ratio`
-says how many times faster the first is; in iw it does K single evaluations instead, of
---against_batch images at once.
+Modes: train, a training step; eval, the ELBO of four batches; iw, L_K of --images with K =
+--iw_samples; sample, four batches from the prior, as many rows at once as `BIVA.sample` takes. With
+--against, a model that computes its convolutions that way takes turns with the first one, step by
+step, and `ratio` says how many times faster the first one is. In iw, the other one does K single
+evaluations, of --against_batch images at once.
 
 `effective_utilisation` is the work per second, counted as direct convolutions, over the rate at
 which this process multiplies float32 matrices, measured just before and just after.
@@ -23,36 +23,45 @@ from collections.abc import Callable  # noqa: E402
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from absl import app, flags  # noqa: E402
 
-from biva_tf import architectures, scoring, strategy  # noqa: E402
-from biva_tf.compute import CONVS, PRECISIONS, Compute  # noqa: E402
-from biva_tf.config import Config  # noqa: E402
-from biva_tf.data.images_view import Images  # noqa: E402
-from biva_tf.model import BIVA  # noqa: E402
-from biva_tf.training import Trainer  # noqa: E402
-from tools import flops, timing  # noqa: E402
+from biva_tf.api import BIVA  # noqa: E402
+from biva_tf.commands.start import start  # noqa: E402
+from biva_tf.data.images import NO_LABEL, Batch, Images  # noqa: E402
+from biva_tf.inference import chunks  # noqa: E402
+from biva_tf.inference.scoring import Scorer  # noqa: E402
+from biva_tf.model import architectures  # noqa: E402
+from biva_tf.nn.compute import CONVS, PRECISIONS, Compute  # noqa: E402
+from biva_tf.runs.config import RunConfig  # noqa: E402
+from biva_tf.settings import setting  # noqa: E402
+from biva_tf.training.devices import make_strategy  # noqa: E402
+from biva_tf.training.trainer import Trainer  # noqa: E402
+from tools.bench import flops, timing  # noqa: E402
 
 _IMPORTED = time.perf_counter()
 
-_ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_l6", "The model.")
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "eval", "iw", "sample"], "What to measure.")
-_BATCH = flags.DEFINE_integer(
-    "batch", 32, "Images at once; in iw, pairs of image and sample at once.", lower_bound=1
-)
-_CONV = flags.DEFINE_enum("conv", "auto", CONVS, "How convolutions are computed.")
-_PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of products.")
-_AGAINST = flags.DEFINE_enum("against", None, CONVS, "The way of the model to compare with.")
-_AGAINST_PRECISION = flags.DEFINE_enum("against_precision", "float32", PRECISIONS, "Its precision.")
-_AGAINST_BATCH = flags.DEFINE_integer(
-    "against_batch", None, "Images at once of the single evaluations in iw; by default --batch."
-)
-_SAMPLES = flags.DEFINE_integer("samples", 100, "K of L_K, in iw.", lower_bound=1)
-_IMAGES = flags.DEFINE_integer("images", 4, "Images, in iw.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Of which the median is given.", lower_bound=1)
-
 _BATCHES = 4  # of one evaluation, or one call of `sample`
 _MATRIX = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSettings:
+    """The settings of `python -m tools.benchmark`."""
+
+    architecture: str = setting("mnist_l6", "The model.")
+    mode: str = setting("train", "What to measure.", choices=("train", "eval", "iw", "sample"))
+    batch: int = setting(32, "Images at once; in iw, pairs of image and sample at once.", lower=1)
+    conv: str = setting("auto", "How convolutions are computed.", choices=CONVS)
+    precision: str = setting("float32", "The precision of products.", choices=PRECISIONS)
+    against: str | None = setting(
+        None, "How the model to compare with computes convolutions.", choices=CONVS
+    )
+    against_precision: str = setting("float32", "Its precision.", choices=PRECISIONS)
+    against_batch: int | None = setting(
+        None, "Images at once of the single evaluations in iw; by default --batch.", lower=1
+    )
+    iw_samples: int = setting(100, "K of L_K, in iw.", lower=1)
+    images: int = setting(4, "Images, in iw.", lower=1)
+    rounds: int = setting(7, "Rounds, of which the median is given.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +70,7 @@ class _Subject:
 
     Attributes:
       run: does the work once.
-      images: that one run is for.
+      images: the images of one run.
       multiply_adds: per image, as direct convolutions.
       startup: seconds by name, up to and including the first run.
     """
@@ -73,7 +82,7 @@ class _Subject:
 
 
 class _Clock:
-    """Seconds since the last look."""
+    """Seconds since the last call."""
 
     def __init__(self):
         self._last = time.perf_counter()
@@ -89,13 +98,13 @@ def _images(number: int, spec) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)
 
 
-def _train(compute: Compute) -> _Subject:
+def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = _trainer(compute)
-    x = _images(_BATCH.value, trainer.model.spec)
+    trainer = _trainer(settings, compute)
+    x = _images(settings.batch, trainer.model.spec)
     trainer.initialise(x)
     startup["build"] = clock()
-    batch = tf.constant(x)
+    batch = Batch(tf.constant(x), tf.fill([len(x)], tf.constant(NO_LABEL, tf.int64)))
     trainer.train_step.get_concrete_function(batch)
     startup["trace"] = clock()
 
@@ -105,14 +114,14 @@ def _train(compute: Compute) -> _Subject:
     run()
     startup["first_run"] = clock()
     # The gradients of the inputs and of the weights are as much work each as the forward pass.
-    return _Subject(run, _BATCH.value, 3 * flops.both_passes(trainer.model), startup)
+    return _Subject(run, settings.batch, 3 * flops.both_passes(trainer.model), startup)
 
 
-def _eval(compute: Compute) -> _Subject:
+def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = _trainer(compute)
+    trainer = _trainer(settings, compute)
     startup["build"] = clock()
-    number = _BATCHES * _BATCH.value
+    number = _BATCHES * settings.batch
     images = Images(255 * _images(number, trainer.model.spec).astype(np.uint8), "threshold", 0)
 
     def run():
@@ -123,23 +132,23 @@ def _eval(compute: Compute) -> _Subject:
     return _Subject(run, number, flops.both_passes(trainer.model), startup)
 
 
-def _trainer(compute: Compute) -> Trainer:
-    name = _ARCHITECTURE.value
-    config = Config(
-        architecture=name,
-        batch_size=_BATCH.value,
+def _trainer(settings: BenchmarkSettings, compute: Compute) -> Trainer:
+    config = RunConfig(
+        architecture=settings.architecture,
+        batch_size=settings.batch,
         conv=compute.conv,
         precision=compute.precision,
         ema_decay=0.999,
     )
-    return Trainer(architectures.read(name), config, strategy.make("one_device"))
+    spec = architectures.read(settings.architecture)
+    return Trainer(spec, config, make_strategy("one_device"))
 
 
-def _sample(compute: Compute) -> _Subject:
+def _sample(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    model = BIVA(architectures.read(_ARCHITECTURE.value), compute)
+    model = BIVA(architectures.read(settings.architecture), compute)
     startup["build"] = clock()
-    number = _BATCHES * _BATCH.value
+    number = _BATCHES * settings.batch
 
     def run():
         return model.sample(number).numpy()
@@ -149,32 +158,31 @@ def _sample(compute: Compute) -> _Subject:
     return _Subject(run, number, flops.sampling(model), startup)
 
 
-def _iw(compute: Compute, *, one_by_one: bool = False) -> _Subject:
+def _iw(settings: BenchmarkSettings, compute: Compute, *, one_by_one: bool = False) -> _Subject:
     clock, startup = _Clock(), {}
-    model = BIVA(architectures.read(_ARCHITECTURE.value), compute)
-    images, samples = _IMAGES.value, _SAMPLES.value
+    model = BIVA(architectures.read(settings.architecture), compute)
+    images, samples, rows = settings.images, settings.iw_samples, settings.batch
     x = _images(images, model.spec)
     if one_by_one:  # K passes over full batches, each image of which is another sample
-        per_batch = rows = _AGAINST_BATCH.value or _BATCH.value
+        rows = settings.against_batch or settings.batch
         x, samples = np.resize(x, (images * samples, *x.shape[1:])), 1
-    else:
-        per_batch, rows = images, _BATCH.value
-    chunks = scoring.Chunks(model, (0,), samples, "sample", 0, rows)
+    scorer = Scorer(model, num_importance_samples=samples, max_rows=rows)
+    size = scorer.images_per_call(len(x))
     startup["build"] = clock()
 
     def run():
-        for start in range(0, len(x), per_batch):
-            (sums,), _ = chunks.sums(x[start : start + per_batch], start)
-            sums.bound.numpy()
+        for first, stop in chunks.spans(len(x), size):
+            scorer(x[first:stop], first, size)
 
     run()
     startup["first_run"] = clock()
     start, whole = flops.bottom_up_start(model), flops.both_passes(model)
-    return _Subject(run, images, start + _SAMPLES.value * (whole - start), startup)
+    work = start + settings.iw_samples * (whole - start)
+    return _Subject(run, images, work, startup)
 
 
 def _matrix_gflops() -> float:
-    """The rate of a float32 matrix product, multiply and add counted apart."""
+    """The rate of a float32 matrix product; a multiply-add counts as two operations."""
     a = tf.random.normal((_MATRIX, _MATRIX))
     (seconds,) = timing.by_turns([lambda: tf.matmul(a, a).numpy()], rounds=15, warm_up=1)
     return 2e-9 * _MATRIX**3 / float(np.median(seconds))
@@ -193,29 +201,27 @@ def _result(subject: _Subject, seconds: list[float], rate: float) -> dict:
     }
 
 
-def main(argv: list[str]) -> None:
-    """The command."""
-    del argv
-    strategy.tune()
-    make = {"train": _train, "eval": _eval, "iw": _iw, "sample": _sample}[_MODE.value]
-    subjects = [make(Compute(_CONV.value, _PRECISION.value))]
-    if _AGAINST.value:
-        other = Compute(_AGAINST.value, _AGAINST_PRECISION.value)
-        one_by_one = {"one_by_one": True} if _MODE.value == "iw" else {}
-        subjects.append(make(other, **one_by_one))
+def run(settings: BenchmarkSettings) -> dict:
+    """Measures a model; what is printed, by name."""
+    make = {"train": _train, "eval": _eval, "iw": _iw, "sample": _sample}[settings.mode]
+    subjects = [make(settings, Compute(settings.conv, settings.precision))]
+    if settings.against:
+        other = Compute(settings.against, settings.against_precision)
+        one_by_one = {"one_by_one": True} if settings.mode == "iw" else {}
+        subjects.append(make(settings, other, **one_by_one))
     rates = [_matrix_gflops()]
-    seconds = timing.by_turns([subject.run for subject in subjects], _ROUNDS.value)
+    seconds = timing.by_turns([subject.run for subject in subjects], settings.rounds)
     rates.append(_matrix_gflops())
-    rate = max(rates)  # a dip while it is measured would count in the model's favour
+    rate = max(rates)  # a dip of the machine while it is measured would favour the model
     result, *against = [_result(*pair, rate) for pair in zip(subjects, seconds, strict=True)]
     result["startup_seconds"] = {"import": _IMPORTED - _START, **result["startup_seconds"]}
     output = {
-        "architecture": _ARCHITECTURE.value,
-        "mode": _MODE.value,
-        "batch": _BATCH.value,
-        "conv": _CONV.value,
-        "precision": _PRECISION.value,
-        **({"samples": _SAMPLES.value} if _MODE.value == "iw" else {}),
+        "architecture": settings.architecture,
+        "mode": settings.mode,
+        "batch": settings.batch,
+        "conv": settings.conv,
+        "precision": settings.precision,
+        **({"iw_samples": settings.iw_samples} if settings.mode == "iw" else {}),
         **result,
         "matrix_product_gflops": rates,
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
@@ -223,13 +229,13 @@ def main(argv: list[str]) -> None:
     if against:
         (other,) = against
         output["against"] = {
-            "conv": _AGAINST.value,
-            "precision": _AGAINST_PRECISION.value,
+            "conv": settings.against,
+            "precision": settings.against_precision,
             **{key: other[key] for key in ("seconds", "quartiles", "effective_utilisation")},
         }
         output["ratio"] = other["seconds"] / result["seconds"]
-    print(json.dumps(output))
+    return output
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("benchmark", BenchmarkSettings, lambda settings: print(json.dumps(run(settings))))

@@ -6,6 +6,7 @@ the first call, the median seconds of a call (latency) and images/s, at batches 
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
 import tempfile
@@ -14,15 +15,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
 
 import biva_tf
-from biva_tf import api, architectures, exporting, plans, strategy
-from biva_tf.layers import data_dependent_initialisation
-from biva_tf.noise import SeededNoise
+from biva_tf import api
+from biva_tf.commands.start import start
+from biva_tf.model import architectures
+from biva_tf.serving import exporting
+from biva_tf.settings import setting
+from biva_tf.training import trainer
 
-_ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_l6", "The model.")
-_ROUNDS = flags.DEFINE_integer("rounds", 9, "Of which the median is given.", lower_bound=1)
+
+@dataclasses.dataclass(frozen=True)
+class ServingBenchmarkSettings:
+    """The settings of `python -m tools.benchmark_serving`."""
+
+    architecture: str = setting("mnist_l6", "The model.")
+    rounds: int = setting(9, "Rounds, of which the median is given.", lower=1)
+
 
 _BATCHES = (1, 64)
 
@@ -47,14 +56,14 @@ def _requests(spec, batch: int) -> dict[str, dict]:
     }
 
 
-def _measure(folder: Path, spec) -> dict:
+def _measure(folder: Path, spec, rounds: int) -> dict:
     with contextlib.ExitStack() as stack:
         run, seconds = _timed(lambda: stack.enter_context(exporting.cpp_loader(folder)))
         result = {"load_seconds": seconds}
         for batch in _BATCHES:
             for name, inputs in _requests(spec, batch).items():
                 call = functools.partial(run, name, inputs)
-                times = [_timed(call)[1] for _ in range(_ROUNDS.value + 1)]
+                times = [_timed(call)[1] for _ in range(rounds + 1)]
                 median = float(np.median(times[1:]))
                 result[f"{name}_{batch}"] = {
                     "first_seconds": times[0],
@@ -64,27 +73,27 @@ def _measure(folder: Path, spec) -> dict:
     return result
 
 
-def main(argv: list[str]) -> None:
-    """The command."""
-    del argv
-    strategy.without_graph_rewriting()
-    spec = architectures.read(_ARCHITECTURE.value)
+def run(settings: ServingBenchmarkSettings) -> dict:
+    """Exports and measures a model; what is printed, by name."""
+    spec = architectures.read(settings.architecture)
     model = biva_tf.build(spec)
-    images = _requests(spec, 8)["score"]["images"]
-    with data_dependent_initialisation():  # else a deep model's activations overflow
-        model(images, plan=plans.posterior(spec), noise=SeededNoise(0), training=True)
-    trained = api.Trained(model, "raw", 0, {"architecture": _ARCHITECTURE.value})
+    # Without initialisation the activations of a deep model overflow.
+    trainer.initialise(model, _requests(spec, 8)["score"]["images"], seed=0)
+    trained = api.Trained(model, "raw", 0, {"architecture": settings.architecture})
     with tempfile.TemporaryDirectory() as parent:
         folder, seconds = _timed(lambda: exporting.export(trained, Path(parent)))
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        result = {
-            "architecture": _ARCHITECTURE.value,
+        return {
+            "architecture": settings.architecture,
             "export_seconds": seconds,
             "megabytes": size / 1e6,
-            **_measure(folder, spec),
+            **_measure(folder, spec, settings.rounds),
         }
-    print(json.dumps(result))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(
+        "benchmark_serving",
+        ServingBenchmarkSettings,
+        lambda settings: print(json.dumps(run(settings))),
+    )

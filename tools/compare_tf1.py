@@ -5,92 +5,154 @@
 builds the model that the file describes, loads its variables, feeds its inputs and its noise, and
 prints for every quantity the worst error relative to the quantity's largest magnitude. It exits
 with 0 only if every quantity of the format is there and within --rtol. The optimiser steps are
-compared in the order of updates that the arrays show; see `tools.tf1_replay`.
+compared in the order of updates that the arrays show; see `tools.tf1.replay`.
 
     python -m tools.compare_tf1 --checkpoint=PATH/model --dataset=mnist_static
 
 reads a checkpoint of the original (its moving averages, if it has them) and prints L_K of a test
-split under the original's tied noise and under independent noise; see `tools.tf1_noise`.
+split under the original's tied noise and under independent noise; see `tools.tf1.noise`.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 
-from absl import app, flags
-
-from biva_tf import architectures, config, evaluation, strategy
-from biva_tf.compute import CONVS, Compute
+from biva_tf.commands.start import start
 from biva_tf.data import pipeline, sources
-from biva_tf.errors import UserError
-from biva_tf.model import BIVA
-from tools import tf1_checkpoint, tf1_noise, tf1_parity
-from tools.tf1 import ReferenceError, load_variables, read_reference
-
-_REFERENCE = flags.DEFINE_string("reference", None, "The npz file to compare with.")
-_RTOL = flags.DEFINE_float("rtol", 1e-4, "The largest relative error that passes.", lower_bound=0)
-_CONV = flags.DEFINE_enum("conv", "auto", CONVS, "How convolutions are computed.")
-
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The checkpoint to find the bounds of.")
-_ARCHITECTURE = flags.DEFINE_string("architecture", "mnist_l6", "Of the checkpoint.")
-_DATASET = flags.DEFINE_enum("dataset", "mnist_10k", sources.names(), "Whose test split is scored.")
-_DATA_DIR = flags.DEFINE_string("data_dir", sources.default_data_dir(), "Where it is prepared.")
-_IW_SAMPLES = flags.DEFINE_integer("iw_samples", 1, "K of L_K.", lower_bound=1)
-_NUM_EXAMPLES = flags.DEFINE_integer(
-    "num_examples", 100, "The first so many images.", lower_bound=1
-)
-flags.mark_flags_as_mutual_exclusive(("reference", "checkpoint"), required=True)
+from biva_tf.errors import SettingsError, UserError
+from biva_tf.evaluation.summary import mean_of
+from biva_tf.model import architectures
+from biva_tf.model.network import Network
+from biva_tf.model.spec import ModelSpec
+from biva_tf.nn.compute import CONVS, Compute
+from biva_tf.runs import config
+from biva_tf.settings import setting
+from tools.tf1 import checkpoint as tf1_checkpoint
+from tools.tf1 import parity
+from tools.tf1.names import load_variables, read_reference
+from tools.tf1.noise import Bounds, bounds
 
 
-def _compare_reference() -> int:
-    """Prints the errors; the exit code."""
-    reference = read_reference(_REFERENCE.value)
-    errors = {}
-    for key, error in tf1_parity.compare(reference, _RTOL.value, Compute(_CONV.value)):
-        errors[key] = error
-        print(f"{key:<72} {error:.2e}{'' if error <= _RTOL.value else '  FAILS'}")
-    inputs = ("x", "var/", "noise/", "gen/noise/", "iw")
-    for key in reference.arrays:
-        if key not in errors and not key.startswith(inputs):
-            print(f"not compared: {key} is no part of the format")
-    worst = max(errors, key=errors.get)
-    print(f"parity: max relative error {errors[worst]:.2e} ({worst})")
-    return 0 if errors[worst] <= _RTOL.value else 1
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """The settings of `python -m tools.compare_tf1`."""
 
-
-def _compare_noise() -> int:
-    """Prints the bounds of the checkpoint under both kinds of noise; the exit code."""
-    path, dataset = Path(_CHECKPOINT.value), _DATASET.value
-    settings = config.data_settings(
-        {**config.defaults(), "dataset": dataset, "data_dir": _DATA_DIR.value}
+    reference: str | None = setting(None, "The npz file to compare with.")
+    rtol: float = setting(1e-4, "The largest relative error that passes.", lower=0.0)
+    conv: str = setting("auto", "How convolutions are computed.", choices=CONVS)
+    checkpoint: str | None = setting(None, "The checkpoint whose bounds are computed.")
+    architecture: str = setting("mnist_l6", "The model of the checkpoint.")
+    dataset: str = setting(
+        "mnist_10k", "The data set whose test split is scored.", choices=sources.names()
     )
-    images = pipeline.evaluation_images(settings, "test")
+    data_dir: str = setting(sources.default_data_dir(), "Where prepared data sets are.")
+    iw_samples: int = setting(1, "K of L_K.", lower=1)
+    num_examples: int = setting(100, "Score the first so many images.", lower=1)
+
+    def __post_init__(self):
+        if (self.reference is None) == (self.checkpoint is None):
+            raise SettingsError("expected either --reference or --checkpoint")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """A comparison with a reference file.
+
+    Attributes:
+      errors: by quantity, the relative error.
+      not_compared: keys of the file that are no part of the format.
+    """
+
+    errors: dict[str, float]
+    not_compared: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointBounds:
+    """The bounds of a checkpoint of the original.
+
+    Attributes:
+      bounds: of each image, under both kinds of noise.
+      averaged: whether the checkpoint has moving averages, which are then used.
+      spec: of its model.
+    """
+
+    bounds: Bounds
+    averaged: bool
+    spec: ModelSpec
+
+
+def run(settings: CompareSettings) -> Parity | CheckpointBounds:
+    """Compares with a reference file, or computes the bounds of a checkpoint.
+
+    Raises:
+      UserError: a file cannot be read or does not fit; the message names it.
+    """
+    if settings.reference is not None:
+        return _compare_reference(settings)
+    return _compare_noise(settings)
+
+
+def _compare_reference(settings: CompareSettings) -> Parity:
+    reference = read_reference(settings.reference)
+    errors = dict(parity.compare(reference, settings.rtol, Compute(settings.conv)))
+    inputs = ("x", "var/", "noise/", "gen/noise/", "iw")
+    rest = (key for key in reference.arrays if key not in errors and not key.startswith(inputs))
+    return Parity(errors, tuple(rest))
+
+
+def _compare_noise(settings: CompareSettings) -> CheckpointBounds:
+    path, dataset = Path(settings.checkpoint), settings.dataset
+    data = config.data_config(
+        {**config.defaults(), "dataset": dataset, "data_dir": settings.data_dir}
+    )
+    images = pipeline.evaluation_images(data, "test")
     weights, averages = tf1_checkpoint.read(path)
-    model = BIVA(architectures.read(_ARCHITECTURE.value))
+    model = Network(architectures.read(settings.architecture))
     pipeline.check_fits(model.spec, images, dataset)
     load_variables(model, averages or weights, str(path))
-    images = images.first(min(_NUM_EXAMPLES.value, len(images)))
-    bounds = tf1_noise.bounds(model, images[:], _IW_SAMPLES.value)
-    which = "moving averages" if averages else "weights"
-    print(f"{path} ({which}), the first {len(images)} images of {dataset} test:")
-    for name, values in (("tied, no bound", bounds.tied), ("independent", bounds.independent)):
-        mean = evaluation.mean_of(values, model.spec)
+    images = images[: settings.num_examples]
+    found = bounds(model, images, settings.iw_samples)
+    return CheckpointBounds(found, bool(averages), model.spec)
+
+
+def _print_parity(found: Parity, rtol: float) -> int:
+    for key, error in found.errors.items():
+        print(f"{key:<72} {error:.2e}{'' if error <= rtol else '  FAILS'}")
+    for key in found.not_compared:
+        print(f"not compared: {key} is no part of the format")
+    worst = max(found.errors, key=found.errors.get)
+    print(f"parity: max relative error {found.errors[worst]:.2e} ({worst})")
+    return 0 if found.errors[worst] <= rtol else 1
+
+
+def _print_bounds(found: CheckpointBounds, settings: CompareSettings) -> int:
+    which = "moving averages" if found.averaged else "weights"
+    number = len(found.bounds.tied)
+    print(f"{settings.checkpoint} ({which}), the first {number} images of {settings.dataset} test:")
+    for name, values in (
+        ("tied, no bound", found.bounds.tied),
+        ("independent", found.bounds.independent),
+    ):
+        mean = mean_of(values, found.spec)
         error = "" if mean.nats_standard_error is None else f" ± {mean.nats_standard_error:.3f}"
         print(
-            f"  L_{_IW_SAMPLES.value}, noise {name:<16}{mean.nats:>12.3f}{error} nats"
+            f"  L_{settings.iw_samples}, noise {name:<16}{mean.nats:>12.3f}{error} nats"
             f"{mean.bits_per_dim:>12.4f} bits/dim"
         )
     return 0
 
 
-def main(_) -> int:
-    """The command; the exit code."""
-    strategy.tune()
+def _print(settings: CompareSettings) -> int:
     try:
-        return _compare_reference() if _REFERENCE.value else _compare_noise()
-    except (ReferenceError, UserError) as e:
+        found = run(settings)
+    except UserError as e:
         print(f"compare_tf1: {e}", file=sys.stderr)
-        return 2
+        return 2  # not 1, which says that an error is too large
+    if isinstance(found, Parity):
+        return _print_parity(found, settings.rtol)
+    return _print_bounds(found, settings)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("compare_tf1", CompareSettings, _print)

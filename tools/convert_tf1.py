@@ -14,38 +14,67 @@ checkpoint) under scope BIVA, and, unless the run kept none, its moving average 
 weights) under the same name and /ExponentialMovingAverage.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
-from absl import flags
 
-from biva_tf import architectures, command, config, strategy
-from biva_tf.checkpoint import SelectedWeights, TrainingCheckpoint, restore_raw
+from biva_tf.commands.start import start
 from biva_tf.errors import UserError
-from biva_tf.model import BIVA
-from biva_tf.run_dir import RunDir
-from biva_tf.spec import SpecError
-from biva_tf.training import Trainer
-from tools import tf1_checkpoint
-from tools.tf1 import (
-    ReferenceError,
+from biva_tf.model import architectures
+from biva_tf.model.network import Network
+from biva_tf.model.spec import SpecError
+from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint, restore_raw
+from biva_tf.runs.config import RunConfig
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.settings import required, setting
+from biva_tf.training.devices import make_strategy
+from biva_tf.training.trainer import Trainer
+from tools.tf1 import checkpoint as tf1_checkpoint
+from tools.tf1.names import (
+    ReferenceFileError,
     config_from_spec,
     load_variables,
     variables_by_tf1_name,
 )
 
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The checkpoint, as the original's Saver names it.", required=True
-)
-_REVERSE = flags.DEFINE_bool("reverse", False, "From the model_dir to the checkpoint.")
+
+@dataclasses.dataclass(frozen=True)
+class ConvertSettings:
+    """The settings of `python -m tools.convert_tf1`."""
+
+    model_dir: str = required("The folder of the run.")
+    checkpoint: str = required("The checkpoint, as the original's Saver names it.")
+    reverse: bool = setting(False, "From the model_dir to the checkpoint.")
+    config: RunConfig = dataclasses.field(default_factory=RunConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """How many weights and moving averages were converted."""
+
+    weights: int
+    averages: int
 
 
 class ConversionError(UserError, RuntimeError):
     """A checkpoint that does not fit the architecture, or a folder that would be written over."""
 
 
-def to_model_dir(checkpoint: Path, settings: config.Config, model_dir: Path) -> tuple[int, int]:
-    """Makes the model_dir of a checkpoint; how many weights it has, and how many averages.
+def run(settings: ConvertSettings) -> Conversion:
+    """Converts a checkpoint to a model_dir, or back.
+
+    Raises:
+      UserError: either does not fit, or the other would be written over; the message says why.
+    """
+    checkpoint, model_dir = Path(settings.checkpoint), Path(settings.model_dir)
+    if settings.reverse:
+        return to_checkpoint(model_dir, checkpoint)
+    return to_model_dir(checkpoint, settings.config, model_dir)
+
+
+def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conversion:
+    """Makes the model_dir of a checkpoint.
 
     Raises:
       ConversionError: the checkpoint cannot be read or does not fit the architecture (every
@@ -55,37 +84,36 @@ def to_model_dir(checkpoint: Path, settings: config.Config, model_dir: Path) -> 
     if run_dir.config.exists():
         raise ConversionError(f"--model_dir={model_dir} holds a run; give another folder")
     weights, averages = tf1_checkpoint.read(checkpoint)
-    spec = architectures.read(settings.architecture)
-    trainer = Trainer(spec, settings, strategy.make("one_device"))
+    spec = architectures.read(config.architecture)
+    trainer = Trainer(spec, config, make_strategy("one_device"))
     model, optimizer = trainer.model, trainer.optimizer
-    # The averages first: what the model and the optimiser's checkpoint hold in the end are both.
+    # The averages first, since the model holds the weights in the end.
     try:
         load_variables(model, averages or weights, f"{checkpoint}{' (averages)' * bool(averages)}")
-        optimizer.reset_averages()
+        trainer.reset_averages()
         SelectedWeights(run_dir.weights, model).save(0)
         load_variables(model, weights, str(checkpoint))
-    except ReferenceError as e:
+    except ReferenceFileError as e:
         raise ConversionError(str(e)) from e
     TrainingCheckpoint(run_dir.checkpoints, model, optimizer).save(0)
-    run_dir.write_config(spec, settings)  # last: it makes the folder that of a run
-    return len(weights), len(averages)
+    run_dir.write_config(spec, config)  # last, since this file makes the folder that of a run
+    return Conversion(len(weights), len(averages))
 
 
-def to_checkpoint(model_dir: Path, checkpoint: Path) -> tuple[int, int]:
-    """Writes the checkpoint of a model_dir; how many weights it has, and how many averages.
+def to_checkpoint(model_dir: Path, checkpoint: Path) -> Conversion:
+    """Writes the checkpoint of a model_dir.
 
     Raises:
       UserError: the model_dir is not of a run, the original has no such model, or the checkpoint
         exists.
     """
-
     run_dir = RunDir(model_dir)
     spec, settings = run_dir.read()
     try:
         config_from_spec(spec)
     except SpecError as e:
         raise ConversionError(f"{model_dir}: {e}") from e
-    model = BIVA(spec)
+    model = Network(spec)
 
     def arrays() -> dict[str, np.ndarray]:
         return {name: v.numpy() for name, v in variables_by_tf1_name(model).items()}
@@ -96,20 +124,14 @@ def to_checkpoint(model_dir: Path, checkpoint: Path) -> tuple[int, int]:
         SelectedWeights(run_dir.weights, model).restore()
         averages = arrays()
     tf1_checkpoint.write(checkpoint, weights, averages)
-    return len(weights), len(averages)
+    return Conversion(len(weights), len(averages))
 
 
-def _main() -> None:
-    checkpoint = Path(_CHECKPOINT.value)
-    if _REVERSE.value:
-        weights, averages = to_checkpoint(command.model_dir(), checkpoint)
-        print(checkpoint)
-    else:
-        weights, averages = to_model_dir(checkpoint, config.from_flags(), command.model_dir())
-        print(command.model_dir())
-    print(f"{weights} weights, {averages} moving averages")
+def _print(settings: ConvertSettings) -> None:
+    converted = run(settings)
+    print(settings.checkpoint if settings.reverse else settings.model_dir)
+    print(f"{converted.weights} weights, {converted.averages} moving averages")
 
 
 if __name__ == "__main__":
-    config.define_flags()
-    command.start("convert_tf1", _main)
+    start("convert_tf1", ConvertSettings, _print)

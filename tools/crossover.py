@@ -1,11 +1,12 @@
-"""Where the frequency domain pays: times the convolutions of a model both ways on this machine.
+"""Finds where the frequency domain pays, by timing the convolutions of a model both ways.
 
     python -m tools.crossover --architecture=cifar10_l15 --batch=8,32
 
-For each distinct convolution of stride 1, in milliseconds, both ways by turns: a forward and a
-backward pass as in training (`train`), and a forward pass with the spectrum of the weights at hand
-as in evaluation (`eval`); and what --conv=auto takes. After each model the sums over its layers; at
-the end, the constants `product` and `number` of `biva_tf/compute.py` that fit these times best.
+For each distinct convolution of stride 1, it prints the milliseconds of both ways, taken by turns:
+of a forward and a backward pass as in training (`train`), and of a forward pass with a known
+spectrum of the weights as in evaluation (`eval`); and the way that --conv=auto takes. After each
+model it prints the sums over its layers; at the end, the constants `product` and `number` of
+`biva_tf/nn/compute.py` that fit these times best.
 """
 
 import collections
@@ -13,25 +14,32 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
 
-from biva_tf import architectures, operations, strategy
-from biva_tf.compute import Compute
-from biva_tf.frequency import Convolution
-from biva_tf.layers import Conv2D
-from biva_tf.model import BIVA
-from tools import timing
+from biva_tf.commands.start import start
+from biva_tf.model import architectures
+from biva_tf.model.network import Network
+from biva_tf.nn import weight_norm
+from biva_tf.nn.compute import Compute
+from biva_tf.nn.frequency import FrequencyConvolution
+from biva_tf.nn.weight_norm import Conv2D
+from biva_tf.settings import setting
+from tools.bench import timing
 
-_ARCHITECTURE = flags.DEFINE_list("architecture", "mnist_l6", "The models, comma-separated.")
-_BATCH = flags.DEFINE_list("batch", "32", "The numbers of rows, comma-separated.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Of which the median is taken.", lower_bound=1)
+
+@dataclasses.dataclass(frozen=True)
+class CrossoverSettings:
+    """The settings of `python -m tools.crossover`."""
+
+    architecture: tuple[str, ...] = setting(("mnist_l6",), "The models, comma-separated.")
+    batch: tuple[int, ...] = setting((32,), "The batch sizes, comma-separated.")
+    rounds: int = setting(5, "Rounds, of which the median is taken.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
     """A convolution: its work, its sizes, and how often the model has it."""
 
-    convolution: Convolution
+    convolution: FrequencyConvolution
     channels: int
     filters: int
     rows: int
@@ -57,29 +65,28 @@ class _Case:
 
     def auto(self, mode: str) -> str:
         least = Compute().least_rows_in_frequency(
-            self.convolution, self.channels, self.filters, prepared=mode == "eval"
+            self.convolution, self.channels, self.filters, fixed_weights=mode == "eval"
         )
         return "frequency" if self.rows >= least else "direct"
 
 
-def _convolutions(name: str) -> list[operations.Convolution]:
-    """Those of a model's layers that have a way in the frequency domain."""
-    model = BIVA(architectures.read(name))
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, Conv2D)]
-    convolutions = [layer.operation for layer in layers]
-    return [c for c in convolutions if c.in_frequency is not None]
+def _cases(name: str, rows: int) -> collections.Counter:
+    """A model's convolutions that can be computed in the frequency domain, with their counts."""
+    layers = weight_norm.layers_of([Network(architectures.read(name))])
+    convs = [x for x in layers if isinstance(x, Conv2D) and x.in_frequency is not None]
+    return collections.Counter(_Case(x.in_frequency, *x.v.shape[-2:], rows) for x in convs)
 
 
-def _milliseconds(case: _Case) -> dict[str, dict[str, float]]:
+def _milliseconds(case: _Case, rounds: int) -> dict[str, dict[str, float]]:
     """By mode and way."""
     x, weights, of_y = case.arrays()
-    spectrum = case.convolution.spectrum(weights)
+    spectrum = case.convolution.spectrum_of_weights(weights)
 
     def direct(x, weights):
         return tf.nn.conv2d(x, weights, 1, "SAME")
 
     def in_frequency(x, weights):
-        return case.convolution.of_weights(x, weights, x.dtype)
+        return case.convolution(x, weights, x.dtype)
 
     def training(convolve):
         def both(x, weights, of_y):
@@ -99,15 +106,15 @@ def _milliseconds(case: _Case) -> dict[str, dict[str, float]]:
         "train": {"direct": training(direct), "frequency": training(in_frequency)},
         "eval": {
             "direct": evaluation(direct, weights),
-            "frequency": evaluation(case.convolution, spectrum),
+            "frequency": evaluation(case.convolution.with_spectrum, spectrum),
         },
     }
-    return {mode: _medians(ways) for mode, ways in runs.items()}
+    return {mode: _medians(ways, rounds) for mode, ways in runs.items()}
 
 
-def _medians(ways) -> dict[str, float]:
-    # The first round traces, the second finds the memory.
-    seconds = timing.by_turns(list(ways.values()), _ROUNDS.value, warm_up=2)
+def _medians(ways, rounds: int) -> dict[str, float]:
+    # The first round traces, the second allocates the memory.
+    seconds = timing.by_turns(list(ways.values()), rounds, warm_up=2)
     return {way: 1e3 * float(np.median(s)) for way, s in zip(ways, seconds, strict=True)}
 
 
@@ -121,19 +128,15 @@ def _constants(measured, mode: str) -> tuple[float, float, float]:
     return direct, *(1e6 * solution / direct)
 
 
-def main(argv: list[str]) -> None:
-    """The command."""
-    del argv
-    strategy.tune()
+def run(settings: CrossoverSettings) -> dict[str, tuple[float, float, float]]:
+    """Times the convolutions and prints the times; by mode, what `_constants` gives."""
     measured = []
     print("map     kernel  channels    rows layers |   train: direct frequency auto      |   eval:")
-    for name in _ARCHITECTURE.value:
-        convolutions = _convolutions(name)
-        for rows in map(int, _BATCH.value):
+    for name in settings.architecture:
+        for rows in settings.batch:
             sums = collections.Counter()
-            cases = (_Case(c.in_frequency, c.inputs, c.filters, rows) for c in convolutions)
-            for case, count in collections.Counter(cases).items():
-                times = _milliseconds(case)
+            for case, count in _cases(name, rows).items():
+                times = _milliseconds(case, settings.rounds)
                 measured.append((case, times))
                 line = "{}x{:<5}{}x{:<6}{:>3} ->{:>4}{:>7}{:>6}  ".format(
                     *case.convolution.size,
@@ -154,8 +157,11 @@ def main(argv: list[str]) -> None:
                 of_mode = {way: sums[mode, way] for way in ("direct", "frequency", "auto", "best")}
                 said = ", ".join(f"{way} {value:.0f} ms" for way, value in of_mode.items())
                 print(f"{name}, {rows} rows, all layers, {mode}: {said}", flush=True)
-    for mode in ("train", "eval"):
-        direct, product, number = _constants(measured, mode)
+    return {mode: _constants(measured, mode) for mode in ("train", "eval")}
+
+
+def _print(settings: CrossoverSettings) -> None:
+    for mode, (direct, product, number) in run(settings).items():
         print(
             f"{mode}: {1e3 * direct:.1f} ps per direct multiply-add; in these, of a product "
             f"{product:.1f}, of a number {number:.0f}"
@@ -163,4 +169,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("crossover", CrossoverSettings, _print)

@@ -1,17 +1,18 @@
 """Makes biva_tf/data/sources/letters_2k.npz: python -m tools.make_letters --output=letters_2k.npz
 
-Letters to be told from digits. Eighteen capitals (those that could be read as digits, B D G I O Q S
-Z, are left out) in the fonts that come with matplotlib, drawn as hands draw: slanted, turned,
-stretched, thickened, and bent by a smooth random field. Then the preprocessing of MNIST: scaled to
-fit 20x20 pixels, the centre of mass in the middle of 28x28. Strokes are thickened until the ink
-follows the distribution of the digits', so that neither brightness nor sharp edges give them away.
+The letters are out-of-distribution examples for a model of digits: eighteen capitals (without B D G
+I O Q S Z, which could be read as digits) in the fonts that come with matplotlib. They look
+handwritten: slanted, turned, stretched, thickened, and bent by a smooth random field. The
+preprocessing is that of MNIST: scaled to fit 20x20 pixels, the centre of mass in the middle of
+28x28. The strokes are as thick as makes the letters' mean brightness follow the digits', so that
+neither brightness nor sharp edges give the letters away.
 """
 
+import dataclasses
 import io
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -20,9 +21,11 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 from scipy import ndimage
 
+from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.data.sources import Location
-from biva_tf.run_dir import write_atomically
+from biva_tf.files import write_atomically
+from biva_tf.settings import required, setting
 
 _LETTERS = "ACEFHJKLMNPRTUVWXY"
 _FONTS = [
@@ -34,8 +37,13 @@ _CANVAS = 128  # pixels across while drawing
 _BOX, _SIDE = 20, 28
 _MAX_WIDTH, _SEARCH = 18.0, 7  # of the added stroke, in pixels of the canvas; bisections
 
-_OUTPUT = flags.DEFINE_string("output", None, "The npz file to write.", required=True)
-_NUMBER = flags.DEFINE_integer("number", 2000, "How many letters.", lower_bound=1)
+
+@dataclasses.dataclass(frozen=True)
+class LettersSettings:
+    """The settings of `python -m tools.make_letters`."""
+
+    output: str = required("The npz file to write.")
+    number: int = setting(2000, "How many letters.", lower=1)
 
 
 def _outline(letter: str, font: FontProperties, rng: np.random.Generator):
@@ -107,14 +115,15 @@ def make(number: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(images), np.array([ord(letter) - ord("A") for letter in letters], np.uint8)
 
 
-def main(argv: list[str]) -> None:
-    """The command."""
-    del argv
-    images, labels = make(_NUMBER.value)
+def run(settings: LettersSettings) -> Path:
+    """Writes the letters; the path of the file."""
+    images, labels = make(settings.number)
     content = io.BytesIO()
     np.savez_compressed(content, images=images, labels=labels)
-    write_atomically(Path(_OUTPUT.value), content.getvalue())
+    path = Path(settings.output)
+    write_atomically(path, content.getvalue())
+    return path
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("make_letters", LettersSettings, lambda settings: print(run(settings)))

@@ -4,81 +4,82 @@
     python -m tools.prepare_data --dataset=cifar10 --data_dir=D --download         # TFDS fetches it
 
 Files are verified by their published checksums, or by the numbers of their images where none are
-published. Without --source and --download it says which files are needed, and from where.
+published. Without --source and --download it says which files are needed, and where they are from.
 """
 
-import sys
+import dataclasses
 from pathlib import Path
 
-from absl import app, flags, logging
-
+from biva_tf.commands.start import start
 from biva_tf.data import preparation, sources
 from biva_tf.data.sources import DataError, Location
-from biva_tf.errors import UserError
-
-_DATASET = flags.DEFINE_string("dataset", None, "The data set.", required=True)
-_SOURCE = flags.DEFINE_string("source", None, "The folder with the files that it is made from.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", sources.default_data_dir(), "Where prepared data sets are."
-)
-_DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS fetch it.")
-_SUBSET = flags.DEFINE_bool(
-    "subset", False, "Take files and numbers of images that are not the published ones."
-)
+from biva_tf.settings import required, setting
 
 
-def run(dataset: str, source: str | None, data_dir: Path, *, download: bool, subset: bool) -> str:
-    """Prepares a data set; what was made, in a line.
+@dataclasses.dataclass(frozen=True)
+class PrepareSettings:
+    """The settings of `python -m tools.prepare_data`."""
+
+    dataset: str = required("The data set.")
+    source: str | None = setting(None, "The folder with the files that it is made from.")
+    data_dir: str = setting(sources.default_data_dir(), "Where prepared data sets are.")
+    download: bool = setting(False, "Let TFDS fetch it.")
+    subset: bool = setting(
+        False, "Take files and numbers of images that are not the published ones."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A data set that was prepared: where, its image shape, and its numbers of images by split."""
+
+    path: Path
+    image_shape: tuple[int, ...]
+    counts: dict[str, int]
+
+
+def run(settings: PrepareSettings) -> Prepared:
+    """Prepares a data set.
 
     Raises:
-      DataError: a file is missing, damaged or not the published one, or it is not said what from.
+      DataError: a file is missing, damaged or not the published one, or the settings do not say
+        what to make the data set from.
     """
+    dataset, data_dir = settings.dataset, Path(settings.data_dir)
     module = sources.module(dataset)
     recipe = getattr(module, "RECIPE", None)
-    if source is not None:
+    if settings.source is not None:
         if recipe is None:
-            raise DataError(f"--source: {dataset} is not made from files; {_how(module, recipe)}")
-        folder = Path(source)
+            raise DataError(f"--source: {dataset} is not made from files; {_how(recipe)}")
+        folder = Path(settings.source)
         if not folder.is_dir():
-            raise DataError(f"--source={source}: expected a folder")
-        made = preparation.prepare(dataset, module.INFO, recipe, folder, data_dir, subset=subset)
+            raise DataError(f"--source={settings.source}: expected a folder")
+        path = preparation.prepare(
+            dataset, module.INFO, recipe, folder, data_dir, subset=settings.subset
+        )
         location = Location(data_dir)
-    elif download or recipe is None:
-        location, made = Location(data_dir, download), data_dir
+    elif settings.download or recipe is None:
+        location, path = Location(data_dir, settings.download), data_dir
     else:
-        raise DataError(f"{dataset} needs --source=FOLDER with\n{_how(module, recipe)}")
+        raise DataError(f"{dataset} needs --source=FOLDER with\n{_how(recipe)}")
     loaded = sources.load(dataset, location)
-    counts = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
-    said = ", ".join(f"{len(s.images):,} {name}" for name, s in counts.items() if s is not None)
-    shape = "x".join(map(str, loaded.train.images.shape[1:]))
-    return f"{dataset}: {said} images of {shape} ({made})"
+    splits = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
+    counts = {name: len(split.images) for name, split in splits.items() if split is not None}
+    return Prepared(path, loaded.train.images.shape[1:], counts)
 
 
-def _how(module, recipe) -> str:
+def _how(recipe) -> str:
     if recipe is None:
         return "it ships with biva_tf, or --download lets TFDS fetch it"
-    text = recipe.instructions()
-    return text + "\nor, where TFDS has it, --download"
+    return recipe.instructions() + "\nor, where TFDS has it, --download"
 
 
-def main(argv: list[str]) -> int:
-    """The command; its exit code."""
-    del argv
-    logging.set_verbosity(logging.WARNING)
-    try:
-        said = run(
-            _DATASET.value,
-            _SOURCE.value,
-            Path(_DATA_DIR.value),
-            download=_DOWNLOAD.value,
-            subset=_SUBSET.value,
-        )
-    except UserError as e:
-        print(f"prepare_data: {e}", file=sys.stderr)
-        return 1
-    print(said)
-    return 0
+def _print(settings: PrepareSettings) -> None:
+    made = run(settings)
+    counts = ", ".join(f"{number:,} {name}" for name, number in made.counts.items())
+    shape = "x".join(map(str, made.image_shape))
+    print(f"{settings.dataset}: {counts} images of {shape} ({made.path})")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("prepare_data", PrepareSettings, _print)

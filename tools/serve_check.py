@@ -2,33 +2,40 @@
 
 speaks TF Serving's gRPC API, or with --rest=localhost:8501 its REST API, or both. It asks for
 samples, scores, reconstructions, codes and what they decode to, checks that they agree with each
-other, sends requests that have to be refused, and prints a line for each check. It needs nothing of
-the model but its server. Exits with 0 only if every check held.
+other, sends requests that the server has to refuse, and prints a line for each check. It needs only
+the server, and nothing else of the model. It exits with 0 only if every check held.
 """
 
+import dataclasses
 import sys
 
-from absl import app, flags
-
-from tools.serving_checks import FailedError, GrpcClient, RefusedError, RestClient, checks
-
-_TARGET = flags.DEFINE_string("target", None, "host:port of the gRPC API.")
-_REST = flags.DEFINE_string("rest", None, "host:port of the REST API.")
-_MODEL_NAME = flags.DEFINE_string("model_name", "biva", "The name that the server gives the model.")
-_TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait for an answer.", lower_bound=0.0)
-flags.register_validator(
-    "target", lambda target: target or _REST.value, message="expected --target or --rest"
-)
+from biva_tf.commands.start import start
+from biva_tf.errors import SettingsError
+from biva_tf.settings import setting
+from tools.serving.checks import FailedError, GrpcClient, RefusedError, RestClient, checks
 
 
-def main(argv: list[str]) -> int:
-    """The command; the exit code."""
-    del argv
-    clients, of_all = {}, (_MODEL_NAME.value, _TIMEOUT.value)
-    if _TARGET.value:
-        clients[f"gRPC {_TARGET.value}"] = GrpcClient(_TARGET.value, *of_all)
-    if _REST.value:
-        clients[f"REST {_REST.value}"] = RestClient(_REST.value, *of_all)
+@dataclasses.dataclass(frozen=True)
+class ServeCheckSettings:
+    """The settings of `python -m tools.serve_check`."""
+
+    target: str | None = setting(None, "host:port of the gRPC API.")
+    rest: str | None = setting(None, "host:port of the REST API.")
+    model_name: str = setting("biva", "The name that the server gives the model.")
+    timeout: float = setting(60.0, "Seconds to wait for an answer.", lower=0.0)
+
+    def __post_init__(self):
+        if not (self.target or self.rest):
+            raise SettingsError("expected --target or --rest")
+
+
+def run(settings: ServeCheckSettings) -> bool:
+    """Checks the server over each API, and prints what was found; whether every check held."""
+    clients, of_all = {}, (settings.model_name, settings.timeout)
+    if settings.target:
+        clients[f"gRPC {settings.target}"] = GrpcClient(settings.target, *of_all)
+    if settings.rest:
+        clients[f"REST {settings.rest}"] = RestClient(settings.rest, *of_all)
     for name, client in clients.items():
         print(name)
         try:
@@ -36,9 +43,9 @@ def main(argv: list[str]) -> int:
                 print(f"  ok  {found}", flush=True)
         except (FailedError, RefusedError) as e:
             print(f"serve_check: {name}: {e}", file=sys.stderr)
-            return 1
-    return 0
+            return False
+    return True
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start("serve_check", ServeCheckSettings, lambda settings: 0 if run(settings) else 1)

@@ -1,0 +1,1 @@
+"""What the commands share: flags made from settings, start-up, errors in one line."""

@@ -1,0 +1,100 @@
+"""absl flags from settings dataclasses (`biva_tf.settings`), and back."""
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from absl import flags
+
+from biva_tf.errors import SettingsError
+
+
+def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines a flag for every field of a settings dataclass, among the given flags."""
+    for field, kind in _fields(settings):
+        required = field.default is dataclasses.MISSING
+        default = None if required else field.default
+        doc, choices = field.metadata["doc"], field.metadata["choices"]
+        name, lower = field.name, field.metadata["lower"]
+        if _is_list(kind):
+            listed = None if default is None else [str(value) for value in default]
+            flags.DEFINE_list(name, listed, doc, values)
+        elif choices is not None:
+            flags.DEFINE_enum(name, default, choices, doc, values)
+        elif kind is bool:
+            flags.DEFINE_bool(name, default, doc, values)
+        elif kind is int:
+            flags.DEFINE_integer(name, default, doc, lower, flag_values=values)
+        elif kind is float:
+            flags.DEFINE_float(name, default, doc, lower, flag_values=values)
+        else:
+            flags.DEFINE_string(name, default, doc, values)
+        if required:
+            flags.mark_flag_as_required(name, values)
+        values.register_key_flag_for_module(sys.argv[0], values[name])  # so that --help lists it
+
+
+def read(
+    settings: type,
+    inherited: Mapping[str, Any] = MappingProxyType({}),
+    values: flags.FlagValues = flags.FLAGS,
+) -> Any:
+    """The settings that parsed flags give.
+
+    Args:
+      settings: the dataclass.
+      inherited: values that take the place of defaults, by name.
+      values: the flags.
+
+    Raises:
+      SettingsError: the flags contradict each other, or a list of numbers has something else in it.
+    """
+    hints, fields = typing.get_type_hints(settings), {}
+    for field in dataclasses.fields(settings):
+        kind = _without_none(hints[field.name])
+        if dataclasses.is_dataclass(kind):
+            fields[field.name] = read(kind, inherited, values)
+            continue
+        flag = values[field.name]
+        value = flag.value if flag.present else inherited.get(field.name, flag.value)
+        if _is_list(kind) and value is not None:
+            value = _items(flag, value, kind)
+        fields[field.name] = value
+    return settings(**fields)
+
+
+def _fields(settings: type) -> Iterator[tuple[dataclasses.Field, type]]:
+    """The fields and their types; those of a nested dataclass in place of its field."""
+    hints = typing.get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        kind = _without_none(hints[field.name])
+        if dataclasses.is_dataclass(kind):
+            yield from _fields(kind)
+        else:
+            yield field, kind
+
+
+def _without_none(kind: Any) -> Any:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        (kind,) = (arg for arg in typing.get_args(kind) if arg is not type(None))
+    return kind
+
+
+def _is_list(kind: Any) -> bool:
+    return typing.get_origin(kind) is tuple
+
+
+def _items(flag: flags.Flag, given: list, kind: Any) -> tuple:
+    item = typing.get_args(kind)[0]
+    try:
+        items = tuple(item(value) for value in given)
+    except ValueError:
+        text = ",".join(map(str, given))
+        raise SettingsError(f"--{flag.name}: expected integers, got {text!r}") from None
+    if not items and flag.present:
+        raise SettingsError(f"--{flag.name}: expected at least one value, got none")
+    return items

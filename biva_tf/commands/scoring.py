@@ -1,0 +1,46 @@
+"""What the commands that score data sets share."""
+
+import dataclasses
+
+from biva_tf.data.images import Images
+from biva_tf.errors import SettingsError
+from biva_tf.evaluation.evaluator import ScoringConfig
+from biva_tf.inference import scoring
+from biva_tf.settings import required, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """The settings of a command that scores data sets with a trained model."""
+
+    model_dir: str = required("The folder of the run.")
+    num_examples: int = setting(0, "Score the first so many images of a split; 0: all.", lower=0)
+    k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
+    iw_samples: int = setting(
+        10, "Importance samples per image: K of L_K, and the samples whose mean is L^{>k}.", lower=1
+    )
+    below: str = setting(
+        "sample",
+        "Latents of levels <= k in L^{>k} are a sample of their prior, or its mode.",
+        choices=tuple(scoring.BELOW),
+    )
+    seed: int = setting(0, "Seed of the samples.", lower=0)
+    max_rows: int = setting(
+        256, "At most this many pairs of image and sample are in memory.", lower=1
+    )
+    data_dir: str | None = setting(
+        None, "Where prepared data sets are; by default where the run looked."
+    )
+
+    def scoring_config(self, ks: tuple[int, ...], *, bounds: bool) -> ScoringConfig:
+        """Which scores to compute: L^{>k} for ks, and with `bounds` L_1 and L_K."""
+        return ScoringConfig(self.iw_samples, ks, bounds, self.below, self.seed)
+
+    def first_examples(self, images: Images, name: str) -> Images:
+        """The first `num_examples` of a split. Raises SettingsError if it has fewer."""
+        number = self.num_examples
+        if number > len(images):
+            raise SettingsError(
+                f"--num_examples: expected at most the {len(images)} images of {name}, got {number}"
+            )
+        return images.first(number) if number else images

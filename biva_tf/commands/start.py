@@ -1,0 +1,86 @@
+"""The start of a command: flags, devices, and errors in one line with an exit code."""
+
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from absl import app, logging
+
+from biva_tf import quiet
+from biva_tf.commands import flags
+from biva_tf.errors import UserError
+from biva_tf.nn import graphs
+
+
+def start(
+    name: str,
+    settings: type,
+    body: Callable[[Any], int | None],
+    read: Callable[[], Any] | None = None,
+    *,
+    passes_arguments: bool = False,
+    splits_devices: bool = False,
+) -> None:
+    """Defines the flags of a command, parses them, and runs it.
+
+    A `UserError`, or a file that cannot be read or written, becomes one line on standard error and
+    exit code 1.
+
+    Args:
+      name: of the command, for its messages.
+      settings: its settings dataclass.
+      body: takes the settings; may return an exit code.
+      read: gives the settings from the parsed flags; by default `flags.read(settings)`.
+      passes_arguments: whether `body` also takes the arguments after the flags; without it they are
+        an error.
+      splits_devices: whether `body` splits the CPU into logical devices, before anything uses it.
+    """
+    flags.define(settings)
+
+    def main(argv: list[str]) -> int:
+        if len(argv) > 1 and not passes_arguments:
+            print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
+            return 2
+        set_up_process()
+        if not splits_devices:
+            initialise_devices()
+        try:
+            values = flags.read(settings) if read is None else read()
+            return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
+        except (UserError, OSError) as e:
+            print(f"{name}: {e}", file=sys.stderr)
+            return 1
+
+    app.run(main)
+
+
+def set_up_process() -> None:
+    """Sets the process up for speed, and keeps TensorFlow's warnings off the terminal."""
+    logging.set_verbosity(logging.WARNING)
+    quiet.warnings()
+    graphs.disable_rewriting_on_cpu()
+    keep_freed_memory()
+
+
+def initialise_devices() -> None:
+    """Lets TensorFlow set its devices up now, without its notes about them.
+
+    They cannot be split into logical devices afterwards.
+    """
+    with quiet.start_up_notes():
+        tf.config.list_logical_devices()
+
+
+def keep_freed_memory() -> None:
+    """Makes the C library keep freed memory, if it is glibc.
+
+    By default glibc gives large blocks back to the system and later asks for new pages. A step that
+    allocates the same gigabytes of tensors every time pays for that.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        mmap_max, trim_threshold = -4, -1  # as in malloc.h
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)  # the largest, once converted to unsigned

@@ -1,0 +1,182 @@
+"""Scores of whole splits: the bounds, their terms, and the latents' use.
+
+`Evaluator` computes the scores of every image; `summary.summarise` makes the reported numbers.
+"""
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from biva_tf.data.images import Images
+from biva_tf.errors import UserError
+from biva_tf.evaluation import resumable
+from biva_tf.evaluation.resumable import Arrays
+from biva_tf.inference import chunks, objectives
+from biva_tf.inference.scoring import Scorer
+from biva_tf.model.network import Network
+
+_ROWS_PER_CALL = 4096  # pairs of image and sample between two chances to be interrupted
+
+
+class EvaluationError(UserError, RuntimeError):
+    """A score that is not finite, or settings that the model cannot be evaluated with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringConfig:
+    """All that the scores depend on, beside the weights and the images.
+
+    Attributes:
+      iw_samples: the importance samples per image: K of L_K, and the samples whose mean is L^{>k}.
+      ks: every k of L^{>k}; empty to leave them out.
+      bounds: whether to compute L_1, L_K and their terms.
+      below: latents of levels <= k are a "sample" of the prior, or its "mode".
+      seed: of the samples.
+    """
+
+    iw_samples: int
+    ks: tuple[int, ...] = ()
+    bounds: bool = True
+    below: str = "sample"
+    seed: int = 0
+
+
+class Evaluator:
+    """Scores images with a model, chunk by chunk, and keeps the finished chunks.
+
+    Args:
+      model: the model, with its weights.
+      config: which scores.
+      max_rows: at most this many rows (an image, a sample and a k) are in memory at once.
+      folder: of the files with finished chunks.
+
+    Raises:
+      EvaluationError: a setting is out of range.
+    """
+
+    def __init__(self, model: Network, config: ScoringConfig, max_rows: int, folder: Path):
+        self.model, self.config = model, config
+        self._folder = folder
+        self._bounds, self._above = None, None
+        if not config.bounds and not config.ks:
+            raise EvaluationError("--k: expected at least one k, got none")
+        try:
+            if config.bounds:
+                self._bounds = self._scorer((0,), "sample", max_rows, with_shifts=True)
+            if config.ks:
+                # With L^{>0}, since LLR^{>k} needs it.
+                self._above = self._scorer(sorted({0, *config.ks}), config.below, max_rows)
+        except ValueError as e:
+            raise EvaluationError(str(e)) from e
+        weights = 0
+        for variable in model.trainable_variables:
+            weights = zlib.crc32(variable.numpy().tobytes(), weights)
+        self._weights = weights
+
+    def _scorer(self, ks, below: str, max_rows: int, *, with_shifts: bool = False) -> Scorer:
+        samples, seed = self.config.iw_samples, self.config.seed
+        return Scorer(self.model, ks, samples, below, seed, max_rows, with_shifts=with_shifts)
+
+    def scores(self, images: Images, name: str) -> resumable.Results:
+        """The scores of every image; those of an earlier, interrupted call are not computed again.
+
+        Args:
+          images: of the split; or an array, float32 [images, *spec.image_shape] in [0, 1].
+          name: of the images, for files and messages.
+
+        Returns:
+          `examples`, float64, nats: `bound` (L_K), `elbo` (L_1, the mean of the K one-sample
+          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; and `above_k`
+          (L^{>k}) for k = 0 and every k of the config. `totals`, by latent, sums over the images:
+          `shift/LATENT`, the posterior's mean minus the prior's; `shift_squared/LATENT`, its square
+          without the part that is due to the finite number of samples.
+
+        Raises:
+          EvaluationError: naming the first image whose score is not finite.
+        """
+        results = resumable.Results(len(images), {}, {})
+        parts = (
+            ("bounds", self._bounds, self._bound_arrays),
+            ("above", self._above, self._above_arrays),
+        )
+        for kind, scorer, arrays in parts:
+            if scorer is None:
+                continue
+            limit = max(1, _ROWS_PER_CALL // self.config.iw_samples)
+            size = scorer.images_per_call(min(len(images), limit))
+
+            def compute(start: int, stop: int, arrays: Callable = arrays, size: int = size):
+                examples, totals = arrays(images[start:stop], start, size)
+                self._check(examples, start, name)
+                return examples, totals
+
+            part = resumable.compute_all(
+                compute,
+                len(images),
+                size,
+                self._path(kind, name, images).with_suffix(".npz"),
+                describe=self._describe,
+            )
+            results.examples.update(part.examples)
+            results.totals.update(part.totals)
+        return results
+
+    def _bound_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
+        (scores,), shifts = self._bounds(images, first, size)
+        totals = {}
+        for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
+            shift, error = np.float64(shift), np.float64(error)
+            totals[f"shift/{latent.name}"] = shift.sum(axis=0)
+            totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
+        return scores._asdict(), totals
+
+    def _above_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
+        of_ks, _ = self._above(images, first, size)
+        ks = self._above.ks
+        return {f"above_{k}": of_k.elbo for k, of_k in zip(ks, of_ks, strict=True)}, {}
+
+    def _check(self, examples: Arrays, first: int, name: str) -> None:
+        for key, values in examples.items():
+            finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+            if not finite.all():
+                at = int(np.argmin(finite))
+                raise EvaluationError(
+                    f"example {first + at} of {name}: {key} is {values[at].tolist()}; no example "
+                    "is left out of a mean, so there is no result"
+                )
+
+    def path(self, name: str, *splits: Images) -> Path:
+        """A file for the results of splits; results that depend on anything else have another."""
+        return self._path("all", name, *splits)
+
+    def _path(self, kind: str, name: str, *splits: Images) -> Path:
+        c = self.config
+        bounds = [c.iw_samples if c.bounds else 0]
+        above = [c.iw_samples, c.below, *sorted({0, *c.ks})]
+        depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]
+        identity = [kind, c.seed, self._weights, *depends]
+        for images in splits:
+            identity += [len(images), _fingerprint(images)]
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+        ending = "" if kind == "all" else f"_{kind}"
+        return self._folder / f"{name.replace(' ', '_')}_{digest}{ending}"
+
+    def _describe(self, results: resumable.Results) -> str:
+        values, label = results.examples.get("bound"), f"L_{self.config.iw_samples}"
+        if values is None:
+            k = max(self.config.ks)
+            values, label = results.examples[f"above_{k}"], f"L^{{>{k}}}"
+        bits = objectives.bits_per_dim(values.mean(), self.model.spec.image_shape)
+        return f"{label} {values.mean():.2f} nats {bits:.4f} bits/dim"
+
+
+def _fingerprint(images: Images) -> int:
+    value = 0
+    for start, stop in chunks.spans(len(images), _ROWS_PER_CALL):
+        value = zlib.crc32(images[start:stop].tobytes(), value)
+    return value

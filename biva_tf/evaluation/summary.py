@@ -1,0 +1,111 @@
+"""The numbers that are reported of the scores of a split."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from biva_tf.evaluation.evaluator import ScoringConfig
+from biva_tf.evaluation.resumable import Results
+from biva_tf.inference import objectives
+from biva_tf.model.spec import ModelSpec
+
+ACTIVE_VARIANCE = 0.01  # Burda et al. 2015, section 5.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """A mean over examples, in nats and in bits/dim, with its standard error over the examples.
+
+    With one example the standard errors are None.
+    """
+
+    nats: float
+    nats_standard_error: float | None
+    bits_per_dim: float
+    bits_per_dim_standard_error: float | None
+
+
+def mean_of(values: np.ndarray, spec: ModelSpec, sign: int = 1) -> Mean:
+    """The mean of bounds in nats, [examples]; with sign -1 of differences of bounds.
+
+    The bits/dim of a bound are those of -log p(x), so they have the opposite sign. Those of a
+    difference have the same sign.
+    """
+    mean = float(values.mean())
+    bits = sign * objectives.bits_per_dim(1.0, spec.image_shape)
+    if len(values) == 1:
+        return Mean(mean, None, mean * bits, None)
+    error = float(values.std(ddof=1) / math.sqrt(len(values)))
+    return Mean(mean, error, mean * bits, abs(error * bits))
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentSummary:
+    """The use of a latent on a split.
+
+    Attributes:
+      name: of the latent.
+      kl_nats: KL(q||p), the mean over examples and samples.
+      active_units: the units whose posterior mean, less the prior's mean, has a variance over the
+        examples above 0.01; None if there is one example. At the top this is the measure of Burda
+        et al. 2015. Further down, subtracting the prior's mean leaves out units that only follow
+        the latents above. The posterior mean is averaged over the samples, and the variance due to
+        their finite number is subtracted. With one sample that variance is unknown, and the count
+        is an upper bound.
+      units: all of them.
+    """
+
+    name: str
+    kl_nats: float
+    active_units: int | None
+    units: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The reported numbers of a split.
+
+    Attributes:
+      examples: their number.
+      l_1: the ELBO.
+      l_k: the importance-weighted bound.
+      reconstruction_nats: log p(x|z).
+      latents: in the paper's order.
+      effective_sample_size: the mean, median and least over the examples.
+      above: L^{>k} by k.
+      llr: LLR^{>k} = L - L^{>k} by k.
+    """
+
+    examples: int
+    l_1: Mean
+    l_k: Mean
+    reconstruction_nats: float
+    latents: tuple[LatentSummary, ...]
+    effective_sample_size: tuple[float, float, float]
+    above: dict[int, Mean]
+    llr: dict[int, Mean]
+
+
+def summarise(results: Results, config: ScoringConfig, spec: ModelSpec) -> Summary:
+    """The means of the scores that `Evaluator.scores` gave."""
+    values = results.examples
+    kl = values["kl"].mean(axis=0)
+    latents = []
+    for latent, nats in zip(spec.latents, kl, strict=True):
+        mean = results.totals[f"shift/{latent.name}"] / results.done
+        variance = results.totals[f"shift_squared/{latent.name}"] / results.done - mean**2
+        active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
+        latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
+    size = values["effective_sample_size"]
+    elbo = values.get("above_0")
+    return Summary(
+        examples=results.done,
+        l_1=mean_of(values["elbo"], spec),
+        l_k=mean_of(values["bound"], spec),
+        reconstruction_nats=float(values["reconstruction"].mean()),
+        latents=tuple(latents),
+        effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
+        above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
+        llr={k: mean_of(elbo - values[f"above_{k}"], spec, -1) for k in config.ks if k},
+    )

@@ -1,0 +1,204 @@
+"""Images that show what the latents hold: reconstructions, interpolations, traversals, levels.
+
+Each is the model's two passes under another plan.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.inference import chunks
+from biva_tf.inference.scoring import check_images
+from biva_tf.model import plans
+from biva_tf.model.network import Network, Output
+from biva_tf.model.noise import Noise, SameNoise, SeededNoise
+from biva_tf.model.spec import LatentSpec
+
+_MAX_ROWS = 64  # in memory at once
+
+
+def reconstruct(model: Network, images, ks: Sequence[int], *, seed: int = 0) -> np.ndarray:
+    """Images from their latents of levels > k, the rest at their prior's mean.
+
+    Args:
+      images: [images, *spec.image_shape] in [0, 1].
+      ks: 0 uses all latents, L-1 the top one alone.
+      seed: of the draws from the posterior; the same for every k.
+
+    Returns:
+      [images, ks, *spec.image_shape] in [0, 1].
+
+    Raises:
+      ValueError: images of a wrong shape or range, or a k out of range.
+    """
+    images = check_images(images, model.spec.image_shape)
+
+    def rows(first: int, stop: int) -> np.ndarray:
+        columns = from_the_top(model, images[first:stop], ks, SeededNoise(seed, first))
+        return np.stack(columns, axis=1)
+
+    return chunks.concat_on_host(rows, len(images), _MAX_ROWS)
+
+
+def from_the_top(
+    model: Network, images: tf.Tensor, ks: Sequence[int | tf.Tensor], noise: Noise
+) -> list[tf.Tensor]:
+    """Reconstructions for each k, which may be a scalar tensor, each [rows, *spec.image_shape]."""
+    features = model.bottom_up(model.image_features(images, noise), noise)
+    outputs = [model.top_down(features, plans.prior_mode_up_to(model.spec, k), noise) for k in ks]
+    return [model.likelihood.image(output.px, noise) for output in outputs]
+
+
+def levels(
+    model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
+) -> np.ndarray:
+    """What each level adds to a sample: levels > k drawn, the rest at their prior's mean.
+
+    Returns:
+      [num_samples, L, *spec.image_shape] in [0, 1], for k = L-1, where only the top latent is
+      drawn, to 0, where all are.
+    """
+
+    def rows(first: int, stop: int) -> np.ndarray:
+        noise = SeededNoise(seed, first)
+        columns = []
+        for k in reversed(range(model.spec.num_levels)):
+            plan = plans.prior_above(model.spec, k, temperature)
+            output = model.top_down(None, plan, noise, rows=stop - first)
+            columns.append(_images(model, output, noise))
+        return np.stack(columns, axis=1)
+
+    return chunks.concat_on_host(rows, num_samples, _MAX_ROWS)
+
+
+def interpolate(
+    model: Network, first, second, steps: int, *, k: int = 0, seed: int = 0
+) -> np.ndarray:
+    """Images between two images: latents of levels > k are interpolated, the rest are prior means.
+
+    Each latent moves along the great circle between its two draws while its length changes
+    linearly, so that it stays as far from the prior's mean as the ends are.
+
+    Args:
+      first, second: [pairs, *spec.image_shape] in [0, 1].
+      steps: images from end to end, at least 2.
+      k: latents of levels <= k do not take part.
+      seed: of the draws from the posterior.
+
+    Returns:
+      [pairs, steps, *spec.image_shape] in [0, 1].
+
+    Raises:
+      ValueError: images of a wrong shape or range, or k or steps out of range.
+    """
+    if steps < 2:
+        raise ValueError(f"steps: expected an integer >= 2, got {steps}")
+    plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
+    ends = [check_images(images, model.spec.image_shape) for images in (first, second)]
+    pairs = len(ends[0])
+    output = _posterior(model, np.concatenate(ends), seed)
+    plan = []
+    for latent, stats in zip(model.spec.latents, output.latents, strict=True):
+        if latent.level <= k:
+            plan.append(plans.PriorMode())
+        else:
+            a, b = np.split(stats.z.numpy(), 2)
+            path = [_great_circle(a, b, t) for t in np.linspace(0.0, 1.0, steps)]
+            plan.append(plans.Given(np.concatenate(path)))
+    noise = SeededNoise(seed)
+    decoded = model.top_down(None, tuple(plan), noise, rows=pairs * steps)
+    shape = (steps, pairs, *model.spec.image_shape)
+    return _images(model, decoded, SameNoise(noise)).reshape(shape).swapaxes(0, 1)
+
+
+def traverse(
+    model: Network,
+    latent_name: str,
+    units: Sequence[int],
+    values: Sequence[float],
+    *,
+    image=None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Images along single units of a latent. All other latents of its level and above are fixed.
+
+    The latents below are at their prior's mean, so that they follow the unit.
+
+    Args:
+      latent_name: such as "z3".
+      units: of a dense latent, its numbers; of a map, its channels.
+      values: the values of the unit, in standard deviations from its prior's mean.
+      image: [*spec.image_shape] in [0, 1] to start from; by default a sample of the prior.
+      seed: of the draws.
+
+    Returns:
+      [units, values, *spec.image_shape] in [0, 1].
+
+    Raises:
+      ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
+    """
+    place, latent = _find(model, latent_name)
+    size = model.latent_shapes[place][-1]
+    for unit in units:
+        if not 0 <= unit < size:
+            raise ValueError(f"unit: expected an integer in 0..{size - 1}, got {unit}")
+    noise = SeededNoise(seed)
+    if image is None:
+        base = model.top_down(None, plans.prior(model.spec), noise, rows=1)
+    else:
+        base = _posterior(model, np.asarray(image)[np.newaxis], seed)
+    rows = len(units) * len(values)
+    plan = []
+    for other, stats in zip(model.spec.latents, base.latents, strict=True):
+        z = tf.repeat(stats.z, rows, axis=0)
+        if other.level < latent.level:
+            plan.append(plans.PriorMode())
+        elif other != latent:
+            plan.append(plans.Given(z))
+        else:
+            mean, deviation = stats.p.mean().numpy()[0], stats.p.stddev().numpy()[0]
+            moved = z.numpy().copy()
+            for i, unit in enumerate(units):
+                for j, value in enumerate(values):
+                    at = mean[..., unit] + value * deviation[..., unit]
+                    moved[i * len(values) + j, ..., unit] = at
+            plan.append(plans.Given(moved))
+    decoded = model.top_down(None, tuple(plan), noise, rows=rows)
+    shape = (len(units), len(values), *model.spec.image_shape)
+    return _images(model, decoded, SameNoise(noise)).reshape(shape)
+
+
+def _find(model: Network, name: str) -> tuple[int, LatentSpec]:
+    for place, latent in enumerate(model.spec.latents):
+        if latent.name == name:
+            return place, latent
+    names = ", ".join(latent.name for latent in model.spec.latents)
+    raise ValueError(f"latent: expected one of {names}, got {name!r}")
+
+
+def _posterior(model: Network, images: np.ndarray, seed: int) -> Output:
+    images = check_images(images, model.spec.image_shape)
+    return model(images, plan=plans.posterior(model.spec), noise=SeededNoise(seed))
+
+
+def _images(model: Network, output: Output, noise: Noise) -> np.ndarray:
+    return model.likelihood.image(output.px, noise).numpy()
+
+
+def _great_circle(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    """From a (t = 0) to b (t = 1), row by row."""
+    flat_a, flat_b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    lengths = [np.linalg.norm(flat, axis=1, keepdims=True) for flat in (flat_a, flat_b)]
+    unit_a, unit_b = flat_a / lengths[0], flat_b / lengths[1]
+    angle = np.arccos(np.clip((unit_a * unit_b).sum(axis=1, keepdims=True), -1, 1))
+    sine = np.sin(angle)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = np.sin((1 - t) * angle) / sine, np.sin(t * angle) / sine
+    # Equal or opposite directions span no great circle: go along the line.
+    straight = (sine < 1e-4) | ~np.isfinite(sine)
+    weight_a, weight_b = (
+        np.where(straight, w, s) for w, s in zip((1 - t, t), weights, strict=True)
+    )
+    length = (1 - t) * lengths[0] + t * lengths[1]
+    return (length * (weight_a * unit_a + weight_b * unit_b)).reshape(a.shape).astype(np.float32)

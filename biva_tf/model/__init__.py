@@ -1,0 +1,1 @@
+"""The model: its spec, its stages, and the two passes through them."""

@@ -1,0 +1,193 @@
+"""The bottom-up stages, and what the bottom-up pass gives.
+
+Layers bear the scopes of the original's variables as their names, so that its weights and ours have
+the same names (`BIVA/<layer name>/{V,g,b}`).
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from biva_tf.model import latents
+from biva_tf.model.blocks import GatedBlock, GaussianHead, LatentMap
+from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.noise import Noise
+from biva_tf.model.spec import Branch, ModelSpec, StageSpec
+from biva_tf.nn.compute import Compute
+
+
+class Chains(NamedTuple):
+    """The maps of the two chains of blocks of the bottom-up pass at one level.
+
+    `bu` leads to the bottom-up latents; the top-down posteriors read `td`, which is None where
+    there are no such posteriors.
+    """
+
+    bu: tf.Tensor
+    td: tf.Tensor | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFeatures:
+    """What the bottom-up pass computes before its first draw, from the images alone.
+
+    All importance samples of an image share it.
+
+    Attributes:
+      chains: of the levels computed so far: level 1 if it has a bottom-up latent, else all levels.
+      q: the posterior of the latent that is drawn first.
+    """
+
+    chains: tuple[Chains, ...]
+    q: DiagonalGaussian
+
+    def tiled(self, copies: int | tf.Tensor) -> "ImageFeatures":
+        """The features of `copies` of the batch, one copy after the other."""
+
+        if isinstance(copies, int) and copies == 1:
+            return self
+
+        def tile(t):
+            return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
+
+        chains = tuple(Chains(*map(tile, levels)) for levels in self.chains)
+        return ImageFeatures(
+            chains, DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What the bottom-up pass gives to the top-down pass.
+
+    Attributes:
+      maps: td_i of each level, level 1 first; the top-down posteriors read them.
+      bottom_up: the draws of z_1^bu ... z_{L-1}^bu; empty if the spec has no bottom-up latents.
+      q_top: q(z_L | x, z_{<L}^bu).
+    """
+
+    maps: tuple[tf.Tensor | None, ...]
+    bottom_up: tuple[latents.Draw, ...]
+    q_top: DiagonalGaussian
+
+
+class BottomUpStage(keras.layers.Layer):
+    """Level i of the bottom-up pass: two chains of blocks, and the latent they lead to.
+
+    Below the top, that latent is z_i^bu, and the next stage goes on from its `latent_map`. If the
+    spec has no bottom-up latents, the next stage goes on from bu_i itself. At the top, a last block
+    merges the chains, and the latent is z_L.
+
+    Args:
+      spec: of the model.
+      below: the stage of level i-1, or None at level 1.
+      compute: how the layers compute.
+    """
+
+    def __init__(self, spec: ModelSpec, below: "BottomUpStage | None", compute: Compute):
+        self.level = 1 if below is None else below.level + 1
+        super().__init__(name=f"bottom_up_{self.level}")
+        stage = spec.stages[self.level - 1]
+        bu_in = td_in = spec.image_shape
+        skip_shape = None
+        if below is not None:
+            bu_in, td_in = below.bu_out_shape, below.td_shape
+            skip_shape = below.skip_shape
+        self.bu_blocks = self._chain(spec, stage, "bottom_up", bu_in, skip_shape, compute)
+        bu_shape = self.bu_blocks[-1].out_shape
+        self.td_blocks, self.td_shape, self.skip_shape = None, None, None
+        if Branch.TOP_DOWN in spec.branches:
+            self.td_blocks = self._chain(spec, stage, "top_down", td_in, bu_shape, compute)
+            self.td_shape = self.td_blocks[-1].out_shape
+            self.skip_shape = (*bu_shape[:2], bu_shape[2] + self.td_shape[2])
+        self.merge, self.posterior, self.latent_map = None, None, None
+        self.features_shape, self.bu_out_shape = bu_shape, bu_shape
+        self._latent = spec.level_latents(self.level)[0]  # the bottom-up one, where there are two
+        if self._latent.branch is Branch.TOP:
+            self.merge = GatedBlock(
+                dataclasses.replace(stage.blocks[-1], stride=(1, 1)),
+                self.skip_shape or bu_shape,
+                dropout=spec.dropout_inference,
+                compute=compute,
+                name="deterministic_top",
+            )
+            self.features_shape = self.merge.out_shape
+            self.posterior = self._head(spec, f"qz_top_{self.level}", compute)
+        elif self._latent.branch is Branch.BOTTOM_UP:
+            self.posterior = self._head(spec, f"qz_bottom_up_{self.level}", compute)
+            self.latent_map = LatentMap(
+                self.posterior.latent_shape,
+                bu_shape,
+                compute=compute,
+                name=f"dense2conv_bottom_up_{self.level}",
+            )
+            self.bu_out_shape = self.latent_map.out_shape
+        self.build((None, *bu_in))
+
+    def build(self, input_shape):
+        """Does nothing: the constructor made the layers. `summary` needs the call."""
+
+    def compute_output_shape(self, input_shape):
+        """The shapes of the map and of the latent that it leads to, for `summary`."""
+        shapes = {"map": (None, *self.features_shape)}
+        if self.posterior is not None:
+            shapes[self._latent.name] = (None, *self.posterior.latent_shape)
+        return shapes
+
+    def _chain(self, spec: ModelSpec, stage: StageSpec, kind: str, shape, aux_shape, compute):
+        blocks = []
+        for j, block in enumerate(stage.blocks):
+            blocks.append(
+                GatedBlock(
+                    block,
+                    shape,
+                    aux_shape,
+                    residual=(self.level, j) != (1, 0),  # the first block reads the image itself
+                    dropout=spec.dropout_inference,
+                    compute=compute,
+                    name=f"deterministic_{kind}_{self.level - 1}_{j}",
+                )
+            )
+            shape = blocks[-1].out_shape
+        return blocks
+
+    def _head(self, spec: ModelSpec, scope: str, compute: Compute) -> GaussianHead:
+        latent = spec.stages[self.level - 1].latent
+        return GaussianHead(
+            latent, self.features_shape, spec.log_variance, compute=compute, name=scope
+        )
+
+    def deterministic(self, below: Chains, d_bu: tf.Tensor, noise: Noise, training: bool) -> Chains:
+        """The maps (bu_i, td_i) of the two chains.
+
+        Args:
+          below: (bu_{i-1}, td_{i-1}); at level 1, the image twice.
+          d_bu: the map that the bottom-up chain goes on from.
+          noise: of the dropout.
+          training: whether dropout is active.
+        """
+        skip = None
+        if self.level > 1 and below.td is not None:
+            skip = tf.nn.elu(tf.concat(below, axis=-1))
+        for block in self.bu_blocks:
+            d_bu = block(d_bu, skip, noise=noise, training=training)
+        if self.td_blocks is None:
+            return Chains(d_bu, None)
+        d_td, skip = below.td, tf.nn.elu(d_bu)
+        for block in self.td_blocks:
+            d_td = block(d_td, skip, noise=noise, training=training)
+        return Chains(d_bu, d_td)
+
+    def infer(self, chains: Chains, noise: Noise, training: bool) -> DiagonalGaussian:
+        """The posterior of z_i^bu, or at the top of z_L, from (bu_i, td_i)."""
+        features = chains.bu
+        if self.merge is not None:
+            merged = features if chains.td is None else tf.concat(chains[::-1], axis=-1)
+            features = self.merge(merged, noise=noise, training=training)
+        return self.posterior(features)
+
+    def draw(self, q: DiagonalGaussian, noise: Noise) -> latents.Draw:
+        """A draw of z_i^bu from its posterior."""
+        return latents.draw_posterior(q, self._latent, noise)

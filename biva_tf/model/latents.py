@@ -1,0 +1,85 @@
+"""A latent's value in a pass, from the source that the plan names, with its log-densities."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from biva_tf.model import plans
+from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.noise import Noise, posterior_stream, prior_stream
+from biva_tf.model.spec import LatentSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """A draw z from q."""
+
+    z: tf.Tensor
+    q: DiagonalGaussian
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentStats:
+    """A latent in the top-down pass.
+
+    Attributes:
+      z: its value, [rows, *latent shape].
+      p: its prior given the latents above.
+      q: its posterior, if z was drawn from it (or may have been, under a `Switch`); else None.
+      log_p: log p(z), [rows], nats.
+      log_q: log q(z), [rows], nats. Where z is not drawn from q it equals log_p, so that the latent
+        adds nothing to the bound.
+    """
+
+    z: tf.Tensor
+    p: DiagonalGaussian
+    q: DiagonalGaussian | None
+    log_p: tf.Tensor
+    log_q: tf.Tensor
+
+
+def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:
+    """A draw of a latent from its posterior q."""
+    return Draw(q.from_noise(noise.normal(posterior_stream(latent.name), _shape_of(q))), q)
+
+
+def resolve(
+    latent: LatentSpec,
+    source: plans.Source,
+    p: DiagonalGaussian,
+    draw: Draw | None,
+    noise: Noise,
+) -> LatentStats:
+    """The value of a latent from its source.
+
+    Args:
+      latent: the latent.
+      source: where its value comes from.
+      p: its prior.
+      draw: its posterior draw; None if the source does not use it.
+      noise: of a draw from the prior.
+    """
+    match source:
+        case plans.Posterior():
+            log_p = p.log_prob(draw.z)
+            return LatentStats(draw.z, p, draw.q, log_p, draw.q.log_prob(draw.z))
+        case plans.Prior(temperature):
+            z = p.from_noise(noise.normal(prior_stream(latent.name), _shape_of(p)), temperature)
+        case plans.PriorMode():
+            z = p.mean()
+        case plans.Given(value):
+            z = tf.convert_to_tensor(value, tf.float32)
+        case plans.Switch(condition, below, above):
+            one, other = (resolve(latent, s, p, draw, noise) for s in (below, above))
+            z, log_p, log_q = (
+                tf.where(condition, getattr(one, name), getattr(other, name))
+                for name in ("z", "log_p", "log_q")
+            )
+            return LatentStats(z, p, other.q, log_p, log_q)
+    log_p = p.log_prob(z)
+    return LatentStats(z, p, None, log_p, log_p)
+
+
+def _shape_of(gaussian: DiagonalGaussian) -> tuple:
+    mean = gaussian.mean()
+    return (tf.shape(mean)[0], *mean.shape[1:])

@@ -1,0 +1,82 @@
+"""Likelihoods p(x|z): how the network's output parameterises a distribution over images.
+
+A likelihood says how many output channels it needs, how images enter the network, which TFP
+distribution the output parameterises, and how an image is made of that distribution for a picture.
+"""
+
+from typing import Protocol
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from biva_tf.model import spec
+from biva_tf.model.distributions import DiscretizedLogisticMixture, bernoulli_image
+from biva_tf.model.noise import Noise
+
+_STREAM = "x/likelihood"
+
+
+class Likelihood(Protocol):
+    """What the model asks of p(x|z)."""
+
+    num_parameters: int
+
+    def network_input(self, images: tf.Tensor) -> tf.Tensor:
+        """Images in [0, 1] as the inference network reads them."""
+
+    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+        """p(x|z) over images in [0, 1], from [rows, height, width, num_parameters]."""
+
+    def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """An image in [0, 1] to look at, [rows, height, width, channels]."""
+
+
+class BernoulliLikelihood:
+    """Binary pixels. Its image is the mean: the probability of each pixel."""
+
+    def __init__(self, image_shape: tuple[int, int, int]):
+        self.num_parameters = image_shape[-1]
+
+    def network_input(self, images: tf.Tensor) -> tf.Tensor:
+        """The images themselves."""
+        return images
+
+    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+        """Independent Bernoulli pixels."""
+        return bernoulli_image(parameters)
+
+    def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """The probability of each pixel."""
+        return px.mean()
+
+
+class LogisticMixtureLikelihood:
+    """8-bit pixels. Its image is a draw."""
+
+    def __init__(self, image_shape: tuple[int, int, int], num_mixtures: int):
+        self._channels = image_shape[-1]
+        per_component = DiscretizedLogisticMixture.parameters_per_component(self._channels)
+        self.num_parameters = num_mixtures * per_component
+        self._uniforms_shape = (*image_shape[:2], num_mixtures + self._channels)
+
+    def network_input(self, images: tf.Tensor) -> tf.Tensor:
+        """The images rescaled to [-1, 1]."""
+        return 2.0 * images - 1.0
+
+    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+        """The mixture at every pixel."""
+        return DiscretizedLogisticMixture(parameters, self._channels)
+
+    def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """A draw, a multiple of 1/255 in every channel."""
+        rows = px.batch_shape_tensor()[0]
+        return px.from_uniforms(noise.uniform(_STREAM, (rows, *self._uniforms_shape)))
+
+
+def make(likelihood: spec.Likelihood, image_shape: tuple[int, int, int]) -> Likelihood:
+    """The likelihood that a spec describes, for images of a shape."""
+    match likelihood:
+        case spec.Bernoulli():
+            return BernoulliLikelihood(image_shape)
+        case spec.LogisticMixture(num_mixtures):
+            return LogisticMixtureLikelihood(image_shape, num_mixtures)

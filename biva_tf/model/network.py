@@ -1,0 +1,208 @@
+"""The network of BIVA (Maaløe et al. 2019): one bottom-up pass and one top-down pass.
+
+    image_features(x)          the start of the bottom-up pass, before its first draw
+    bottom_up(image_features)  the deterministic features of x, and on the way up the draws of the
+                               bottom-up latents: q(z_i^bu | x, z_{<i}^bu), q(z_L | x, z_{<L}^bu)
+    top_down(features, plan)   every latent from the top to the bottom, each from the source that
+                               the plan names: its prior p(z_i | z_{>i}) and, where it is drawn from
+                               it, its posterior q(z_i^td | x, z_{<i}^bu, z_{>i}); and p(x | z)
+
+Training, bounds, sampling, L^{>k} and reconstruction are these two passes under different plans.
+LVAE, LVAE+ and VAE are the same two passes with fewer parts (`ModelSpec.inference`,
+`ModelSpec.generative_skips`).
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from biva_tf.errors import SettingsError
+from biva_tf.model import likelihoods, plans
+from biva_tf.model.bottom_up import BottomUpStage, Chains, Features, ImageFeatures
+from biva_tf.model.latents import LatentStats
+from biva_tf.model.noise import Noise, SeededNoise
+from biva_tf.model.spec import ModelSpec
+from biva_tf.model.top_down import TopDownStage
+from biva_tf.nn.compute import Compute
+from biva_tf.nn.weight_norm import Dense
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What the top-down pass gives.
+
+    Attributes:
+      px: p(x|z), a distribution over images in [0, 1].
+      px_parameters: the network's output that parameterises it, [rows, height, width, parameters].
+      latents: one for each of `ModelSpec.latents`, in that order.
+    """
+
+    px: tfp.distributions.Distribution
+    px_parameters: tf.Tensor
+    latents: tuple[LatentStats, ...]
+
+
+class Network(keras.Model):
+    """The network that a `ModelSpec` describes.
+
+    Args:
+      spec: of the model.
+      compute: how its layers compute. It changes no more than rounding.
+
+    Raises:
+      SettingsError: Keras's global dtype policy is not float32.
+    """
+
+    def __init__(self, spec: ModelSpec, compute: Compute | None = None, name: str = "BIVA"):
+        _check_dtype_policy()
+        super().__init__(name=name)
+        self.spec = spec
+        self.compute = compute or Compute()
+        self.likelihood = likelihoods.make(spec.likelihood, spec.image_shape)
+        self.bottom_up_stages: list[BottomUpStage] = []  # level 1 first
+        for _ in range(spec.num_levels):
+            below = self.bottom_up_stages[-1] if self.bottom_up_stages else None
+            self.bottom_up_stages.append(BottomUpStage(spec, below, self.compute))
+        self.top_down_stages: list[TopDownStage] = []  # level L first
+        for _ in range(spec.num_levels):
+            above = self.top_down_stages[-1] if self.top_down_stages else None
+            self.top_down_stages.append(
+                TopDownStage(spec, self.bottom_up_stages, above, self.compute)
+            )
+        shape = self.top_down_stages[-1].out_shape
+        self.output_layer = Dense(
+            shape[2], self.likelihood.num_parameters, compute=self.compute, name="dense"
+        )
+        self.output_layer.build((None, *shape))  # for `summary`
+        self.built = True
+
+    @property
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each latent, per example, in the order of `spec.latents`."""
+        shapes = {stage.level: stage.latent_shape for stage in self.top_down_stages}
+        return tuple(shapes[latent.level] for latent in self.spec.latents)
+
+    @property
+    def generative_parts(self) -> list[keras.layers.Layer]:
+        """The parts that sampling from the prior uses (and, beside them, top-down inference)."""
+        return [*self.top_down_stages, self.output_layer]
+
+    def image_features(
+        self, images: tf.Tensor, noise: Noise, *, training: bool = False
+    ) -> ImageFeatures:
+        """The start of the bottom-up pass, before its first draw.
+
+        Args:
+          images: [rows, *spec.image_shape] in [0, 1].
+          noise: of the dropout.
+          training: whether dropout is active.
+        """
+        x = self.likelihood.network_input(images)
+        chains = [Chains(x, x)]
+        for stage in self.bottom_up_stages:
+            chains.append(stage.deterministic(chains[-1], chains[-1].bu, noise, training))
+            if stage.posterior is not None:
+                break
+        return ImageFeatures(tuple(chains[1:]), stage.infer(chains[-1], noise, training))
+
+    def bottom_up(
+        self, image_features: ImageFeatures, noise: Noise, *, training: bool = False
+    ) -> Features:
+        """The rest of the bottom-up pass: draw a latent, go up a stage, until the top.
+
+        Args:
+          image_features: of the images.
+          noise: of the bottom-up draws and the dropout.
+          training: whether dropout is active.
+        """
+        chains, q, draws = list(image_features.chains), image_features.q, []
+        for below, stage in zip(
+            self.bottom_up_stages[len(chains) - 1 :],
+            self.bottom_up_stages[len(chains) :],
+            strict=False,  # the top stage is below none
+        ):
+            draws.append(below.draw(q, noise))
+            d_bu = below.latent_map(draws[-1].z)
+            chains.append(stage.deterministic(chains[-1], d_bu, noise, training))
+            q = stage.infer(chains[-1], noise, training)
+        return Features(tuple(c.td for c in chains), tuple(draws), q)
+
+    def top_down(
+        self,
+        features: Features | None,
+        plan: plans.Plan,
+        noise: Noise,
+        *,
+        rows: int | tf.Tensor | None = None,
+        training: bool = False,
+    ) -> Output:
+        """The top-down pass.
+
+        Args:
+          features: of the bottom-up pass; None if the plan draws no latent from its posterior.
+          plan: a source for each latent, in the order of `spec.latents`.
+          noise: of the draws and the dropout.
+          rows: the batch size; needed only without features.
+          training: whether dropout is active.
+
+        Raises:
+          ValueError: the plan has not one source per latent, or needs features that are not given.
+        """
+        if len(plan) != len(self.spec.latents):
+            raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")
+        if features is not None:
+            rows = tf.shape(features.q_top.mean())[0]
+        elif any(map(plans.draws_from_posterior, plan)):
+            raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
+        sources = dict(zip(self.spec.latents, plan, strict=True))
+        latents, outputs = (), None
+        for stage in self.top_down_stages:
+            of_level = stage.draw(outputs, features, sources, rows, noise, training)
+            outputs = stage.deterministic(of_level, outputs, noise, training)
+            latents = (*of_level, *latents)
+        parameters = self.output_layer(tf.nn.elu(outputs[-1]))
+        return Output(self.likelihood.distribution(parameters), parameters, latents)
+
+    def call(
+        self,
+        images: tf.Tensor,
+        *,
+        plan: plans.Plan | None = None,
+        noise: Noise | None = None,
+        training: bool = False,
+    ) -> Output:
+        """Both passes.
+
+        Args:
+          images: [rows, *spec.image_shape], floats in [0, 1].
+          plan: a source for each latent; by default, every latent is drawn from its posterior.
+          noise: of the draws and the dropout; by default that of the seed 0, so that the same
+            images give the same output.
+          training: whether dropout is active.
+
+        Raises:
+          ValueError: images of a wrong shape or dtype.
+        """
+        if not images.dtype.is_floating or images.shape[1:] != self.spec.image_shape:
+            expected = ", ".join(map(str, self.spec.image_shape))
+            raise ValueError(
+                f"images: expected floats of shape [rows, {expected}], got {images.dtype.name} of "
+                f"{images.shape}"
+            )
+        plan = plans.posterior(self.spec) if plan is None else plan
+        noise = SeededNoise(0) if noise is None else noise
+        image_features = self.image_features(images, noise, training=training)
+        features = self.bottom_up(image_features, noise, training=training)
+        return self.top_down(features, plan, noise, training=training)
+
+
+def _check_dtype_policy() -> None:
+    policy = keras.config.dtype_policy().name
+    if policy != "float32":
+        raise SettingsError(
+            f"keras.config.dtype_policy(): expected float32, got {policy}; latents and densities "
+            "are computed in float32, and Compute(precision='mixed_bfloat16') (on the command "
+            "line: --precision) puts the products of the layers in bfloat16"
+        )

@@ -1,0 +1,229 @@
+"""The model's random numbers: drawn from one seed, or given.
+
+Each posterior draw, prior draw and dropout mask asks for its numbers under a stream name of its
+own. The noise of a stream is one long sequence in which every row (example) of the whole batch has
+its own place. So the same seed gives the same draw on any number of replicas and in chunks of any
+size, and no two rows or streams ever share noise.
+"""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import tensorflow as tf
+
+from biva_tf.nn import graphs
+
+_PHILOX = 1  # the value of the raw ops' `alg` argument
+_PER_COUNTER = 4  # 32-bit numbers that Philox gives per value of its counter
+_LEVELS = 2**16  # values of the 16 bits that decide whether dropout keeps a unit
+
+
+class Noise(Protocol):
+    """A source of random numbers for one pass through the model.
+
+    A training pass needs a `SeededNoise`, since only that gives dropout masks.
+    """
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+
+
+class SeededNoise:
+    """Noise drawn statelessly from one seed.
+
+    Args:
+      seed: an int, or an int32 or int64 tensor of shape [2].
+      first_row: the place of this batch's first row in the whole batch, an int or a scalar tensor:
+        the offset of a replica or of a chunk.
+    """
+
+    def __init__(self, seed, first_row=0):
+        if isinstance(seed, int):
+            seed = (seed, 0)
+        self._seed = tf.cast(seed, tf.int64)
+        self._first_row = tf.cast(first_row, tf.uint64)
+        # Hashing the seed spreads seeds that are close to each other (0, 1, 2, ...), so that no
+        # stream of one seed equals another stream of the next seed.
+        root = tf.random.experimental.stateless_fold_in(self._seed, tf.constant(0, tf.int64))
+        self._root = root[0]
+
+    def fold(self, data, first_row=0) -> "SeededNoise":
+        """Independent noise for each value of the integer `data`, such as the training step."""
+        data = tf.cast(data, tf.int64)
+        seed = tf.random.experimental.stateless_fold_in(self._seed, data)
+        return SeededNoise(seed, first_row)
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return self._draw(tf.raw_ops.StatelessRandomNormalV2, stream, shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return self._draw(tf.raw_ops.StatelessRandomUniformV2, stream, shape)
+
+    def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
+        """A dropout mask of `shape` = (rows, *event), float32, scaled.
+
+        0 with probability `rate` (rounded to 16 bits), else 1 / (1 - rate).
+        """
+        return _dropout_mask(*self._place(stream), rate, *_static(shape))
+
+    def _draw(self, op, stream, shape):
+        return _floats(*self._place(stream), op, *_static(shape))
+
+    def _place(self, stream):
+        return self._root, tf.constant(zlib.crc32(stream.encode()), tf.int64), self._first_row
+
+
+# A graph holds many draws of few kinds and shapes; each kind and shape is traced once.
+
+
+@graphs.traced_once
+def _floats(root, stream, first_row, op, rows, event):
+    return _numbers(root, stream, first_row, op, tf.float32, rows, event)
+
+
+@graphs.traced_once
+def _dropout_mask(root, stream, first_row, rate, rows, event):
+    size = math.prod(event)
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2
+    # Each 32-bit word serves two units, since drawing the words is what dropout costs.
+    numbers = _numbers(root, stream, first_row, words, tf.uint32, rows, (-(-size // 2),))
+    bits = tf.reshape(tf.bitcast(numbers, tf.uint16), (rows, -1))[:, :size]
+    dropped = round(rate * _LEVELS)
+    kept = tf.cast(bits >= tf.constant(dropped, tf.uint16), tf.float32)
+    return tf.reshape(kept * (_LEVELS / (_LEVELS - dropped)), (rows, *event))
+
+
+def _numbers(root, stream, first_row, op, dtype, rows, event):
+    size = math.prod(event)
+    # Each row starts at a counter of its own, so its numbers do not depend on its neighbours.
+    counters_per_row = -(-size // _PER_COUNTER)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.stack([root, stream]))
+    offset = first_row * tf.constant(counters_per_row, tf.uint64)
+    counter += tf.stack([offset, tf.constant(0, tf.uint64)])
+    padded = (rows, counters_per_row * _PER_COUNTER)
+    numbers = op(shape=padded, key=key, counter=counter, alg=_PHILOX, dtype=dtype)
+    return tf.reshape(numbers[:, :size], (rows, *event))
+
+
+def _static(shape):
+    """The rows, as an int if they are statically known, and the event shape."""
+    rows, *event = shape
+    if tf.is_tensor(rows):
+        known = tf.get_static_value(rows)
+        rows = rows if known is None else int(known)
+    return rows, tuple(event)
+
+
+class SampleNoise:
+    """The noise of several importance samples of a batch: rows are [samples, images] in that order.
+
+    The noise of sample s of image n is a function of (noise, s, n) alone. So L_10 uses the first
+    ten samples of L_100, however many are drawn at once.
+
+    Args:
+      noise: to be folded by the sample.
+      first_sample, samples: draw samples first_sample, ..., first_sample + samples - 1.
+      first_image: the place of the batch's first image among all images.
+    """
+
+    def __init__(self, noise: SeededNoise, first_sample, samples, first_image=0):
+        self._noise = noise
+        first_sample = tf.cast(first_sample, tf.int64)
+        self._samples = first_sample + tf.range(tf.cast(samples, tf.int64))
+        self._first_image = first_image
+        # A single sample needs no loop over the samples in the graph.
+        single = isinstance(samples, int) and samples == 1
+        self._only = noise.fold(first_sample, first_image) if single else None
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return self._draw(SeededNoise.normal, stream, shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return self._draw(SeededNoise.uniform, stream, shape)
+
+    def _draw(self, draw, stream, shape):
+        rows, *event = shape
+        if self._only is not None:
+            return draw(self._only, stream, shape)
+        images = rows // tf.size(self._samples)
+
+        def one(sample):
+            return draw(self._noise.fold(sample, self._first_image), stream, (images, *event))
+
+        drawn = tf.map_fn(one, self._samples, fn_output_signature=tf.float32)
+        return tf.ensure_shape(tf.reshape(drawn, (rows, *event)), (None, *event))
+
+
+class GivenNoise:
+    """Standard normal noise given as arrays, for comparisons with another program.
+
+    There is no dropout under given noise.
+
+    Args:
+      posterior: the noise of each posterior draw by latent name, each [rows, *latent shape].
+      prior: the same for prior draws.
+    """
+
+    def __init__(self, posterior: Mapping = {}, prior: Mapping = {}):
+        self._arrays = {posterior_stream(name): array for name, array in posterior.items()}
+        self._arrays |= {prior_stream(name): array for name, array in prior.items()}
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """The array given for `stream`. Raises ValueError if there is none, or of another shape."""
+        if stream not in self._arrays:
+            raise ValueError(f"no noise was given for {stream}; given: {sorted(self._arrays)}")
+        array = tf.convert_to_tensor(self._arrays[stream], tf.float32)
+        if not array.shape[1:].is_compatible_with(shape[1:]):
+            raise ValueError(f"noise for {stream}: expected {shape[1:]}, got {array.shape[1:]}")
+        return array
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: only Gaussian noise can be given."""
+        raise ValueError(f"given noise has no uniform numbers (asked for {stream}, {shape})")
+
+
+class SameNoise:
+    """Noise that is the same in every row, so that rows differ by their inputs alone."""
+
+    def __init__(self, noise: SeededNoise):
+        self._noise = noise
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return tf.repeat(self._noise.normal(stream, (1, *shape[1:])), shape[0], axis=0)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return tf.repeat(self._noise.uniform(stream, (1, *shape[1:])), shape[0], axis=0)
+
+
+class NoNoise:
+    """No noise: a draw from a Gaussian is its mean."""
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Zeros."""
+        del stream
+        return tf.zeros(shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: a mean needs no uniform numbers."""
+        raise ValueError(f"asked for uniform numbers ({stream}, {shape}) where there is no noise")
+
+
+def posterior_stream(latent_name: str) -> str:
+    """The stream of a latent's posterior draw."""
+    return f"{latent_name}/posterior"
+
+
+def prior_stream(latent_name: str) -> str:
+    """The stream of a latent's prior draw."""
+    return f"{latent_name}/prior"

@@ -1,0 +1,334 @@
+"""The specification of a model: frozen dataclasses, validated when made, read from and to JSON.
+
+A `ModelSpec` holds everything needed to build a model: the image shape, the likelihood, and one
+`StageSpec` per level of the hierarchy, from level 1 (next to the image) to level L (the top).
+"""
+
+import dataclasses
+import enum
+import json
+from typing import Any, ClassVar
+
+import keras
+
+from biva_tf.errors import UserError
+
+LOG_VARIANCES = ("softplus", "free")
+INFERENCES = ("bidirectional", "top_down", "bottom_up")
+
+
+class SpecError(UserError, ValueError):
+    """A spec that describes no model; the message names the field, what was expected, what came."""
+
+
+def _require(condition: bool, field: str, expected: str, got: Any) -> None:
+    if not condition:
+        raise SpecError(f"{field}: expected {expected}, got {got!r}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _require_count(value: Any, field: str) -> None:
+    _require(_is_count(value), field, "an integer >= 1", value)
+
+
+def _require_pair(value: Any, field: str) -> None:
+    valid = isinstance(value, tuple) and len(value) == 2 and all(map(_is_count, value))
+    _require(valid, field, "two integers >= 1 (height, width)", value)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockSpec:
+    """A gated residual block: its filters, kernel (height, width) and stride (height, width)."""
+
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+
+    def __post_init__(self):
+        _require_count(self.filters, "filters")
+        _require_pair(self.kernel, "kernel")
+        _require_pair(self.stride, "stride")
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseLatent:
+    """A latent that is a vector of `units` numbers per example."""
+
+    kind: ClassVar[str] = "dense"
+
+    units: int
+
+    def __post_init__(self):
+        _require_count(self.units, "units")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvLatent:
+    """A latent that is a map of `channels`, as large as the features it is inferred from.
+
+    `kernel` is that of the convolutions that give its mean and log-variance.
+    """
+
+    kind: ClassVar[str] = "conv"
+
+    channels: int
+    kernel: tuple[int, int]
+
+    def __post_init__(self):
+        _require_count(self.channels, "channels")
+        _require_pair(self.kernel, "kernel")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bernoulli:
+    """p(x|z) of binary pixels: a Bernoulli distribution from one logit per pixel and channel."""
+
+    kind: ClassVar[str] = "bernoulli"
+    binary: ClassVar[bool] = True  # whether images have the values 0 and 1 alone
+    channels: ClassVar[tuple[int, ...] | None] = None  # that images may have; None: any number
+
+
+@dataclasses.dataclass(frozen=True)
+class LogisticMixture:
+    """p(x|z) of 8-bit pixels: a discretized mixture of `num_mixtures` logistics (section 4.3)."""
+
+    kind: ClassVar[str] = "discretized_logistic_mixture"
+    binary: ClassVar[bool] = False
+    channels: ClassVar[tuple[int, ...] | None] = (1, 3)
+
+    num_mixtures: int = 10
+
+    def __post_init__(self):
+        _require_count(self.num_mixtures, "num_mixtures")
+
+
+Latent = DenseLatent | ConvLatent
+Likelihood = Bernoulli | LogisticMixture
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSpec:
+    """One level of the hierarchy: its blocks, in bottom-up order, and its latent."""
+
+    blocks: tuple[BlockSpec, ...]
+    latent: Latent
+
+    def __post_init__(self):
+        valid = isinstance(self.blocks, tuple) and self.blocks
+        valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
+        _require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
+        valid = isinstance(self.latent, Latent)
+        _require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
+
+
+class Branch(enum.Enum):
+    """Which inference path draws a latent: bottom-up, top-down, or the single one at the top."""
+
+    BOTTOM_UP = "bu"
+    TOP_DOWN = "td"
+    TOP = "top"
+
+
+_BRANCHES = {
+    "bidirectional": (Branch.BOTTOM_UP, Branch.TOP_DOWN),
+    "top_down": (Branch.TOP_DOWN,),
+    "bottom_up": (Branch.BOTTOM_UP,),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentSpec:
+    """A latent variable and its place: `level` counts from 1 (next to the image) to L (the top)."""
+
+    name: str
+    level: int
+    branch: Branch
+
+
+@keras.saving.register_keras_serializable("biva_tf")
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """A whole model.
+
+    Attributes:
+      image_shape: (height, width, channels) of the images.
+      stages: one `StageSpec` per level, level 1 first. All have the same number of blocks, since
+        block j of a generative stage reads the output of block j of the stage above.
+      likelihood: p(x|z), a `Bernoulli` or a `LogisticMixture`.
+      log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
+        softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
+      dropout_inference, dropout_generative: dropout rates of the two paths while training.
+      inference: "bidirectional": BIVA, two latents per level below the top; "top_down": one, drawn
+        on the way down from deterministic bottom-up features (LVAE, paper, section 2); "bottom_up":
+        one, drawn on the way up given the latent below alone (VAE, section 2).
+      generative_skips: whether block j of a generative stage reads block j of the stage above, so
+        that each latent depends on all above, not on the next alone (section 3.2).
+
+    Raises:
+      SpecError: naming the field that is wrong.
+    """
+
+    image_shape: tuple[int, int, int]
+    stages: tuple[StageSpec, ...]
+    likelihood: Likelihood = Bernoulli()
+    log_variance: str = "softplus"
+    dropout_inference: float = 0.0
+    dropout_generative: float = 0.0
+    inference: str = "bidirectional"
+    generative_skips: bool = True
+
+    def __post_init__(self):
+        shape = self.image_shape
+        valid = isinstance(shape, tuple) and len(shape) == 3 and all(map(_is_count, shape))
+        _require(valid, "image_shape", "three integers >= 1 (height, width, channels)", shape)
+        valid = isinstance(self.stages, tuple) and self.stages
+        valid = valid and all(isinstance(s, StageSpec) for s in self.stages)
+        _require(valid, "stages", "a non-empty tuple of StageSpec", self.stages)
+        depth = len(self.stages[0].blocks)
+        for i, stage in enumerate(self.stages):
+            expected = f"{depth} blocks, as in stages[0]"
+            _require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
+        valid = isinstance(self.likelihood, Likelihood)
+        _require(valid, "likelihood", "a Bernoulli or a LogisticMixture", self.likelihood)
+        channels = self.likelihood.channels
+        if channels is not None:
+            expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
+            _require(shape[2] in channels, "image_shape", expected, shape)
+        for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
+            value = getattr(self, field)
+            _require(value in options, field, f"one of {', '.join(options)}", value)
+        skips = self.generative_skips
+        _require(isinstance(skips, bool), "generative_skips", "true or false", skips)
+        for field in ("dropout_inference", "dropout_generative"):
+            rate = getattr(self, field)
+            valid = isinstance(rate, int | float) and 0 <= rate < 1
+            _require(valid, field, "a number in [0, 1)", rate)
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of levels."""
+        return len(self.stages)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The inference paths that draw a latent at every level below the top."""
+        return _BRANCHES[self.inference]
+
+    @property
+    def latents(self) -> tuple[LatentSpec, ...]:
+        """The latents in the paper's order (Figure 2).
+
+        BIVA has 2L-1: z1_bu, z1_td, z2_bu, ..., zL; the others L: z1, z2, ..., zL.
+        """
+        top, paired = self.num_levels, len(self.branches) > 1
+        below = [
+            LatentSpec(f"z{level}_{branch.value}" if paired else f"z{level}", level, branch)
+            for level in range(1, top)
+            for branch in self.branches
+        ]
+        return (*below, LatentSpec(f"z{top}", top, Branch.TOP))
+
+    def level_latents(self, level: int) -> tuple[LatentSpec, ...]:
+        """The latents of a level, bottom-up before top-down."""
+        return tuple(latent for latent in self.latents if latent.level == level)
+
+    def to_json(self) -> str:
+        """The spec as indented JSON; `from_json` reads it back to an equal spec."""
+        return json.dumps(to_plain(self), indent=2)
+
+    @staticmethod
+    def from_json(text: str) -> "ModelSpec":
+        """Reads a spec from JSON.
+
+        Raises:
+          SpecError: not JSON, an unknown or missing field, or a field with a wrong value.
+        """
+        try:
+            plain = json.loads(text)
+        except json.JSONDecodeError as e:
+            raise SpecError(f"the model spec is not JSON: {e}") from e
+        return from_plain(plain)
+
+    def get_config(self) -> dict:
+        """The spec as plain data: what Keras writes into a .keras file."""
+        return to_plain(self)
+
+    @classmethod
+    def from_config(cls, config: dict) -> "ModelSpec":
+        """The spec of `get_config`."""
+        return from_plain(config)
+
+
+def to_plain(spec: ModelSpec) -> dict:
+    """The spec as dicts, lists, strings and numbers: what `from_plain` and JSON take."""
+    plain = dataclasses.asdict(spec)
+    plain["likelihood"] = {"kind": spec.likelihood.kind, **plain["likelihood"]}
+    for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
+        plain_stage["latent"] = {"kind": stage.latent.kind, **plain_stage["latent"]}
+    return json.loads(json.dumps(plain))  # tuples become lists, as they do in a file
+
+
+def from_plain(plain: Any) -> ModelSpec:
+    """Reads a spec from plain data. Raises SpecError naming the path of the wrong field."""
+    fields = dict(_mapping(plain, "spec"))
+    stages = fields.get("stages")
+    _require(isinstance(stages, list | tuple), "stages", "a list of stages", stages)
+    fields["stages"] = tuple(_read_stage(s, f"stages[{i}]") for i, s in enumerate(stages))
+    if isinstance(fields.get("likelihood"), str):
+        fields = _with_likelihood_of_version_0_1(fields)
+    if "likelihood" in fields:
+        fields["likelihood"] = _read_kind(fields["likelihood"], Likelihood, "likelihood")
+    return _make(ModelSpec, fields, "spec")
+
+
+def _with_likelihood_of_version_0_1(fields: dict) -> dict:
+    """Version 0.1 wrote the kind alone, and the number of mixtures beside it."""
+    fields = dict(fields)
+    likelihood = {"kind": fields["likelihood"]}
+    num_mixtures = fields.pop("num_mixtures", None)
+    if num_mixtures is not None and likelihood["kind"] == LogisticMixture.kind:
+        likelihood["num_mixtures"] = num_mixtures
+    return {**fields, "likelihood": likelihood}
+
+
+def _read_stage(plain: Any, path: str) -> StageSpec:
+    fields = dict(_mapping(plain, path))
+    blocks = fields.get("blocks")
+    _require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
+    fields["blocks"] = tuple(
+        _make(BlockSpec, _mapping(b, f"{path}.blocks[{j}]"), f"{path}.blocks[{j}]")
+        for j, b in enumerate(blocks)
+    )
+    fields["latent"] = _read_kind(fields.get("latent"), Latent, f"{path}.latent")
+    return _make(StageSpec, fields, path)
+
+
+def _read_kind(plain: Any, union: Any, path: str) -> Any:
+    """One of the dataclasses of a union, chosen by its `kind`."""
+    fields = dict(_mapping(plain, path))
+    by_kind = {cls.kind: cls for cls in union.__args__}
+    kind = fields.pop("kind", None)
+    _require(kind in tuple(by_kind), f"{path}.kind", f"one of {', '.join(by_kind)}", kind)
+    return _make(by_kind[kind], fields, path)
+
+
+def _mapping(value: Any, path: str) -> dict:
+    _require(isinstance(value, dict), path, "an object with named fields", value)
+    return value
+
+
+def _make(cls: type, values: dict, path: str) -> Any:
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    for name in values:
+        _require(name in known, f"{path}.{name}", f"one of the fields {', '.join(known)}", name)
+    for name, field in known.items():
+        if field.default is dataclasses.MISSING and name not in values:
+            raise SpecError(f"{path}.{name}: expected a value, got nothing")
+    frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    try:
+        return cls(**frozen)
+    except SpecError as e:
+        raise SpecError(f"{path}.{e}") from None

@@ -1,0 +1,184 @@
+"""The top-down stages: the latents of a level, and the way from them to the next level.
+
+Layers bear the scopes of the original's variables as their names; see `bottom_up`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from biva_tf.model import latents, plans
+from biva_tf.model.blocks import GatedBlock, GaussianHead, LatentMap, StandardGaussian
+from biva_tf.model.bottom_up import BottomUpStage, Features
+from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.noise import Noise
+from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
+from biva_tf.nn.compute import Compute
+
+
+class TopDownStage(keras.layers.Layer):
+    """Level i of the top-down pass: draws the latents of level i and takes them to d_i.
+
+    d_i parameterises the priors of level i-1, or p(x|z) if i = 1.
+
+    Args:
+      spec: of the model.
+      bottom_up: the bottom-up stages, level 1 first; their map sizes are retraced downwards.
+      above: the stage of level i+1, or None at the top.
+      compute: how the layers compute.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        bottom_up: list[BottomUpStage],
+        above: "TopDownStage | None",
+        compute: Compute,
+    ):
+        self.level = spec.num_levels if above is None else above.level - 1
+        super().__init__(name=f"top_down_{self.level}")
+        self.latents = spec.level_latents(self.level)
+        retraced = bottom_up[self.level - 1]
+        features_shape = retraced.features_shape
+        self.priors, self.merge, self.posterior = {}, None, None
+        if above is None:
+            self.latent_shape = retraced.posterior.latent_shape
+            self.priors[Branch.TOP.value] = StandardGaussian(self.latent_shape, name="pz_top")
+        else:
+            self._make_heads(spec, retraced, above, compute)
+            if self.merge is not None:
+                features_shape = self.merge.out_shape
+        all_latents = (*self.latent_shape[:-1], len(self.latents) * self.latent_shape[-1])
+        self.latent_map = LatentMap(
+            all_latents, features_shape, compute=compute, name=f"dense2conv_{self.level - 1}"
+        )
+        self._skips = spec.generative_skips and above is not None
+        self.blocks = []
+        shape = self.latent_map.out_shape
+        for j, block in enumerate(reversed(spec.stages[self.level - 1].blocks)):
+            self.blocks.append(
+                GatedBlock(
+                    block,
+                    shape,
+                    above.blocks[j].out_shape if self._skips else None,
+                    out_size=retraced.bu_blocks[-1 - j].in_shape[:2],
+                    residual=j > 0,
+                    dropout=spec.dropout_generative,
+                    compute=compute,
+                    name=f"deterministic_generative_{spec.num_levels - self.level}_{j}",
+                )
+            )
+            shape = self.blocks[-1].out_shape
+        self.out_shape = shape
+        self.build((None, *all_latents))
+
+    def build(self, input_shape):
+        """Does nothing: the constructor made the layers. `summary` needs the call."""
+
+    def compute_output_shape(self, input_shape):
+        """The shapes of the map d_i and of the latents of the level, for `summary`."""
+        latents = {latent.name: (None, *self.latent_shape) for latent in self.latents}
+        return {"map": (None, *self.out_shape), **latents}
+
+    def _make_heads(
+        self, spec: ModelSpec, bottom_up: BottomUpStage, above: "TopDownStage", compute: Compute
+    ):
+        """The priors given d_{i+1}, and the top-down posterior."""
+        latent = spec.stages[self.level - 1].latent
+
+        def head(scope, features_shape):
+            name = f"{scope}_{self.level}"
+            return GaussianHead(
+                latent, features_shape, spec.log_variance, compute=compute, name=name
+            )
+
+        if Branch.BOTTOM_UP in spec.branches:
+            self.priors[Branch.BOTTOM_UP.value] = head("pz_bottom_up", above.out_shape)
+        if Branch.TOP_DOWN in spec.branches:
+            self.priors[Branch.TOP_DOWN.value] = head("pz_top_down", above.out_shape)
+            # As in the original, the block is the first one of the stage above.
+            block = spec.stages[above.level - 1].blocks[0]
+            self.merge = GatedBlock(
+                dataclasses.replace(block, stride=(1, 1)),
+                bottom_up.td_shape,
+                above.out_shape,
+                dropout=spec.dropout_generative,
+                compute=compute,
+                name=f"qz_top_down_pz_merge_{self.level}",
+            )
+            self.posterior = head("qz_top_down", self.merge.out_shape)
+        self.latent_shape = next(iter(self.priors.values())).latent_shape
+
+    def draw(
+        self,
+        above: list[tf.Tensor] | None,
+        features: Features | None,
+        sources: Mapping[LatentSpec, plans.Source],
+        rows: int | tf.Tensor,
+        noise: Noise,
+        training: bool,
+    ) -> tuple[latents.LatentStats, ...]:
+        """The latents of this level, in the order of `ModelSpec.latents`.
+
+        Args:
+          above: the outputs of the blocks of the stage above, the last of which is d_{i+1}; None at
+            the top.
+          features: of the bottom-up pass; None if no latent is drawn from its posterior.
+          sources: of every latent of the model.
+          rows: the batch size.
+          noise: of the draws and the dropout.
+          training: whether dropout is active.
+        """
+        d = None if above is None else above[-1]
+        stats = []
+        for latent in self.latents:
+            prior = self.priors[latent.branch.value]
+            p = prior(rows=rows) if d is None else prior(d)
+            draw = None
+            if plans.draws_from_posterior(sources[latent]):
+                draw = self._draw_posterior(latent, features, d, noise, training)
+            stats.append(latents.resolve(latent, sources[latent], p, draw, noise))
+        return tuple(stats)
+
+    def _draw_posterior(
+        self, latent: LatentSpec, features: Features, d: tf.Tensor | None, noise: Noise, training
+    ) -> latents.Draw:
+        match latent.branch:
+            case Branch.BOTTOM_UP:
+                return features.bottom_up[self.level - 1]
+            case Branch.TOP:
+                q = features.q_top
+            case Branch.TOP_DOWN:
+                q = self._infer(features.maps[self.level - 1], d, noise, training)
+        return latents.draw_posterior(q, latent, noise)
+
+    def _infer(self, td_map: tf.Tensor, d: tf.Tensor, noise, training) -> DiagonalGaussian:
+        """The posterior of z_i^td, from td_i of the bottom-up pass and d_{i+1}."""
+        return self.posterior(self.merge(td_map, tf.nn.elu(d), noise=noise, training=training))
+
+    def deterministic(
+        self,
+        stats: tuple[latents.LatentStats, ...],
+        above: list[tf.Tensor] | None,
+        noise: Noise,
+        training: bool,
+    ) -> list[tf.Tensor]:
+        """The output of every block; the last one is d_i.
+
+        Args:
+          stats: the latents of this level.
+          above: the outputs of the blocks of the stage above, which the skips read; None at the
+            top.
+          noise: of the dropout.
+          training: whether dropout is active.
+        """
+        # Top-down before bottom-up, as in the original's weights.
+        d = self.latent_map(tf.concat([latent.z for latent in reversed(stats)], axis=-1))
+        outputs = []
+        for j, block in enumerate(self.blocks):
+            aux = tf.nn.elu(above[j]) if self._skips else None
+            d = block(d, aux, noise=noise, training=training)
+            outputs.append(d)
+        return outputs

@@ -1,0 +1,1 @@
+"""What the model computes with: weight-normalised layers, and how their products are computed."""

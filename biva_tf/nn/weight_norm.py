@@ -1,0 +1,310 @@
+"""Weight-normalised convolution, transposed convolution and dense layers (Salimans & Kingma 2016).
+
+A layer has a direction V, a gain g and a bias b, and computes
+
+    y = op(x, W) + b    with    W = g V / ||V||.
+
+op is linear; the norm is taken per output filter. `WeightNorm` is the layer, each of its subclasses
+is one op. The functions at the end act on all layers of a model:
+
+    data_dependent_initialisation    sets g and b from the first batch
+    normalised_weights               computes every W (and its spectrum) once, for many passes
+    fixed_weights                    makes the layers use those
+"""
+
+import contextlib
+import dataclasses
+import math
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from biva_tf.nn import frequency, graphs
+from biva_tf.nn.compute import Compute
+
+_V_STDDEV = 0.05  # of the initial V
+_INITIAL_OUTPUT_STDDEV = 0.01  # of a layer's outputs after data-dependent initialisation
+
+
+class NormalisedWeights(typing.NamedTuple):
+    """The weights that a layer multiplies its inputs with.
+
+    Attributes:
+      w: W = g V/||V||, float32.
+      spectrum: the spectrum of W in the dtype of products, if it has been computed.
+    """
+
+    w: tf.Tensor
+    spectrum: tf.Tensor | None = None
+
+
+@dataclasses.dataclass
+class _Mode:
+    """What a layer does instead of training, while one of the context managers below is active."""
+
+    initialising: bool = False
+    fixed_weights: NormalisedWeights | None = None
+
+
+class WeightNorm(keras.layers.Layer):
+    """A weight-normalised layer. A subclass gives the product op(x, W).
+
+    Args:
+      v_shape: the shape of V.
+      filters: the channels of the output.
+      compute: how the product is computed.
+      name: the layer's name. In the model it is the scope of the original's variables.
+    """
+
+    filter_axis: typing.ClassVar[int] = -1  # of V
+
+    def __init__(self, v_shape: Sequence[int], filters: int, compute: Compute, name: str):
+        super().__init__(name=name)
+        self.compute = compute
+        self._mode = _Mode()
+        normal = keras.initializers.RandomNormal(stddev=_V_STDDEV)
+        self.v = self.add_weight(shape=v_shape, initializer=normal, name="V")
+        self.g = self.add_weight(shape=(filters,), initializer="ones", name="g")
+        self.b = self.add_weight(shape=(filters,), initializer="zeros", name="b")
+        self.built = True
+
+    def build(self, input_shape):
+        """Does nothing: the constructor made the weights."""
+
+    def product(
+        self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """op(x, W) + bias, in the dtype of x."""
+        raise NotImplementedError
+
+    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
+        """W, with its spectrum if a batch of `rows` is convolved in the frequency domain."""
+        del rows
+        return NormalisedWeights(self._w())
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """y = op(x, g V/||V||) + b."""
+        if self._mode.initialising:
+            return self._initialise(x)
+        weights = self._mode.fixed_weights
+        if weights is None:
+            weights = NormalisedWeights(self._w())
+        return self.product(x, weights, tf.convert_to_tensor(self.b.value))
+
+    def _initialise(self, x):
+        v, g = _values(self.v, self.g)
+        w = _normalise(v, tf.ones_like(g), self.filter_axis)
+        y = self.product(x, NormalisedWeights(w))
+        mean, variance = tf.nn.moments(y, axes=list(range(y.shape.rank - 1)))
+        scale = _INITIAL_OUTPUT_STDDEV / tf.sqrt(variance + 1e-10)
+        self.g.assign(self.g * scale)
+        self.b.assign(self.b - mean * scale)
+        return scale * (y - mean)
+
+    def _w(self):
+        return _normalise(*_values(self.v, self.g), self.filter_axis)
+
+    def _cast(self, t):
+        return tf.cast(t, self.compute.product_dtype)
+
+
+class Conv2D(WeightNorm):
+    """SAME convolution: [rows, *in_shape] to [rows, ceil(h/stride), ceil(w/stride), filters].
+
+    V is [kernel height, kernel width, input channels, filters].
+    """
+
+    def __init__(
+        self, in_shape, filters: int, kernel, stride=(1, 1), *, compute: Compute, name: str
+    ):
+        *size, channels = in_shape
+        super().__init__((*kernel, channels, filters), filters, compute, name)
+        self._channels, self._filters, self._stride = channels, filters, tuple(stride)
+        self.in_frequency: frequency.FrequencyConvolution | None = None
+        if self._stride == (1, 1):
+            self.in_frequency = frequency.convolution(tuple(size), tuple(kernel))
+
+    def _least_rows_in_frequency(self, *, fixed_weights: bool) -> float:
+        if self.in_frequency is None:
+            return math.inf
+        return self.compute.least_rows_in_frequency(
+            self.in_frequency, self._channels, self._filters, fixed_weights=fixed_weights
+        )
+
+    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
+        """See `WeightNorm.normalised_weights`."""
+        w = self._w()
+        if rows < self._least_rows_in_frequency(fixed_weights=True):
+            return NormalisedWeights(w)
+        return NormalisedWeights(w, self._cast(self.in_frequency.spectrum_of_weights(w)))
+
+    def product(
+        self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The convolution of x with W, plus bias; where the batch is large enough, by spectra."""
+
+        def direct():
+            w = self._cast(weights.w)
+            return _finish(tf.nn.conv2d(self._cast(x), w, self._stride, "SAME"), x, bias)
+
+        def in_frequency():
+            if weights.spectrum is None:
+                y = self.in_frequency(x, weights.w, self.compute.product_dtype)
+            else:
+                y = self.in_frequency.with_spectrum(x, weights.spectrum)
+            return _finish(tf.ensure_shape(y, (*x.shape[:3], self._filters)), x, bias)
+
+        rows = x.shape[0]
+        least = self._least_rows_in_frequency(fixed_weights=weights.spectrum is not None)
+        if rows is None and 0 < least < math.inf:
+            # The spectrum of W belongs into the branch: a small batch must not pay for it. So does
+            # the bias, which a direct convolution adds on the way.
+            return tf.cond(tf.shape(x)[0] >= math.ceil(least), in_frequency, direct)
+        return direct() if (rows or 0) < least else in_frequency()
+
+
+class Deconv2D(WeightNorm):
+    """SAME transposed convolution: [rows, h, w, in] to [rows, *out_size, filters].
+
+    `out_size` must be a size that a SAME convolution of this stride takes to (h, w). V is
+    [kernel height, kernel width, filters, input channels].
+    """
+
+    filter_axis = -2
+
+    def __init__(
+        self, channels: int, filters: int, kernel, stride, out_size, *, compute: Compute, name: str
+    ):
+        super().__init__((*kernel, filters, channels), filters, compute, name)
+        self._stride, self._out_shape = tuple(stride), (*out_size, filters)
+
+    def product(
+        self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The transposed convolution of x with W, plus bias."""
+        shape = (tf.shape(x)[0], *self._out_shape)
+        w = self._cast(weights.w)
+        y = tf.nn.conv2d_transpose(self._cast(x), w, shape, self._stride, "SAME")
+        return _finish(tf.ensure_shape(y, (None, *self._out_shape)), x, bias)
+
+
+class Dense(WeightNorm):
+    """A linear map of the last axis: [..., in] to [..., units]. On images, a 1x1 convolution.
+
+    V is [input units, units].
+    """
+
+    def __init__(self, in_units: int, units: int, *, compute: Compute, name: str):
+        super().__init__((in_units, units), units, compute, name)
+        self._units = units
+
+    def compute_output_shape(self, input_shape):
+        """[..., in] to [..., units]."""
+        return (*input_shape[:-1], self._units)
+
+    def product(
+        self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """x W + bias."""
+        w, cast = self._cast(weights.w), self._cast(x)
+        if x.shape.rank == 2:
+            y = tf.matmul(cast, w)
+        else:
+            y = tf.nn.conv2d(cast, w[tf.newaxis, tf.newaxis], 1, "SAME")
+        return _finish(y, x, bias)
+
+
+# A model has many layers of few shapes, so one traced function serves all layers of a shape. The
+# products are not such functions: a call gives all of its gradients at once, and the gradient of x
+# would wait for that of W.
+@graphs.traced_once
+def _normalise(v: tf.Tensor, gain: tf.Tensor, filter_axis: int) -> tf.Tensor:
+    """W = g V/||V||, the norm per output filter.
+
+    The gradient is written out because it is shorter than what TensorFlow derives op by op. With
+    t = sum(dW V) it is dg = t/||V|| and dV = g/||V|| (dW - t V/||V||^2).
+    """
+    rank = v.shape.rank
+    axes = [axis for axis in range(rank) if axis != filter_axis % rank]
+    gain_shape = [1 if axis in axes else gain.shape[0] for axis in range(rank)]
+
+    @tf.custom_gradient
+    def normalise(v, gain):
+        inverse_norm = tf.math.rsqrt(tf.reduce_sum(tf.square(v), axes, keepdims=True) + 1e-12)
+        scale = gain * inverse_norm
+
+        def gradients(dw):
+            t = tf.reduce_sum(dw * v, axes, keepdims=True)
+            dv = scale * dw - scale * tf.square(inverse_norm) * t * v
+            return dv, t * inverse_norm
+
+        return scale * v, gradients
+
+    return normalise(v, tf.reshape(gain, gain_shape))
+
+
+def _finish(y, x, bias):
+    y = tf.cast(y, x.dtype)
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+def _values(*variables):
+    return [tf.convert_to_tensor(v.value) for v in variables]
+
+
+def layers_of(parts: Iterable[keras.layers.Layer]) -> list[WeightNorm]:
+    """The weight-normalised layers of a model's parts (or of `[model]`), in a fixed order."""
+    layers = [layer for part in parts for layer in part._flatten_layers()]
+    return [layer for layer in layers if isinstance(layer, WeightNorm)]
+
+
+@contextlib.contextmanager
+def data_dependent_initialisation(model: keras.layers.Layer) -> Iterator[None]:
+    """While active, every layer that is called sets its g and b from its inputs.
+
+    The layer's outputs on this batch then have mean 0 and a small standard deviation. Run one eager
+    forward pass inside it, in cross-replica context.
+    """
+    layers = layers_of([model])
+    for layer in layers:
+        layer._mode.initialising = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._mode.initialising = False
+
+
+def is_initialised(model: keras.layers.Layer) -> bool:
+    """Whether any gain differs from the 1 that it has before data-dependent initialisation."""
+    return any(bool(tf.reduce_any(layer.g.value != 1.0)) for layer in layers_of([model]))
+
+
+def normalised_weights(
+    parts: Iterable[keras.layers.Layer], rows: int = 0
+) -> list[NormalisedWeights]:
+    """The weights of every layer of a model's parts, for many passes under `fixed_weights`.
+
+    Args:
+      parts: a model's parts, or `[model]`.
+      rows: the batch size of those passes. Spectra are added where it makes them worthwhile.
+    """
+    return [layer.normalised_weights(rows) for layer in layers_of(parts)]
+
+
+@contextlib.contextmanager
+def fixed_weights(
+    parts: Iterable[keras.layers.Layer], weights: Sequence[NormalisedWeights]
+) -> Iterator[None]:
+    """While active, the layers of `parts` use these weights and do not look at V and g."""
+    layers = layers_of(parts)
+    before = [layer._mode.fixed_weights for layer in layers]
+    for layer, of_layer in zip(layers, weights, strict=True):
+        layer._mode.fixed_weights = of_layer
+    try:
+        yield
+    finally:
+        for layer, of_layer in zip(layers, before, strict=True):
+            layer._mode.fixed_weights = of_layer

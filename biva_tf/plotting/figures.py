@@ -1,0 +1,156 @@
+"""The figures: matplotlib, drawn without a display, written as PNG."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy import stats
+
+from biva_tf.files import write_atomically
+
+_DPI = 120
+_MAX_COLUMNS = 5
+_IN, _OUT = "tab:blue", "tab:orange"
+
+
+def write(path: Path, figure: Figure) -> None:
+    """Writes a figure as a PNG file."""
+    content = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(content, format="png", dpi=_DPI)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+def histograms(
+    scores: dict[int, tuple[np.ndarray, np.ndarray]], names: tuple[str, str], unit: str
+) -> Figure:
+    """Histograms and kernel density estimates of -L^{>k} of two data sets, one panel per k.
+
+    In the form of Figure 4 of the paper.
+
+    Args:
+      scores: for each k, those of the first and of the second data set.
+      names: of the data sets.
+      unit: of the scores.
+    """
+    columns = min(len(scores), _MAX_COLUMNS)
+    rows = -(-len(scores) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(scores) :]:
+        panel.set_visible(False)
+    for panel, (k, pair) in zip(panels, scores.items(), strict=False):
+        low, high = np.quantile(np.concatenate(pair), (0.002, 0.998))
+        margin = 0.0 if high > low else 0.5
+        edges = np.linspace(low - margin, high + margin, 50)
+        at = np.linspace(edges[0], edges[-1], 400)
+        for values, name, colour in zip(pair, names, (_IN, _OUT), strict=True):
+            # The outermost bins count the values outside.
+            inside = np.clip(values, edges[0], edges[-1])
+            panel.hist(inside, edges, density=True, color=colour, alpha=0.35, label=name)
+            if len(values) > 2 and values.std() > 0:
+                panel.plot(at, stats.gaussian_kde(values)(at), color=colour)
+        panel.set_title(rf"$\mathcal{{L}}^{{>{k}}}$")
+        panel.set_xlabel(rf"$-\mathcal{{L}}^{{>{k}}}$ ({unit})")
+    panels[0].set_ylabel("density")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def log_kl(steps: np.ndarray, kl: np.ndarray, latents: list[str]) -> Figure:
+    """log KL(q||p) of each latent over training, in the form of Figure 2 of the paper.
+
+    Args:
+      steps: [times], training steps.
+      kl: [times, latents], nats. Negative one-sample estimates have no logarithm and are left out.
+      latents: their names, in the paper's order.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    panel = figure.subplots()
+    for values, name, style in zip(kl.T, latents, _styles(latents), strict=True):
+        positive = np.where(values > 0, values, np.nan)
+        panel.plot(steps, positive, label=name, linewidth=1.2, **style)
+    panel.set_yscale("log")
+    panel.set_xlabel("training step")
+    panel.set_ylabel("KL(q||p) (nats, logarithmic)")
+    panel.grid(alpha=0.3)
+    columns = 1 + (len(latents) - 1) // 16
+    figure.legend(loc="outside right upper", ncols=columns, fontsize="small", frameon=False)
+    return figure
+
+
+def _styles(latents: list[str]) -> list[dict]:
+    """A colour by depth; bottom-up latents solid, the others dashed."""
+    colours = colormaps["viridis"](np.linspace(0, 0.95, len(latents)))
+    dashed = any(name.endswith("_td") for name in latents)
+    return [
+        {"color": colour, "linestyle": "--" if dashed and name.endswith("_td") else "-"}
+        for name, colour in zip(latents, colours, strict=True)
+    ]
+
+
+def learning_curves(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """-ELBO over training.
+
+    Args:
+      curves: for each split, steps and ELBOs in nats.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for split, (steps, elbo) in curves.items():
+        marker = "o" if split != "train" else None
+        panel.plot(steps, -elbo, label=split, marker=marker, markersize=3, linewidth=1.2)
+    late = np.concatenate([-elbo[len(elbo) // 10 :] for _, elbo in curves.values()])
+    low, high = late.min(), late.max()
+    margin = 0.05 * (high - low) or 1.0  # early steps are far off
+    panel.set_ylim(low - margin, high + margin)
+    panel.set_xlabel("training step")
+    panel.set_ylabel("-ELBO (nats)")
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False)
+    return figure
+
+
+def metrics(curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
+    """Every scalar metric over training, a panel each.
+
+    Args:
+      curves: for each metric and each split that has it, steps and values.
+    """
+    columns = min(len(curves), _MAX_COLUMNS)
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(curves) :]:
+        panel.set_visible(False)
+    for panel, (name, splits) in zip(panels, curves.items(), strict=False):
+        for split, (steps, values) in splits.items():
+            panel.plot(steps, values, label=split, linewidth=1.2)
+        late = np.concatenate([values[len(values) // 10 :] for _, values in splits.values()])
+        low, high = late.min(), late.max()
+        margin = 0.05 * (high - low) or max(0.05 * abs(high), 1e-8)  # early steps are far off
+        panel.set_ylim(low - margin, high + margin)
+        panel.set_title(name, fontsize="medium")
+        panel.grid(alpha=0.3)
+        if len(splits) > 1:
+            panel.legend(frameon=False, fontsize="small")
+    for panel in panels[max(0, len(curves) - columns) : len(curves)]:
+        panel.set_xlabel("training step")
+    return figure
+
+
+def kl_bars(kl: np.ndarray, latents: list[str], title: str) -> Figure:
+    """KL(q||p) of each latent, [latents], nats, as bars in the paper's order."""
+    figure = Figure(figsize=(max(4.5, 0.32 * len(latents) + 1.5), 3.8), layout="constrained")
+    panel = figure.subplots()
+    colours = [style["color"] for style in _styles(latents)]
+    panel.bar(range(len(latents)), kl, color=colours)
+    panel.set_xticks(range(len(latents)), latents, rotation=90 if len(latents) > 8 else 0)
+    panel.set_ylabel("KL(q||p) (nats)")
+    panel.set_title(title, fontsize="medium")
+    panel.grid(axis="y", alpha=0.3)
+    return figure

@@ -1,0 +1,61 @@
+"""Keeps TensorFlow's start-up notes off the terminal.
+
+TF 2.21 writes them before it looks at TF_CPP_MIN_LOG_LEVEL, straight to file descriptor 2. A user
+who sets that variable to 0, 1 or 2 asks for them and gets them.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
+_NOTE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
+    rb"|[IWE]\d{4} \d\d:\d\d:\d\d\.|[IWE]0000 "
+)
+
+
+def asked_for_notes() -> bool:
+    """Whether the user asked for TensorFlow's notes."""
+    return os.environ.get(_VARIABLE, "3") in ("0", "1", "2")
+
+
+@contextlib.contextmanager
+def start_up_notes() -> Iterator[None]:
+    """While active, holds back standard error; then writes it without TensorFlow's notes."""
+    if asked_for_notes():
+        yield
+        return
+    os.environ.setdefault(_VARIABLE, "3")
+    try:
+        terminal = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            rest = b"".join(line for line in held if not _NOTE.match(line))
+            if rest:
+                os.write(2, rest)
+
+
+def warnings() -> None:
+    """Turns off TensorFlow's warnings in Python, of retracing above all.
+
+    The traced functions of `biva_tf.nn.graphs` are traced once per shape, which TensorFlow takes
+    for a mistake.
+    """
+    if not asked_for_notes():
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)

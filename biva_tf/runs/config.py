@@ -1,0 +1,153 @@
+"""The settings of a training run."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from biva_tf.data import images, pipeline, sources
+from biva_tf.errors import SettingsError
+from biva_tf.inference import objectives
+from biva_tf.nn.compute import CONVS, PRECISIONS
+from biva_tf.settings import setting
+
+STRATEGIES = ("auto", "one_device", "mirrored")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """The settings of a training run, which its config.json keeps.
+
+    Raises:
+      SettingsError: settings that contradict each other; the message names the flags.
+    """
+
+    architecture: str = setting(
+        "mnist_sample",
+        "A named architecture, or the path of a JSON file with a model spec.",
+    )
+    init_from: str = setting(
+        "",
+        "Start from the selected weights of the run in this folder (fine-tuning); settings that "
+        "are not given are then that run's.",
+    )
+    dataset: str = setting("mnist_10k", "The data set.", choices=sources.names())
+    data_dir: str = setting(
+        sources.default_data_dir(), "Where prepared data sets are (TFDS's data_dir)."
+    )
+    download: bool = setting(False, "Let TFDS download the data set if it is not there.")
+    binarize: str = setting(
+        "auto",
+        "How grey images become binary: none (they do not), threshold (above 127), bernoulli "
+        "(drawn once, the same in every run), dynamic (drawn anew in every epoch; evaluation "
+        "splits once), or auto: as the data set's experiment does.",
+        choices=("auto", *images.BINARIZATIONS),
+    )
+    validation_size: int = setting(
+        1000,
+        "Images cut from the end of the training split to select weights on, where the data set "
+        "has no validation split of its own; 0 for none: the last weights are then the run's.",
+        lower=0,
+    )
+    train_on_validation: bool = setting(
+        False,
+        "Train on the data set's own validation split too, as the original does on MNIST; "
+        "--validation_size images are then cut from the end of both.",
+    )
+    steps: int = setting(100_000, "Training steps.", lower=1)
+    batch_size: int = setting(32, "The global batch: the sum over all devices.", lower=1)
+    seed: int = setting(0, "Seed of the weights, the noise and the order of the data.", lower=0)
+    free_bits: float = setting(2.0, "Nats per latent that are free; 0 for none.", lower=0.0)
+    free_bits_mode: str = setting(
+        "per_example",
+        "Where free bits apply: per_example (as the original), or to the mean over the batch.",
+        choices=objectives.FREE_BITS_MODES,
+    )
+    kl_weight: float = setting(1.0, "The weight of the KL terms (beta).", lower=0.0)
+    kl_warmup_steps: int = setting(
+        0, "Steps over which the KL weight rises from 0 to --kl_weight.", lower=0
+    )
+    learning_rate: float = setting(0.002, "The initial learning rate of Adamax.", lower=0.0)
+    learning_rate_decay: float = setting(
+        0.999999, "What multiplies the learning rate at each step."
+    )
+    learning_rate_floor: float = setting(
+        0.0001, "The learning rate does not fall below this.", lower=0.0
+    )
+    ema_decay: float = setting(
+        0.9995,
+        "Decay of the moving average of the weights that evaluation uses; 0 for none.",
+        lower=0.0,
+    )
+    clip_norm: float = setting(
+        0.0, "Clip the gradient to this global norm, after the all-reduce; 0 for none.", lower=0.0
+    )
+    log_every: int = setting(50, "Steps between lines of metrics.", lower=1)
+    eval_every: int = setting(1000, "Steps between validations and sample grids.", lower=1)
+    checkpoint_every: int = setting(1000, "Steps between checkpoints.", lower=1)
+    conv: str = setting(
+        "auto",
+        "How convolutions are computed: direct; frequency: those of stride 1 in the frequency "
+        "domain; or auto: on a CPU whichever is faster for each layer.",
+        choices=CONVS,
+    )
+    precision: str = setting(
+        "float32",
+        "float32, or mixed_bfloat16: the products of convolutions and dense layers in bfloat16.",
+        choices=PRECISIONS,
+    )
+    strategy: str = setting(
+        "auto",
+        "auto (mirrored if there are several devices), one_device, or mirrored.",
+        choices=STRATEGIES,
+    )
+    logical_devices: int = setting(
+        1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1
+    )
+
+    def __post_init__(self):
+        for flag in ("eval_every", "checkpoint_every"):
+            value = getattr(self, flag)
+            if value % self.log_every:
+                # So that a resumed run writes the same lines of metrics as an uninterrupted one.
+                raise SettingsError(
+                    f"--{flag}: expected a multiple of --log_every={self.log_every}, got {value}"
+                )
+        if self.ema_decay >= 1:
+            raise SettingsError(f"--ema_decay: expected a number in [0, 1), got {self.ema_decay}")
+        if not 0 < self.learning_rate_decay <= 1:
+            raise SettingsError(
+                "--learning_rate_decay: expected a number in (0, 1], "
+                f"got {self.learning_rate_decay}"
+            )
+
+    @property
+    def data(self) -> pipeline.DataConfig:
+        """How the data set is read."""
+        return data_config(self.to_plain())
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings by name."""
+        return dataclasses.asdict(self)
+
+
+def defaults() -> dict[str, Any]:
+    """The default of every setting."""
+    return {field.name: field.default for field in dataclasses.fields(RunConfig)}
+
+
+def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataConfig:
+    """How a run with these settings reads its data set, with changes: another dataset, data_dir.
+
+    Another data set is binarised as the run's own.
+    """
+    binarize = settings["binarize"]
+    if binarize == "auto":
+        binarize = sources.info(settings["dataset"]).binarize
+    changed = {**defaults(), **settings, **changes}
+    return pipeline.DataConfig(
+        dataset=changed["dataset"],
+        location=sources.Location.of(changed["data_dir"], changed["download"]),
+        binarize=binarize,
+        validation_size=changed["validation_size"],
+        train_on_validation=changed["train_on_validation"],
+    )

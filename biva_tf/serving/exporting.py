@@ -1,0 +1,149 @@
+"""Writes a trained model as a SavedModel for TF Serving. It appears whole and checked, or not."""
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from biva_tf import api
+from biva_tf.errors import UserError
+from biva_tf.files import write_json
+from biva_tf.inference import exploration
+from biva_tf.model.spec import to_plain
+from biva_tf.serving import signatures, warmup
+
+_METADATA = "biva_tf.json"
+_TOLERANCE = 1e-4  # relative: the C++ loader runs the same kernels, in another grouping
+
+
+class ExportError(UserError, RuntimeError):
+    """A version that exists, or an export that does not compute what the model does."""
+
+
+def export(trained: api.Trained, export_dir: Path, version: int | None = None) -> Path:
+    """Writes the model as a new version under `export_dir`, and returns the version's folder.
+
+    Raises:
+      ExportError: the version exists, or what was written differs from the model; nothing is then
+        left behind.
+    """
+    export_dir.mkdir(parents=True, exist_ok=True)
+    if version is None:
+        taken = [int(p.name) for p in export_dir.iterdir() if p.name.isdecimal()]
+        version = max(taken, default=0) + 1
+    folder = export_dir / str(version)
+    if folder.exists():
+        raise ExportError(f"{folder} exists; an exported version is never written over")
+    # TF Serving ignores folders whose names are not numbers.
+    with tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir) as parent:
+        new = Path(parent) / "model"
+        _save(trained, new)
+        metadata = _metadata(trained)
+        metadata["parity"] = _parity(trained, new)
+        write_json(new / "assets" / _METADATA, metadata)
+        warmup.write(new, trained.model.spec)
+        try:
+            new.rename(folder)
+        except OSError as e:
+            raise ExportError(f"{folder} could not be made ({e})") from e
+    return folder
+
+
+def _save(trained: api.Trained, folder: Path) -> None:
+    module, functions = signatures.module(trained.model)
+    with tempfile.TemporaryDirectory() as parent:
+        path = Path(parent) / _METADATA
+        write_json(path, {})  # reserves its place in the SavedModel; the content follows
+        module.metadata = tf.saved_model.Asset(str(path))
+        tf.saved_model.save(module, str(folder), signatures=functions)
+
+
+def _metadata(trained: api.Trained) -> dict[str, Any]:
+    spec = trained.model.spec
+    return {
+        "spec": to_plain(spec),
+        "settings": trained.settings,
+        "weights": trained.weights,
+        "weights_step": trained.weights_step,
+        "parameters": trained.model.count_params(),
+        "latents": {
+            latent.name: list(shape)
+            for latent, shape in zip(spec.latents, trained.model.latent_shapes, strict=True)
+        },
+        "max_samples": signatures.MAX_SAMPLES,
+        "git_revision": _git_revision(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def _git_revision() -> str | None:
+    """The revision of the project's checkout, "-dirty" if it was changed; None outside of one."""
+    args = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(args, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None
+    return result.stdout.strip() or None
+
+
+def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
+    """The largest errors of the exported signatures, relative to the model's largest value.
+
+    Raises ExportError if one is above the tolerance.
+    """
+    model, seed = trained.model, 7
+    spec = model.spec
+    levels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
+    if spec.likelihood.binary:
+        levels = 255 * (levels > 127)
+    images = (levels / 255).astype(np.float32)
+    k = spec.num_levels - 1
+    seeds = np.array([seed, 0], np.int32)
+    requests = {
+        "sample": {"num_samples": 4, "temperature": 0.7, "seed": seeds},
+        "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
+        "reconstruct": {"images": images, "levels": 1, "seed": seeds},
+    }
+    found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
+    of_k = {"num_importance_samples": 3, "seed": seed}
+    bound, above = model.score(images, **of_k), model.score(images, k=k, **of_k)
+    expected = {
+        ("sample", "images"): model.sample(4, seed=seed, temperature=0.7).numpy(),
+        ("score", "bound_nats"): bound.bound_nats,
+        ("score", "kl_nats"): bound.kl_nats,
+        ("score", "elbo_above_k_nats"): above.elbo_nats,
+        ("reconstruct", "images"): exploration.reconstruct(model, images, (k,), seed=seed)[:, 0],
+    }
+    errors = {}
+    for (signature, output), value in expected.items():
+        error = np.abs(found[signature][output] - value).max() / np.abs(value).max()
+        errors[f"{signature}/{output}"] = float(error)
+        if not error <= _TOLERANCE:
+            raise ExportError(f"{signature}: {output} of the export is off by {error:.1e}")
+    return errors
+
+
+def run_in_cpp_loader(folder: Path, requests: Sequence[tuple[str, dict]]) -> list[dict]:
+    """The outputs of (signature, inputs) requests, computed in a session of the C++ loader."""
+    with cpp_loader(folder) as run:
+        return [run(*request) for request in requests]
+
+
+@contextlib.contextmanager
+def cpp_loader(folder: Path) -> Iterator[Callable[[str, dict], dict]]:
+    """Loads a SavedModel with TensorFlow's C++ loader; run(signature, inputs) gives outputs."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+
+        def run(name: str, inputs: dict) -> dict:
+            signature = meta_graph.signature_def[name]
+            feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
+            return session.run({k: v.name for k, v in signature.outputs.items()}, feeds)
+
+        yield run

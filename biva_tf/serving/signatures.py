@@ -1,0 +1,275 @@
+"""The signatures of an exported model: graphs that need no Python to run.
+
+    sample        num_samples, temperature, seed -> images, images_png
+    sample_png    the same -> images_bytes (TF Serving's REST API encodes outputs of this suffix)
+    score         images, k, num_importance_samples, seed -> bounds and their terms, per image
+    score_png     the same from images_png
+    reconstruct   images, levels, seed -> images
+    encode        images -> the mean of each latent's posterior
+    decode        a value of each latent -> images
+
+Each checks its inputs inside the graph. A seed is a tensor (s, 0) of shape [2], for the seed s of
+the Python API. The passes are the model's.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from biva_tf.inference import chunks, exploration, objectives, sampling, scoring
+from biva_tf.model import plans
+from biva_tf.model.network import Network
+from biva_tf.model.noise import NoNoise, SameNoise, SeededNoise
+from biva_tf.nn import weight_norm
+from biva_tf.nn.weight_norm import NormalisedWeights
+
+MAX_SAMPLES = 1024  # in one request
+
+Tensors = dict[str, tf.Tensor]
+
+
+def module(model: Network) -> tuple[tf.Module, dict[str, Callable]]:
+    """The arguments of `tf.saved_model.save`: a module with the weights, and the signatures.
+
+    The module holds bare variables: with Keras layers in it, the export would load in Python but
+    not in the C++ loader that TF Serving uses. It holds the normalised weights, so that no request
+    has to normalise them.
+    """
+    result = tf.Module()
+    normalised = [tf.Variable(weights.w) for weights in weight_norm.normalised_weights([model])]
+    biases = [layer.b.value for layer in weight_norm.layers_of([model])]
+    result.weights = biases + normalised
+    with weight_norm.fixed_weights([model], [NormalisedWeights(w) for w in normalised]):
+        return result, _Signatures(model).all()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Signatures:
+    model: Network
+
+    def all(self) -> dict[str, Callable]:
+        """The concrete functions by their names."""
+        num_samples = tf.TensorSpec([], tf.int32, "num_samples")
+        temperature = tf.TensorSpec([], tf.float32, "temperature")
+        seed = tf.TensorSpec([2], tf.int32, "seed")
+        # The sizes are left open here: a server feeds tensors without checking them, and with given
+        # sizes TensorFlow might simplify the graph's own checks away.
+        images = tf.TensorSpec([None] * 4, tf.float32, "images")
+        images_png = tf.TensorSpec([None], tf.string, "images_png")
+        samples = tf.TensorSpec([], tf.int32, "num_importance_samples")
+        k, levels = (tf.TensorSpec([], tf.int32, name) for name in ("k", "levels"))
+        latents = {
+            latent.name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, latent.name)
+            for latent, shape in zip(self.model.spec.latents, self.model.latent_shapes, strict=True)
+        }
+        sample = _trace(self.sample, num_samples, temperature, seed)
+        score = _trace(self.score, images, k, samples, seed)
+
+        # These two call the graphs of the others instead of having passes of their own.
+        def sample_png(num_samples, temperature, seed) -> Tensors:
+            return {"images_bytes": sample(num_samples, temperature, seed)["images_png"]}
+
+        def score_png(images_png, k, num_importance_samples, seed) -> Tensors:
+            return score(self._decoded(images_png), k, num_importance_samples, seed)
+
+        traced = {
+            "sample": sample,
+            "sample_png": _trace(sample_png, num_samples, temperature, seed),
+            "score": score,
+            "score_png": _trace(score_png, images_png, k, samples, seed),
+            "reconstruct": _trace(self.reconstruct, images, levels, seed),
+            "encode": _trace(self.encode, images),
+            "decode": _trace(self.decode, **latents),
+        }
+        return {"serving_default": sample, **traced}
+
+    def sample(self, num_samples, temperature, seed) -> Tensors:
+        num_samples = _checked(
+            num_samples,
+            (num_samples >= 1) & (num_samples <= MAX_SAMPLES),
+            f"num_samples: expected 1 to {MAX_SAMPLES}, got {{}}",
+            num_samples,
+        )
+        temperature = _checked(
+            temperature,
+            (temperature >= 0) & tf.math.is_finite(temperature),
+            "temperature: expected a number >= 0, got {}",
+            temperature,
+        )
+        images = sampling.draw(self.model, num_samples, temperature, seed)
+        return {"images": images, "images_png": _png(images)}
+
+    def score(self, images, k, num_importance_samples, seed) -> Tensors:
+        images = self._checked_images(images)
+        spec = self.model.spec
+        k = _checked(
+            k,
+            (k >= 0) & (k < spec.num_levels),
+            f"k: expected 0 to {spec.num_levels - 1}, got {{}}",
+            k,
+        )
+        samples = _checked(
+            tf.cast(num_importance_samples, tf.int64),
+            num_importance_samples >= 1,
+            "num_importance_samples: expected an integer >= 1, got {}",
+            num_importance_samples,
+        )
+
+        def rows(first, count) -> Tensors:
+            (all_latents, above_k), _ = scoring.image_scores(
+                self.model,
+                (0, k),
+                images[first : first + count],
+                seed=seed,
+                first_image=first,
+                num_samples=samples,
+                max_rows=chunks.ROWS,
+            )
+            outputs = {
+                "bound_nats": all_latents.bound,
+                "bits_per_dim": objectives.bits_per_dim(all_latents.bound, spec.image_shape),
+                "elbo_nats": all_latents.elbo,
+                "reconstruction_nats": all_latents.reconstruction,
+                "kl_nats": all_latents.kl,
+                "elbo_above_k_nats": above_k.elbo,
+                "llr_above_k_nats": all_latents.elbo - above_k.elbo,
+            }
+            return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+
+        scalar = tf.TensorSpec([None], tf.float32)
+        specs = dict.fromkeys(
+            (
+                "bound_nats",
+                "bits_per_dim",
+                "elbo_nats",
+                "reconstruction_nats",
+                "elbo_above_k_nats",
+                "llr_above_k_nats",
+            ),
+            scalar,
+        )
+        specs["kl_nats"] = tf.TensorSpec([None, len(spec.latents)], tf.float32)
+        return chunks.concat_rows(rows, tf.shape(images)[0], specs)
+
+    def reconstruct(self, images, levels, seed) -> Tensors:
+        images = self._checked_images(images)
+        spec = self.model.spec
+        levels = _checked(
+            levels,
+            (levels >= 1) & (levels <= spec.num_levels),
+            f"levels: expected 1 to {spec.num_levels}, got {{}}",
+            levels,
+        )
+
+        def rows(first, count):
+            (image,) = exploration.from_the_top(
+                self.model,
+                images[first : first + count],
+                (spec.num_levels - levels,),
+                SeededNoise(seed, first),
+            )
+            return image
+
+        return {"images": chunks.concat_rows(rows, tf.shape(images)[0], self._images_spec())}
+
+    def encode(self, images) -> Tensors:
+        images = self._checked_images(images)
+        spec = self.model.spec
+
+        def rows(first, count) -> Tensors:
+            output = self.model(images[first : first + count], noise=NoNoise())
+            return {
+                latent.name: stats.z
+                for latent, stats in zip(spec.latents, output.latents, strict=True)
+            }
+
+        specs = {
+            latent.name: tf.TensorSpec((None, *shape), tf.float32)
+            for latent, shape in zip(spec.latents, self.model.latent_shapes, strict=True)
+        }
+        return chunks.concat_rows(rows, tf.shape(images)[0], specs)
+
+    def decode(self, **latents: tf.Tensor) -> Tensors:
+        spec, model = self.model.spec, self.model
+        number = tf.shape(latents[spec.latents[0].name])[0]
+        values = []
+        for latent, shape in zip(spec.latents, model.latent_shapes, strict=True):
+            value = latents[latent.name]
+            expected = tf.concat([[number], shape], axis=0)
+            value = _checked(
+                value,
+                tf.reduce_all(tf.shape(value) == expected) & (number >= 1),
+                f"{latent.name}: expected shape {{}}, at least one row, got {{}}",
+                expected,
+                tf.shape(value),
+            )
+            finite = tf.reduce_all(tf.math.is_finite(value))
+            value = _checked(value, finite, f"{latent.name}: expected finite numbers")
+            values.append(tf.ensure_shape(value, (None, *shape)))
+        noise = SameNoise(SeededNoise(0))
+
+        def rows(first, count):
+            plan = tuple(plans.Given(value[first : first + count]) for value in values)
+            output = model.top_down(None, plan, noise, rows=count)
+            return model.likelihood.image(output.px, noise)
+
+        return {"images": chunks.concat_rows(rows, number, self._images_spec())}
+
+    def _images_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec((None, *self.model.spec.image_shape), tf.float32)
+
+    def _checked_images(self, images: tf.Tensor) -> tf.Tensor:
+        """Images of the model's shape, in [0, 1]."""
+        shape = self.model.spec.image_shape
+        got = tf.shape(images)
+        expected = ", ".join(map(str, shape))
+        images = _checked(
+            images,
+            tf.reduce_all(got[1:] == tf.constant(shape)) & (got[0] >= 1),
+            f"images: expected shape [n >= 1, {expected}], got {{}}",
+            got,
+        )
+        images = _checked(
+            images,
+            tf.reduce_all((images >= 0) & (images <= 1)),  # not of a NaN
+            "images: expected values in [0, 1], got {} to {}",
+            tf.reduce_min(images),
+            tf.reduce_max(images),
+        )
+        return tf.ensure_shape(images, (None, *shape))
+
+    def _decoded(self, images_png: tf.Tensor) -> tf.Tensor:
+        """Encoded images (PNG, or whatever TensorFlow decodes) in [0, 1]."""
+        shape = self.model.spec.image_shape
+        expected = "x".join(map(str, shape))
+
+        def decode(encoded):
+            image = tf.io.decode_image(encoded, expand_animations=False)
+            image = _checked(
+                image,
+                tf.reduce_all(tf.shape(image) == tf.constant(shape)),
+                f"images_png: expected images of {expected}, got one of {{}}",
+                tf.strings.reduce_join(tf.strings.as_string(tf.shape(image)), separator="x"),
+            )
+            return tf.ensure_shape(tf.cast(image, tf.float32) / 255.0, shape)
+
+        spec = tf.TensorSpec(shape, tf.float32)
+        return tf.map_fn(decode, images_png, fn_output_signature=spec)
+
+
+def _png(images: tf.Tensor) -> tf.Tensor:
+    levels = tf.cast(tf.round(images * 255.0), tf.uint8)
+    spec = tf.TensorSpec([], tf.string)
+    return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=spec)
+
+
+def _checked(value: tf.Tensor, condition: tf.Tensor, message: str, *shown: tf.Tensor) -> tf.Tensor:
+    """The value; an error of the graph where the condition does not hold."""
+    text = tf.strings.format(message, shown) if shown else message
+    with tf.control_dependencies([tf.debugging.Assert(condition, [text])]):
+        return tf.identity(value)
+
+
+def _trace(function: Callable, *specs: tf.TensorSpec, **named: tf.TensorSpec) -> Callable:
+    return tf.function(function, autograph=False).get_concrete_function(*specs, **named)

@@ -1,0 +1,44 @@
+"""Requests that TF Serving runs when it loads a version, so that no client waits for them."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from biva_tf.model.spec import ModelSpec
+
+_PATH = Path("assets.extra") / "tf_serving_warmup_requests"  # where TF Serving looks
+
+
+def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
+    """(signature, inputs) of one small request for each signature that has passes of its own.
+
+    `encode` and `decode` are left out: their first run is no slower than the others.
+    """
+    seed = np.zeros(2, np.int32)
+    images = np.zeros((1, *spec.image_shape), np.float32)
+    one = np.int32(1)
+    of_score = {"num_importance_samples": one, "seed": seed}
+    return (
+        ("sample", {"num_samples": one, "temperature": np.float32(1), "seed": seed}),
+        ("score", {"images": images, "k": np.int32(0), **of_score}),
+        ("score", {"images": images, "k": np.int32(spec.num_levels - 1), **of_score}),
+        ("reconstruct", {"images": images, "levels": np.int32(spec.num_levels), "seed": seed}),
+    )
+
+
+def write(folder: Path, spec: ModelSpec) -> None:
+    """Writes them into a SavedModel's folder, in TF Serving's format."""
+    path = folder / _PATH
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in requests(spec):
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "biva"
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.CopyFrom(request)
+            writer.write(log.SerializeToString())

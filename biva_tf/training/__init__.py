@@ -1,0 +1,1 @@
+"""Training: the step, the optimizer, and the loop of a run around them."""

@@ -1,0 +1,73 @@
+"""The exponential moving average (EMA) of the weights, with which a model is evaluated."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from biva_tf.nn import graphs
+from biva_tf.training.packing import Packing, join
+
+
+class MovingAverages:
+    """average <- decay average + (1 - decay) weight, after every step.
+
+    Keras's own `use_ema` is not used: under tf.distribute it averages on the first replica alone
+    and copies the result.
+
+    Args:
+      optimizer: that holds the variables.
+      packing: of its slots.
+      weights: of the model, in the order of the optimizer. The averages start at their values.
+      decay: in (0, 1).
+    """
+
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        packing: Packing,
+        weights: Sequence[keras.Variable],
+        decay: float,
+    ):
+        self._packing, self._weights, self._decay = packing, weights, decay
+        self._slots = packing.add_slots(optimizer, "average")
+        self.reset()
+
+    @property
+    def values(self) -> list[tf.Tensor]:
+        """The average of each weight."""
+        return self._packing.unpack(self._slots)
+
+    def reset(self) -> None:
+        """Sets every average to the value that its weight has now."""
+        self._packing.assign(self._slots, [w.value for w in self._weights])
+
+    def swap(self) -> None:
+        """Gives every weight the value of its average, and the average that of the weight."""
+        values = [tf.identity(w.value) for w in self._weights]
+        for weight, average in zip(self._weights, self.values, strict=True):
+            weight.assign(average)
+        self._packing.assign(self._slots, values)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """While active, the model has the averages as its weights."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+    def update(self, local: Callable) -> None:
+        """Moves the averages towards the weights.
+
+        Args:
+          local: maps a variable to the copy of the replica at hand.
+        """
+        for group, slot in zip(self._packing.groups, self._slots, strict=True):
+            self._move(local(slot), [local(self._weights[place]) for place in group])
+
+    @graphs.traced_once
+    def _move(self, average, weights):
+        average.assign_add((1.0 - self._decay) * (join(weights) - average))

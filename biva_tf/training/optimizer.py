@@ -1,0 +1,151 @@
+"""The original's Adamax and its learning-rate schedule."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from biva_tf.nn import graphs
+from biva_tf.training.moving_averages import MovingAverages
+from biva_tf.training.packing import Packing, join, split
+
+
+@keras.saving.register_keras_serializable("biva_tf")
+class Adamax(keras.optimizers.Optimizer):
+    """Adamax as the original has it: no bias correction, and epsilon inside the maximum.
+
+        v <- beta_1 v + (1 - beta_1) gradient
+        m <- max(beta_2 m + epsilon, |gradient|)
+        w <- w - learning_rate v / m
+
+    (In the original's letters: v is the mean of the gradients, m their decaying maximum.)
+
+    Args:
+      learning_rate: a number or a schedule.
+      beta_1, beta_2, epsilon: as above.
+      ema_decay: the decay of the moving averages of the weights; 0 keeps none.
+
+    Attributes:
+      moving_averages: the averages, once the optimizer is built; None without them.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.002,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        ema_decay: float = 0.0,
+        name: str = "adamax",
+    ):
+        super().__init__(learning_rate=learning_rate, name=name)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.ema_decay = ema_decay
+        self.moving_averages: MovingAverages | None = None
+
+    def rule(self, gradient, v, m, learning_rate) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The new v, the new m, and the step: what is subtracted from the weight."""
+        v = self.beta_1 * v + (1.0 - self.beta_1) * gradient
+        m = tf.maximum(self.beta_2 * m + self.epsilon, tf.abs(gradient))
+        return v, m, learning_rate * v / m
+
+    def build(self, variables):
+        """Makes the slots. The averages start at the values that the weights have now."""
+        if self.built:
+            return
+        super().build(variables)
+        weights = self._trainable_variables
+        self._packing = Packing(weights)
+        self._v, self._m = (self._packing.add_slots(self, name) for name in ("v", "m"))
+        if self.ema_decay:
+            self.moving_averages = MovingAverages(self, self._packing, weights, self.ema_decay)
+
+    def slots(self, weight: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
+        """v and m of a weight."""
+        place = self._get_variable_index(weight)
+        return self._packing.unpack(self._v)[place], self._packing.unpack(self._m)[place]
+
+    def apply_summed(self, strategy: tf.distribute.Strategy, gradients: list) -> None:
+        """Applies gradients that are already summed over the replicas, one for each weight.
+
+        Call it in cross-replica context (`merge_call`). Keras's `apply` would sum the gradients
+        itself, and so leave no place to clip the sum.
+        """
+        self._apply_summed(strategy, gradients, tf.identity(self.learning_rate))
+        self.iterations.assign_add(1)
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """What Keras's `apply` does with the gradients of a replica."""
+        del trainable_variables  # the optimizer was built with them
+        context = tf.distribute.get_replica_context()
+        grads = context.all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        learning_rate = tf.convert_to_tensor(learning_rate)
+        context.merge_call(self._apply_summed, args=(grads, learning_rate))
+
+    def _apply_summed(self, strategy, gradients, learning_rate):
+        def update(anchor, gradients):
+            # `update` gives each replica's copy of the anchor alone; find the copies of the other
+            # variables by the device of the anchor's.
+            def local(variable):
+                copies = strategy.experimental_local_results(variable.value)
+                return next(copy for copy in copies if copy.device == anchor.device)
+
+            self._update(gradients, learning_rate, local)
+
+        anchor = self._trainable_variables[0].value
+        strategy.extended.update(anchor, update, args=(gradients,), group=False)
+
+    def _update(self, gradients, learning_rate, local):
+        """Updates the weights, the slots and the averages: the `local` copies of the variables."""
+        for group, v, m in zip(self._packing.groups, self._v, self._m, strict=True):
+            weights = [local(self._trainable_variables[place]) for place in group]
+            gradients_of_group = [gradients[place] for place in group]
+            self._update_group(weights, gradients_of_group, local(v), local(m), learning_rate)
+        if self.moving_averages is not None:
+            self.moving_averages.update(local)
+
+    # A model has many weights of few shapes; the update of a shape is traced once.
+    @graphs.traced_once
+    def _update_group(self, weights, gradients, v, m, learning_rate):
+        new_v, new_m, step = self.rule(join(gradients), v, m, learning_rate)
+        v.assign(new_v)
+        m.assign(new_m)
+        new_weights = split(join(weights) - step, [weight.shape[0] for weight in weights])
+        for weight, value in zip(weights, new_weights, strict=True):
+            weight.assign(value)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            "learning_rate": super().get_config()["learning_rate"],
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "ema_decay": self.ema_decay,
+            "name": self.name,
+        }
+
+
+@keras.saving.register_keras_serializable("biva_tf")
+class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """max(initial * decay^step, floor): the original's schedule, with 0.002, 0.999999, 0.0001.
+
+    An initial rate below the floor stays as it is.
+    """
+
+    def __init__(self, initial: float = 0.002, decay: float = 0.999999, floor: float = 0.0001):
+        self.initial = initial
+        self.decay = decay
+        self.floor = floor
+
+    def __call__(self, step):
+        """The learning rate of the step after `step` updates, float32."""
+        # By exp, since float32 has no 0.999999: its nearest number to the power of 1e6 is 5% off.
+        decayed = self.initial * tf.exp(tf.cast(step, tf.float32) * math.log(self.decay))
+        return tf.maximum(decayed, min(self.floor, self.initial))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"initial": self.initial, "decay": self.decay, "floor": self.floor}

@@ -1,0 +1,121 @@
+"""Reports of a training run: a progress bar or lines, metrics.jsonl and TensorBoard."""
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from biva_tf.plotting import grid
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.training.trainer import Metrics
+
+
+class Reporter:
+    """Writes the metrics of a run.
+
+    A "/" in the name of a metric makes groups: "kl/z1_bu" is {"kl": {"z1_bu": ...}} in
+    metrics.jsonl and SPLIT_kl/z1_bu in TensorBoard.
+
+    Args:
+      run_dir: the run.
+      first_step, last_step: of this part of the run.
+      batch_size: the global batch, for images per second.
+    """
+
+    def __init__(self, run_dir: RunDir, first_step: int, last_step: int, batch_size: int):
+        self._run_dir = run_dir
+        self._writer = tf.summary.create_file_writer(str(run_dir.tensorboard))
+        self._last_step = last_step
+        self._batch_size = batch_size
+        self._since = (time.monotonic(), first_step)
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=last_step, initial=first_step, unit="step", dynamic_ncols=True, leave=True
+            )
+
+    def tick(self) -> None:
+        """Counts a step."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Prints a line without breaking the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def train(self, step: int, interval: Sequence[Metrics]) -> None:
+        """Reports the means of the metrics of the steps since the last report."""
+        means = {
+            name: float(np.mean([metrics[name] for metrics in interval], dtype=np.float64))
+            for name in interval[0]
+        }
+        self._write("train", step, means)
+        self._show(step, means)
+
+    def evaluation(self, split: str, step: int, metrics: Metrics) -> None:
+        """Reports the evaluation of a split."""
+        self._write(split, step, metrics)
+        self.say(
+            f"step {step}: {split} ELBO {metrics['elbo']:.3f} nats, "
+            f"{metrics['bits_per_dim']:.4f} bits/dim"
+        )
+
+    def samples(self, name: str, step: int, sampled: np.ndarray) -> None:
+        """Writes a grid of samples [n, h, w, c] in [0, 1]."""
+        picture = grid.grid(sampled)
+        grid.write_png(self._run_dir.samples / f"{name}.png", picture)
+        with self._writer.as_default(step=step):
+            tf.summary.image("samples", picture[np.newaxis])
+
+    def flush(self) -> None:
+        """Writes what is still in memory. A resumed run does not write what came before it."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the bar and flushes the files."""
+        self._writer.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _write(self, split: str, step: int, metrics: Metrics) -> None:
+        line: dict[str, Any] = {"step": step, "split": split}
+        with self._writer.as_default(step=step):
+            for name, value in metrics.items():
+                *groups, leaf = name.split("/")
+                nested = line
+                for group in groups:
+                    nested = nested.setdefault(group, {})
+                nested[leaf] = value
+                tf.summary.scalar("/".join(["_".join([split, *groups]), leaf]), value)
+        self._run_dir.append_metrics(line)
+
+    def _show(self, step: int, values: dict[str, float]) -> None:
+        now = time.monotonic()
+        rate = (step - self._since[1]) / (now - self._since[0])
+        self._since = (now, step)
+        parts = (
+            f"loss {values['loss']:.2f}  ELBO {values['elbo']:.2f} nats "
+            f"{values['bits_per_dim']:.4f} bits/dim"
+        )
+        speed = f"{rate * self._batch_size:.0f} images/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{speed}  {parts}", refresh=False)
+        else:
+            left = _duration((self._last_step - step) / rate)
+            self.say(
+                f"step {step}/{self._last_step}  {parts}  {rate:.2f} steps/s  {speed}  left {left}"
+            )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

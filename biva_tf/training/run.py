@@ -1,0 +1,240 @@
+"""A training run from its start, or from its last checkpoint, to its result.
+
+The order: settings and spec; the model_dir; data; devices, model and optimizer; the last checkpoint
+or data-dependent initialisation; steps, with metrics, validations, sample grids and checkpoints on
+the way; at the end, once, the test split with the selected weights.
+"""
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.data import pipeline
+from biva_tf.data.sources import DataError
+from biva_tf.errors import SettingsError, UserError
+from biva_tf.inference import sampling
+from biva_tf.model import architectures
+from biva_tf.model.spec import ModelSpec
+from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
+from biva_tf.runs.config import RunConfig
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.training import devices
+from biva_tf.training.reporting import Reporter
+from biva_tf.training.trainer import Metrics, Trainer
+
+_GRID = 64  # samples in a grid
+_VALIDATION_SETTINGS = {
+    "dataset",
+    "binarize",
+    "validation_size",
+    "train_on_validation",
+    "seed",
+}
+
+
+class DivergedError(UserError, RuntimeError):
+    """Training met a loss or a gradient that is not finite."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The result of a run, which summary.json keeps: the test split, one sample per image.
+
+    Attributes:
+      step: the steps done.
+      elbo_nats, bits_per_dim, reconstruction_nats: means over the images.
+      split: "test".
+      selected_step: the step that the weights are from.
+      kl_nats: of each latent, by name.
+    """
+
+    step: int
+    elbo_nats: float
+    bits_per_dim: float
+    split: str
+    selected_step: int
+    reconstruction_nats: float
+    kl_nats: dict[str, float]
+
+
+def train(config: RunConfig, model_dir: Path) -> Summary:
+    """Trains, or resumes training, up to config.steps.
+
+    Raises:
+      DivergedError: naming the step and the last good checkpoint.
+      UserError: the run cannot start; the message says why.
+    """
+    spec = architectures.read(config.architecture)
+    run_dir = RunDir(model_dir)
+    changes = _changes(run_dir, spec, config)
+    data = pipeline.load(config.data, config.seed)
+    _check_data(spec, config, data)
+    _note(_describe(config.dataset, data))
+    for name, (old, new) in changes.items():
+        _note(f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}")
+    strategy = devices.make_strategy(config.strategy, config.logical_devices)
+    trainer = Trainer(spec, config, strategy)
+    checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
+    selected = SelectedWeights(run_dir.weights, trainer.model)
+    if checkpoint.restore():
+        _note(f"going on from step {trainer.step} ({checkpoint.latest})")
+        if trainer.step > config.steps:
+            raise SettingsError(
+                f"--steps: expected at least {trainer.step}, where the run in {model_dir} is, "
+                f"got {config.steps}"
+            )
+        if changes.keys() & _VALIDATION_SETTINGS:
+            checkpoint.best_elbo.assign(-math.inf)  # the coming ones cannot be compared with it
+    elif config.init_from:
+        _start_from(config, spec, trainer)
+    else:
+        trainer.initialise(data.train.batch(0, config.batch_size).images)
+    run_dir.write_config(spec, config)
+    run_dir.drop_metrics_after(trainer.step)
+    reporter = Reporter(run_dir, trainer.step, config.steps, config.batch_size)
+    try:
+        _train(config, data, trainer, checkpoint, selected, reporter)
+        selected_step = int(checkpoint.best_step.numpy())
+        selected.restore_step(selected_step)
+        metrics = trainer.evaluate(data.test)
+        if not math.isfinite(metrics["elbo"]):
+            raise DivergedError(f"step {selected_step}: the test ELBO is {metrics['elbo']}")
+        reporter.samples("final", config.steps, _sample(trainer, config))
+    finally:
+        reporter.close()
+    summary = Summary(
+        step=config.steps,
+        elbo_nats=metrics["elbo"],
+        bits_per_dim=metrics["bits_per_dim"],
+        split="test",
+        selected_step=selected_step,
+        reconstruction_nats=metrics["reconstruction"],
+        kl_nats={latent.name: metrics[f"kl/{latent.name}"] for latent in spec.latents},
+    )
+    run_dir.write_summary(dataclasses.asdict(summary))
+    return summary
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
+    """The settings that differ from the earlier run's. SettingsError if one must not differ."""
+    changes = run_dir.check(spec, config)
+    old, new = changes.get("ema_decay", (1, 1))
+    if not old or not new:
+        raise SettingsError(
+            f"--ema_decay: the run in {run_dir.path} was made with {old}; a run cannot go on with "
+            f"averages where it had none, or without, got {new}"
+        )
+    return changes
+
+
+def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None:
+    """Raises DataError if the images do not fit the model, or are too few for a batch."""
+    images = data.train.images
+    pipeline.check_fits(spec, images, config.dataset)
+    if config.batch_size > len(images):
+        expected = f"at most the {len(images)} training images"
+        raise DataError(f"--batch_size: expected {expected}, got {config.batch_size}")
+
+
+def _describe(dataset: str, data: pipeline.Data) -> str:
+    """The data set and its splits, in a line."""
+    validation = 0 if data.validation is None else len(data.validation)
+    counts = f"{len(data.train.images):,} to train, {validation:,} to validate, {len(data.test):,}"
+    version = f" ({data.version})" if data.version else ""
+    return f"{dataset}{version}: {counts} to test"
+
+
+def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
+    """Gives a new run the selected weights of the run that --init_from names.
+
+    Raises:
+      SettingsError: they are of another model.
+    """
+    start = RunDir(Path(config.init_from))
+    old_spec, old = start.read()
+    dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
+    if dataclasses.replace(old_spec, **dropout) != spec:
+        raise SettingsError(
+            f"--init_from={start.path} has weights of --architecture={old['architecture']}, which "
+            f"is another model than --architecture={config.architecture}"
+        )
+    step = SelectedWeights(start.weights, trainer.model).restore()
+    trainer.reset_averages()
+    _note(f"starting from the weights of step {step} of {start.path}")
+
+
+def _train(config, data, trainer, checkpoint, selected, reporter) -> None:
+    first = trainer.step
+    batches = trainer.distribute(data.train, first, config.steps)
+    interval: list[dict[str, tf.Tensor]] = []
+    for step in range(first + 1, config.steps + 1):
+        interval.append(trainer.train_step(next(batches))[1])
+        reporter.tick()
+        last = step == config.steps
+        if last or step % config.log_every == 0:
+            # Reading the metrics here, and not after every step, keeps a device busy.
+            _report(step, [_to_numpy(metrics) for metrics in interval], checkpoint, reporter)
+            interval = []
+        improved = False
+        if last or step % config.eval_every == 0:
+            with trainer.averaged_weights():
+                improved = _evaluate(step, config, data, trainer, checkpoint, selected, reporter)
+        # A checkpoint that knows of the selected weights follows them at once.
+        if last or improved or step % config.checkpoint_every == 0:
+            reporter.flush()
+            checkpoint.save(step)
+
+
+def _report(last_step: int, interval: list[Metrics], checkpoint, reporter) -> None:
+    first_step = last_step - len(interval) + 1
+    for i, metrics in enumerate(interval):
+        loss, norm = metrics["loss"], metrics["gradient_norm"]
+        if not (np.isfinite(loss) and np.isfinite(norm)):
+            if i:
+                reporter.train(first_step + i - 1, interval[:i])
+            raise DivergedError(
+                f"step {first_step + i}: the loss is {loss}, the norm of its gradient {norm}. "
+                f"{_good(checkpoint)}"
+            )
+    reporter.train(last_step, interval)
+
+
+def _evaluate(step, config, data, trainer, checkpoint, selected, reporter) -> bool:
+    """Whether the weights are the best so far; then they are saved."""
+    improved = True  # without a validation split, the last weights are the best
+    if data.validation is not None:
+        metrics = trainer.evaluate(data.validation)
+        if not math.isfinite(metrics["elbo"]):
+            raise DivergedError(
+                f"step {step}: the validation ELBO is {metrics['elbo']}. {_good(checkpoint)}"
+            )
+        reporter.evaluation("validation", step, metrics)
+        improved = metrics["elbo"] > checkpoint.best_elbo.numpy()
+        if improved:
+            checkpoint.best_elbo.assign(metrics["elbo"])
+    if improved:
+        selected.save(step)
+        checkpoint.best_step.assign(step)
+    reporter.samples(f"step_{step:07}", step, _sample(trainer, config))
+    return improved
+
+
+def _sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
+    return sampling.sample(trainer.model, _GRID, seed=config.seed).numpy()
+
+
+def _to_numpy(metrics: dict[str, tf.Tensor]) -> Metrics:
+    return {name: value.numpy() for name, value in metrics.items()}
+
+
+def _good(checkpoint: TrainingCheckpoint) -> str:
+    latest = checkpoint.latest or "none yet: the run starts anew"
+    return f"Nothing was overwritten; the last good checkpoint: {latest}"

@@ -1,0 +1,137 @@
+"""The training step: what `biva_tf.train` and Keras's `fit` run on every replica."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from biva_tf.data.images import Batch
+from biva_tf.inference import objectives
+from biva_tf.model import plans
+from biva_tf.model.network import Network
+from biva_tf.model.noise import SeededNoise
+from biva_tf.training.optimizer import Adamax
+
+# Independent noise for each use of a run's seed.
+TRAINING, EVALUATION, INITIALISATION = 0, 1, 2
+
+
+@keras.saving.register_keras_serializable("biva_tf")
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The training objective: the negative ELBO with free bits and a KL weight.
+
+    Attributes:
+      free_bits, free_bits_mode: as of `objectives.training_loss`.
+      kl_weight: beta.
+      kl_warmup_steps: steps over which the KL weight rises from 0 to `kl_weight`.
+      clip_norm: the global norm that the gradient is clipped to, after the all-reduce; 0: none.
+    """
+
+    free_bits: float = 2.0
+    free_bits_mode: str = "per_example"
+    kl_weight: float = 1.0
+    kl_warmup_steps: int = 0
+    clip_norm: float = 0.0
+
+    def get_config(self) -> dict:
+        """The fields by name, for Keras."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Objective":
+        """The objective of `get_config`."""
+        return cls(**config)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingStep:
+    """A training step of a model under any strategy.
+
+    The noise is a function of (seed, step, latent, row of the global batch), so the number of
+    replicas does not change it.
+
+    Attributes:
+      model, optimizer: what is trained, and by what.
+      objective: what is minimised.
+      seed: of the noise.
+    """
+
+    model: Network
+    optimizer: Adamax
+    objective: Objective
+    seed: int
+
+    def __call__(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Trains on a replica's part of the global batch; in replica context.
+
+        Returns:
+          The loss, nats; and the metrics by name, scalars. Both are means over the global batch. A
+          "/" in a name makes groups: "kl/z1_bu" is the KL of the latent z1_bu.
+        """
+        context = tf.distribute.get_replica_context()
+        objective, spec = self.objective, self.model.spec
+        first_row, global_rows = _place(batch.images, context)
+        step = tf.cast(self.optimizer.iterations.value, tf.int64)
+        noise = seeded_noise(self.seed, TRAINING).fold(step, first_row)
+        kl_weight = objectives.linear_warmup(step, objective.kl_warmup_steps, objective.kl_weight)
+
+        def batch_mean(rows):
+            total = tf.reduce_sum(rows, axis=0)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, total) / global_rows
+
+        weights = [v.value for v in self.model.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            output = self.model(
+                batch.images, plan=plans.posterior(spec), noise=noise, training=True
+            )
+            terms = objectives.terms(output, batch.images)
+            loss_of_rows = objectives.training_loss(
+                terms,
+                free_bits=objective.free_bits,
+                free_bits_mode=objective.free_bits_mode,
+                kl_weight=kl_weight,
+                batch_mean=batch_mean,
+            )
+            loss = tf.reduce_sum(loss_of_rows) / global_rows  # the all-reduce sums over replicas
+        gradients = tape.gradient(loss, weights)
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        norm = tf.linalg.global_norm(gradients)
+        if objective.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, objective.clip_norm, use_norm=norm)
+        learning_rate = tf.identity(self.optimizer.learning_rate)
+        context.merge_call(self.optimizer.apply_summed, args=(gradients,))
+
+        of_rows = {
+            "loss": loss_of_rows,
+            "elbo": terms.bound,
+            "reconstruction": terms.reconstruction,
+            "bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape),
+            **{f"kl/{z.name}": terms.kl[:, i] for i, z in enumerate(spec.latents)},
+        }
+        means = tf.unstack(batch_mean(tf.stack(list(of_rows.values()), axis=1)))
+        metrics = {
+            **dict(zip(of_rows, means, strict=True)),
+            "gradient_norm": norm,  # before clipping
+            "learning_rate": learning_rate,
+            "kl_weight": kl_weight,
+        }
+        return metrics["loss"], metrics
+
+
+def seeded_noise(seed: int, use: int) -> SeededNoise:
+    """The noise of a run for one of its uses."""
+    return SeededNoise(tf.constant([seed, use], tf.int64))
+
+
+def _place(images: tf.Tensor, context: tf.distribute.ReplicaContext):
+    """The place of this replica's first row in the global batch, and the rows of that batch."""
+    replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+    rows = images.shape[0]
+    if rows is not None:
+        return rows * replica, rows * replicas
+    # The last batch of Keras's `fit` may be smaller, and smaller on some replicas than on others.
+    rows = tf.shape(images)[0]
+    of_replicas = rows[tf.newaxis] if replicas == 1 else context.all_gather(rows[tf.newaxis], 0)
+    return tf.reduce_sum(of_replicas[:replica]), tf.cast(tf.reduce_sum(of_replicas), tf.float32)

@@ -1,0 +1,156 @@
+"""A model in training: the distributed step and the evaluations, on one device or on many."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.data.images import Batch, Images
+from biva_tf.data.pipeline import TrainingData
+from biva_tf.errors import SettingsError
+from biva_tf.inference import chunks, objectives
+from biva_tf.inference.objectives import ImageScores
+from biva_tf.inference.scoring import Scorer
+from biva_tf.model.network import Network
+from biva_tf.model.spec import ModelSpec
+from biva_tf.nn import weight_norm
+from biva_tf.nn.compute import Compute
+from biva_tf.runs.config import RunConfig
+from biva_tf.training import step
+from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
+
+Metrics = dict[str, float]
+
+
+class Trainer:
+    """A model, its optimizer, and the steps that run under a strategy.
+
+    Args:
+      spec: of the model.
+      config: of the run.
+      strategy: from `devices.make_strategy`.
+
+    Raises:
+      SettingsError: the batch does not divide over the replicas.
+    """
+
+    def __init__(self, spec: ModelSpec, config: RunConfig, strategy: tf.distribute.Strategy):
+        replicas = strategy.num_replicas_in_sync
+        if config.batch_size % replicas:
+            expected = f"a multiple of the {replicas} replicas"
+            raise SettingsError(f"--batch_size: expected {expected}, got {config.batch_size}")
+        self.config = config
+        self.strategy = strategy
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope():
+            self.model = Network(spec, Compute(config.conv, config.precision))
+            self.optimizer = Adamax(
+                FlooredExponentialDecay(
+                    config.learning_rate, config.learning_rate_decay, config.learning_rate_floor
+                ),
+                ema_decay=config.ema_decay,
+            )
+            self.optimizer.build(self.model.trainable_variables)
+        objective = step.Objective(
+            free_bits=config.free_bits,
+            free_bits_mode=config.free_bits_mode,
+            kl_weight=config.kl_weight,
+            kl_warmup_steps=config.kl_warmup_steps,
+            clip_norm=config.clip_norm,
+        )
+        self._step = step.TrainingStep(self.model, self.optimizer, objective, config.seed)
+        self._scorer: Scorer | None = None
+
+    @property
+    def step(self) -> int:
+        """The number of training steps done."""
+        return int(self.optimizer.iterations.numpy())
+
+    def initialise(self, images: np.ndarray) -> None:
+        """Data-dependent initialisation on the first batch; the averages start from its result."""
+        with self.strategy.scope():
+            initialise(self.model, images, self.config.seed)
+        self.reset_averages()
+
+    def reset_averages(self) -> None:
+        """Starts the moving averages anew, from the weights that the model has now."""
+        if self.optimizer.moving_averages is not None:
+            self.optimizer.moving_averages.reset()
+
+    def distribute(self, data: TrainingData, first_step: int, last_step: int) -> Iterator:
+        """The batches of the steps first_step to last_step - 1, as `train_step` takes them.
+
+        Every host reads the parts of its own replicas alone.
+        """
+        replicas = self.strategy.num_replicas_in_sync
+
+        def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            count = replicas // context.num_input_pipelines
+            return data.batches(
+                first_step,
+                last_step,
+                self.config.batch_size,
+                context.input_pipeline_id * count,
+                count,
+                replicas,
+            )
+
+        return iter(self.strategy.distribute_datasets_from_function(of_host))
+
+    @tf.function(autograph=False)
+    def train_step(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """One step on a distributed global batch: the loss and the metrics of `TrainingStep`."""
+        # All replicas have the same values, after an all-reduce.
+        return tf.nest.map_structure(
+            lambda value: self.strategy.experimental_local_results(value)[0],
+            self.strategy.run(self._step, args=(batch,)),
+        )
+
+    def evaluate(self, images: Images) -> Metrics:
+        """The ELBO of images with the weights that the model has now, and its terms.
+
+        One sample of the posterior per image. The same images get the same noise in every
+        evaluation of a run.
+
+        Returns:
+          Means over the images: "elbo", "reconstruction" and "kl/LATENT" in nats, "bits_per_dim".
+        """
+        if self._scorer is None:
+            rows = self.config.batch_size // self.strategy.num_replicas_in_sync
+            self._scorer = Scorer(
+                self.model,
+                seed=(self.config.seed, step.EVALUATION),
+                max_rows=chunks.PARALLEL * rows,
+                strategy=self.strategy,
+            )
+        else:
+            self._scorer.refresh()
+        size = self._scorer.images_per_call(len(images))
+
+        def rows(start: int, stop: int) -> ImageScores:
+            (scores,), _ = self._scorer(images[start:stop], start, size)
+            return scores
+
+        scores = chunks.concat_on_host(rows, len(images), size)
+        spec = self.model.spec
+        elbo, kl = float(scores.elbo.mean()), scores.kl.mean(axis=0)
+        return {
+            "elbo": elbo,
+            "reconstruction": float(scores.reconstruction.mean()),
+            "bits_per_dim": objectives.bits_per_dim(elbo, spec.image_shape),
+            **{f"kl/{z.name}": float(value) for z, value in zip(spec.latents, kl, strict=True)},
+        }
+
+    def averaged_weights(self) -> contextlib.AbstractContextManager:
+        """While active, the model has the moving averages as its weights, if the run keeps them."""
+        averages = self.optimizer.moving_averages
+        return contextlib.nullcontext() if averages is None else averages.applied()
+
+
+def initialise(model: Network, images: np.ndarray | tf.Tensor, seed: int) -> None:
+    """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1]."""
+    noise = step.seeded_noise(seed, step.INITIALISATION)
+    with weight_norm.data_dependent_initialisation(model):
+        model(tf.convert_to_tensor(images), noise=noise, training=True)

@@ -1,0 +1,176 @@
+"""Every flagfile: it parses, its model has the size it had, and it trains a step."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from conftest import ROOT, run
+
+import biva_tf
+from biva_tf.commands import flags as settings_flags
+from biva_tf.data import pipeline, sources
+from biva_tf.data.sources import Source, Split
+from biva_tf.model import architectures
+from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent
+from biva_tf.train import TrainSettings
+from biva_tf.training.devices import make_strategy
+from biva_tf.training.trainer import Trainer
+
+CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
+PARAMETERS = {
+    "mnist_l6": 31_550_946,
+    "mnist_sample": 2_573_354,
+    "cifar10_l10": 71_749_968,
+    "cifar10_l15": 102_948_560,
+    "cifar10_l15_lvae": 72_476_128,
+    "cifar10_l15_lvae_plus": 73_461_088,
+    "cifar10_l29_lvae_plus": 120_789_472,
+    "celeba64_l20": 94_356_208,
+}
+PAPER = {
+    "mnist_static",
+    "mnist_static_finetune",
+    "mnist_dynamic",
+    "mnist_dynamic_finetune",
+    "omniglot",
+    "omniglot_finetune",
+    "fashion_mnist",
+    "cifar10",
+    "cifar10_l10",
+    "cifar10_lvae",
+    "cifar10_lvae_plus",
+    "cifar10_lvae_plus_l29",
+    "imagenet32",
+    "celeba64",
+    "mnist_sample",
+}
+
+
+def _settings(path):
+    values = flags.FlagValues()
+    settings_flags.define(TrainSettings, values)
+    values(["train", f"--flagfile={path}"])
+    settings = settings_flags.read(TrainSettings, values=values)
+    return settings.config, settings.model_dir
+
+
+def _base(path):
+    """The settings of a config; of a fine-tuning, with those of the run it starts from."""
+    settings, _ = _settings(path)
+    if not settings.init_from:
+        return settings
+    start = next(other for other in CONFIGS if _settings(other)[1] == settings.init_from)
+    first, _ = _settings(start)
+    return dataclasses.replace(settings, architecture=first.architecture, dataset=first.dataset)
+
+
+def test_every_experiment_of_the_paper_has_a_config():
+    assert {path.stem for path in CONFIGS} == PAPER
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_says_what_it_is_for_and_fits_its_data(path):
+    settings, model_dir = _settings(path)
+    assert model_dir == f"runs/{path.stem}"
+    comment = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert "aper" in comment and ("Memory" in comment or path.stem == "mnist_sample")
+    base = _base(path)
+    assert (
+        architectures.get(base.architecture).image_shape == sources.info(base.dataset).image_shape
+    )
+    if path.stem.endswith("_finetune"):
+        assert settings.free_bits == 0 and settings.init_from == model_dir.removesuffix("_finetune")
+
+
+@pytest.mark.parametrize("architecture", PARAMETERS)
+def test_full_size(architecture):
+    used = {_base(path).architecture for path in CONFIGS}
+    assert used == set(PARAMETERS)
+    assert biva_tf.build(architecture).count_params() == PARAMETERS[architecture]
+
+
+def _narrowed(spec):
+    """Four filters and two units or channels; depth, kernels, strides and dropout as they are."""
+    stages = []
+    for stage in spec.stages:
+        blocks = tuple(BlockSpec(4, b.kernel, b.stride) for b in stage.blocks)
+        latent = DenseLatent(2)
+        if isinstance(stage.latent, ConvLatent):
+            latent = ConvLatent(2, stage.latent.kernel)
+        stages.append(dataclasses.replace(stage, blocks=blocks, latent=latent))
+    return dataclasses.replace(spec, stages=tuple(stages))
+
+
+# Those of colour are deep; together they take two minutes.
+DEEP = ("cifar10", "imagenet32", "celeba64")
+BY_DEPTH = [
+    pytest.param(path, marks=[pytest.mark.slow] if path.stem.startswith(DEEP) else [])
+    for path in CONFIGS
+]
+
+
+@pytest.mark.parametrize("path", BY_DEPTH, ids=[path.stem for path in CONFIGS])
+def test_a_step_of_a_narrowed_copy(path, monkeypatch):
+    settings = dataclasses.replace(
+        _base(path), batch_size=2, validation_size=0, train_on_validation=False
+    )
+    rng = np.random.default_rng(0)
+    info = sources.info(settings.dataset)
+    levels = rng.integers(0, 256, (8, *info.image_shape)).astype(np.uint8)
+    if settings.dataset == "mnist_static":
+        levels = (levels // 128) * 255
+    split = Split(levels, np.zeros(8))
+    own = split if info.validation else None
+    monkeypatch.setattr(sources, "load", lambda name, location: Source(split, split, own))
+    data = pipeline.load(settings.data, settings.seed)
+    spec = _narrowed(architectures.get(settings.architecture))
+    pipeline.check_fits(spec, data.train.images, settings.dataset)
+    tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
+    try:
+        trainer = Trainer(spec, settings, make_strategy("one_device"))
+        # On all images: of two, the outputs of some filters hardly differ, and are scaled up.
+        trainer.initialise(data.train.batch(0, 8).images)
+        before = [v.numpy() for v in trainer.model.trainable_variables]
+        _, metrics = trainer.train_step(next(trainer.distribute(data.train, 0, 1)))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert all(np.all(np.isfinite(value)) for value in metrics.values())
+    after = trainer.model.trainable_variables
+    moved = sum(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert moved > len(before) / 2
+
+
+def test_a_dry_run_needs_no_data(tmp_path):
+    result = run(
+        "-m",
+        "biva_tf.train",
+        f"--flagfile={ROOT / 'configs' / 'mnist_static.flags'}",
+        f"--data_dir={tmp_path}",
+        f"--model_dir={tmp_path / 'model'}",
+        "--dry_run",
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    for text in (
+        "--dataset=mnist_static",
+        "6 levels, 11 latents, bernoulli",
+        "z1_bu   48",
+        "parameters: 31,550,946",
+        "GiB",
+        "steps per epoch: 1,563 (50,000 images)",
+    ):
+        assert text in result.stdout
+    assert not (tmp_path / "model").exists()
+
+
+def test_missing_data_and_an_unknown_flag_are_one_message_each(tmp_path):
+    flagfile = f"--flagfile={ROOT / 'configs' / 'cifar10.flags'}"
+    for more, message in (
+        ("--steps=10", "--dataset=cifar10: not found in --data_dir="),
+        ("--stepz=10", "Unknown command line flag 'stepz'"),
+    ):
+        args = (flagfile, f"--data_dir={tmp_path}", f"--model_dir={tmp_path / 'm'}", more)
+        result = run("-m", "biva_tf.train", *args)
+        assert result.returncode != 0
+        assert message in result.stderr and "Traceback" not in result.stderr

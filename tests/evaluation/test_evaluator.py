@@ -1,0 +1,181 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from conftest import last_json, perturbed, random_images, run
+
+from biva_tf.evaluation.evaluator import EvaluationError, Evaluator, ScoringConfig
+from biva_tf.evaluation.summary import summarise
+
+EVALUATE = ("--iw_samples=20", "--num_examples=30")
+
+
+def _evaluate(model_dir, *args):
+    return run("-m", "biva_tf.evaluate", f"--model_dir={model_dir}", *args)
+
+
+@pytest.fixture
+def scored(model, tmp_path):
+    images = random_images(model.spec, 5)
+    settings = ScoringConfig(iw_samples=3, ks=(1,))
+    results = Evaluator(model, settings, 4, tmp_path).scores(images, "random test")
+    return images, settings, results
+
+
+def test_scores_are_those_of_the_model(model, scored):
+    images, _, results = scored
+    score = model.score(images, num_importance_samples=3)
+    np.testing.assert_allclose(results.examples["bound"], score.bound_nats, rtol=1e-5)
+    np.testing.assert_allclose(results.examples["elbo"], score.elbo_nats, rtol=1e-5)
+    above = model.score(images, num_importance_samples=3, k=1)
+    np.testing.assert_allclose(results.examples["above_1"], above.elbo_nats, rtol=1e-5)
+
+
+def test_above_0_is_l_1_under_the_same_noise(scored):
+    """Bit for bit in one batch (test_scoring.py); here the two come in batches of other sizes."""
+    _, _, results = scored
+    np.testing.assert_allclose(results.examples["above_0"], results.examples["elbo"], rtol=1e-6)
+
+
+def test_another_k_does_not_compute_the_bounds_again(model, scored, tmp_path, monkeypatch):
+    images, _, results = scored
+    evaluator = Evaluator(model, ScoringConfig(iw_samples=3, ks=(0, 1)), 4, tmp_path)
+    monkeypatch.setattr(evaluator, "_bound_arrays", None)
+    again = evaluator.scores(images, "random test")
+    np.testing.assert_array_equal(again.examples["bound"], results.examples["bound"])
+
+
+def test_one_example_has_no_standard_error_and_no_active_units(model, tmp_path):
+    settings = ScoringConfig(iw_samples=2)
+    results = Evaluator(model, settings, 4, tmp_path).scores(random_images(model.spec, 1), "one")
+    summary = summarise(results, settings, model.spec)
+    assert summary.l_k.nats_standard_error is None
+    assert all(z.active_units is None for z in summary.latents)
+    json.dumps(dataclasses.asdict(summary), allow_nan=False)
+
+
+def test_the_variance_of_a_shift_is_not_that_of_its_samples(model, tmp_path):
+    """Its estimate from K = 8 and from K = 64 samples agree; without the correction they do not."""
+    images = np.repeat(random_images(model.spec, 3), 200, axis=0)
+    variances = {}
+    for k in (8, 64):
+        results = Evaluator(model, ScoringConfig(iw_samples=k), 4800, tmp_path).scores(
+            images, "a test"
+        )
+        totals = results.totals
+        mean = totals["shift/z1_td"] / results.done
+        variances[k] = (totals["shift_squared/z1_td"] / results.done - mean**2).sum()
+    assert variances[8] == pytest.approx(variances[64], rel=0.2)
+
+
+def test_the_summary_is_the_mean_of_the_examples(model, scored):
+    _, settings, results = scored
+    summary = summarise(results, settings, model.spec)
+    bounds = results.examples["bound"]
+    dims = np.prod(model.spec.image_shape)
+    assert summary.examples == 5
+    assert summary.l_k.nats == pytest.approx(bounds.mean())
+    assert summary.l_k.nats_standard_error == pytest.approx(bounds.std(ddof=1) / 5**0.5)
+    assert summary.l_k.bits_per_dim == pytest.approx(-bounds.mean() / dims / np.log(2))
+    kl = sum(z.kl_nats for z in summary.latents)
+    assert summary.l_1.nats == pytest.approx(summary.reconstruction_nats - kl, rel=1e-5)
+    llr = results.examples["above_0"] - results.examples["above_1"]
+    assert summary.llr[1].nats == pytest.approx(llr.mean())
+    assert summary.llr[1].bits_per_dim == pytest.approx(llr.mean() / dims / np.log(2))
+
+
+def test_a_unit_whose_posterior_is_its_prior_is_not_active(tmp_path):
+    model = perturbed("tiny_dense")
+    images = random_images(model.spec, 40)
+    settings = ScoringConfig(iw_samples=16)
+
+    def active():
+        results = Evaluator(model, settings, 64, tmp_path).scores(images, "random test")
+        return {z.name: z.active_units for z in summarise(results, settings, model.spec).latents}
+
+    before = active()
+    assert before["z1_td"] > 0
+    # Without gain and bias the means of q and p of level 1 see nothing, and are the same.
+    for variable in model.trainable_variables:
+        if "_1_mean/" in variable.path and variable.path.endswith(("/g", "/b")):
+            variable.assign(np.zeros(variable.shape))
+    after = active()
+    assert after["z1_td"] == after["z1_bu"] == 0
+
+
+def test_what_is_not_finite_names_the_example(model, tmp_path):
+    images = random_images(model.spec, 4)
+    images[2, 0, 0, 0] = np.nan
+    evaluator = Evaluator(model, ScoringConfig(iw_samples=2), 1, tmp_path)
+    with pytest.raises(EvaluationError, match=r"example 2 of odd test: bound is nan"):
+        evaluator.scores(images, "odd test")
+
+
+def test_settings_out_of_range(model, tmp_path):
+    with pytest.raises(EvaluationError, match=r"k: expected an integer in 0\.\.1, got 2"):
+        Evaluator(model, ScoringConfig(iw_samples=1, ks=(2,)), 8, tmp_path)
+
+
+def test_other_weights_images_and_settings_have_other_files(model, tmp_path):
+    images = random_images(model.spec, 4)
+
+    def path(iw_samples=2, images=images):
+        settings = ScoringConfig(iw_samples=iw_samples)
+        return Evaluator(model, settings, 8, tmp_path).path("a test", images)
+
+    variable = model.trainable_variables[0]
+    value = variable.numpy()
+    paths = {path(), path(3), path(images=1 - images)}
+    variable.assign(value + 1)
+    paths.add(path())
+    variable.assign(value)
+    assert len(paths) == 4 and path() in paths
+
+
+def test_the_command(trained, tmp_path):
+    scores = tmp_path / "scores.csv"
+    result = _evaluate(trained, *EVALUATE, "--k=0,2", f"--scores={scores}")
+    assert result.returncode == 0, result.stderr[-3000:]
+    last = last_json(result.stdout)
+    for text in ("L_1 ", "L_20", "L^{>2}", "LLR^{>2}", "nats", "bits/dim", "active units", "z2_td"):
+        assert text in result.stdout
+    lines = scores.read_text().splitlines()
+    columns = lines[0].split(",")
+    table = np.array([line.split(",") for line in lines[1:]], float)
+    assert table.shape == (30, len(columns))
+    values = dict(zip(columns, table.T, strict=True))
+    np.testing.assert_array_equal(values["example"], np.arange(30))
+    assert values["L_K_nats"].mean() == pytest.approx(last["l_k_nats"])
+    assert values["L_1_nats"].mean() == pytest.approx(last["l_1_nats"])
+    assert last["l_1_nats"] < last["l_k_nats"]
+    (written,) = (trained / "evaluations").glob("*.json")
+    whole = json.loads(written.read_text())
+    assert whole["l_k"]["nats"] == last["l_k_nats"] and whole["settings"]["ks"] == [0, 2]
+    assert whole["weights_step"] in (20, 40)
+    # Nothing is computed again, and the npz has the same scores.
+    npz = tmp_path / "scores.npz"
+    again = _evaluate(trained, *EVALUATE, "--k=0,2", f"--scores={npz}", "--max_rows=7")
+    assert again.stdout == result.stdout
+    with np.load(npz) as file:
+        np.testing.assert_array_equal(file["L_above_2_nats"], values["L_above_2_nats"])
+
+
+def test_another_data_set(trained):
+    result = _evaluate(trained, *EVALUATE, "--dataset=letters_2k", "--iw_samples=1")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "letters_2k test, 30 images" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--k=7",), "evaluate: k: expected an integer in 0..2, got 7"),
+        (("--dataset=mnist",), "evaluate: --dataset: expected one of celeba64, "),
+        (("--num_examples=2000",), "--num_examples: expected at most the 1000 images of mnist_10k"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_message(finished, args, message):
+    result = _evaluate(finished[0], "--iw_samples=1", *args)
+    assert result.returncode != 0
+    assert message in result.stderr and "Traceback" not in result.stderr

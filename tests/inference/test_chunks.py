@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from biva_tf.inference import chunks
+
+
+def _graph(number, size, *, static):
+    """Sums 0 ... number-1 by chunks; the sizes of the chunks as the body saw them."""
+    seen = []
+
+    def run(number, size):
+        def body(first, count, state):
+            seen.append(count)
+            return state + tf.reduce_sum(tf.range(first, first + count))
+
+        return chunks.loop(body, number, size, tf.constant(0))
+
+    if static:
+        return tf.function(lambda: run(number, size), autograph=False)().numpy(), seen
+    graph = tf.function(run, autograph=False)
+    return graph(tf.constant(number), tf.constant(size)).numpy(), seen
+
+
+@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("number,size", [(1, 1), (6, 6), (6, 2), (7, 3), (2, 5)])
+def test_a_loop_sees_every_item_once(number, size, static):
+    total, seen = _graph(number, size, static=static)
+    assert total == sum(range(number))
+    # The size is an int, and shapes are static, where all chunks are equally large.
+    known = static and number % size == 0
+    assert all(isinstance(count, int) == known for count in seen)
+
+
+@pytest.mark.parametrize("number", [1, 4, 9, 12])
+@pytest.mark.parametrize("as_tensor", [True, False])
+def test_rows_are_joined_in_their_order(number, as_tensor):
+    values = tf.reshape(tf.range(24.0), (12, 2))
+    specs = {"a": tf.TensorSpec([None, 2]), "b": tf.TensorSpec([None])}
+
+    def rows(first, count):
+        part = values[first : first + count]
+        return {"a": part, "b": part[:, 0]}
+
+    def run(number):
+        return chunks.concat_rows(rows, number, specs, size=4)
+
+    if as_tensor:
+        joined = tf.function(run, autograph=False)(tf.constant(number))
+    else:
+        joined = tf.function(lambda: run(number), autograph=False)()
+    np.testing.assert_array_equal(joined["a"], values[:number])
+    np.testing.assert_array_equal(joined["b"], values[:number, 0])
+
+
+def test_spans_on_the_host():
+    assert list(chunks.spans(7, 3)) == [(0, 3), (3, 6), (6, 7)]
+    assert list(chunks.spans(7, 3, first=3)) == [(3, 6), (6, 7)]
+    assert list(chunks.spans(0, 3)) == []
+    joined = chunks.concat_on_host(lambda a, b: (np.arange(a, b), np.ones((b - a, 2))), 7, 3)
+    np.testing.assert_array_equal(joined[0], np.arange(7))
+    assert joined[1].shape == (7, 2)

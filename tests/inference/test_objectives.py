@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from biva_tf.inference import objectives
+
+RECONSTRUCTION = tf.constant([-10.0, -20.0])
+KL = tf.constant([[1.0, 3.0], [-0.5, 5.0]])
+TERMS = objectives.Terms(RECONSTRUCTION, KL)
+
+
+def test_without_free_bits_the_loss_is_the_negative_elbo():
+    np.testing.assert_allclose(objectives.training_loss(TERMS), [14.0, 24.5])
+    np.testing.assert_allclose(TERMS.bound, [-14.0, -24.5])
+
+
+def test_free_bits_per_example():
+    loss = objectives.training_loss(TERMS, free_bits=2.0)
+    np.testing.assert_allclose(loss, [10 + 2 + 3, 20 + 2 + 5])
+
+
+def test_free_bits_of_the_batch_mean():
+    loss = objectives.training_loss(TERMS, free_bits=2.0, free_bits_mode="batch_mean")
+    # Mean KL: 0.25, held at 2; and 4, as it is.
+    np.testing.assert_allclose(np.mean(loss), 15 + 2 + 4)
+
+
+def test_gradients_of_free_bits():
+    kl = tf.Variable(KL)
+
+    def gradient(mode):
+        with tf.GradientTape() as tape:
+            t = objectives.Terms(RECONSTRUCTION, tf.identity(kl))
+            loss = tf.reduce_sum(objectives.training_loss(t, free_bits=2.0, free_bits_mode=mode))
+        return tape.gradient(loss, kl)
+
+    np.testing.assert_array_equal(gradient("per_example"), [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(gradient("batch_mean"), [[0, 1], [0, 1]])
+    kl.assign([[1.0, 9.0], [1.0, 1.0]])  # the second latent's mean is above, one example below
+    np.testing.assert_array_equal(gradient("per_example"), [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(gradient("batch_mean"), [[0, 1], [0, 1]])
+
+
+def test_kl_weight():
+    loss = objectives.training_loss(TERMS, kl_weight=0.5)
+    np.testing.assert_allclose(loss, [12.0, 22.25])
+
+
+def test_an_unknown_mode():
+    with pytest.raises(ValueError, match="free_bits_mode: expected"):
+        objectives.training_loss(TERMS, free_bits=2.0, free_bits_mode="mean")
+
+
+def test_linear_warmup():
+    ramp = [float(objectives.linear_warmup(tf.constant(s), 10, 0.5)) for s in (0, 5, 10, 20)]
+    np.testing.assert_allclose(ramp, [0.0, 0.25, 0.5, 0.5])
+    assert float(objectives.linear_warmup(tf.constant(0), 0, 0.5)) == 0.5
+
+
+def _terms(log_weights):
+    """Rows [samples, images], samples first, with these log-weights."""
+    rows = tf.reshape(tf.transpose(log_weights), [-1])
+    return objectives.Terms(rows - 3.0, tf.tile([[-1.0, -2.0]], [len(rows), 1]))
+
+
+def test_importance_sums():
+    log_weights = tf.constant([[-1000.0, -1000.0 + np.log(3)], [5.0, 5.0]])
+    scores = objectives.ImportanceSums.zero(2, 2).add(_terms(log_weights), 2).scores()
+    np.testing.assert_allclose(scores.bound, [-1000 + np.log(2), 5.0])
+    np.testing.assert_allclose(scores.elbo, [-1000 + np.log(3) / 2, 5.0])
+    np.testing.assert_allclose(scores.effective_sample_size, [16 / 10, 2.0], rtol=1e-4)
+    np.testing.assert_allclose(scores.kl, [[-1, -2]] * 2)
+
+
+def test_one_sample_is_its_own_bound():
+    scores = objectives.ImportanceSums.zero(1, 2).add(_terms(tf.constant([[-7.0]])), 1).scores()
+    np.testing.assert_array_equal([scores.bound, scores.elbo], [[-7.0], [-7.0]])
+    np.testing.assert_allclose(scores.effective_sample_size, [1.0])
+
+
+def test_importance_sums_do_not_depend_on_how_the_samples_come():
+    log_weights = tf.constant(np.random.default_rng(0).normal(-5000, 9, (3, 10)), tf.float32)
+    whole = objectives.ImportanceSums.zero(3, 2).add(_terms(log_weights), 10)
+    parts = objectives.ImportanceSums.zero(3, 2)
+    for first, last in ((0, 1), (1, 4), (4, 10)):
+        parts = parts.add(_terms(log_weights[:, first:last]), last - first)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    exact = np.float64(log_weights)
+    top = exact.max(1)
+    expected = np.log(np.mean(np.exp(exact - top[:, None]), axis=1)) + top
+    np.testing.assert_allclose(whole.scores().bound, expected, rtol=1e-12)
+
+
+def test_bits_per_dim():
+    nats = -32 * 32 * 3 * np.log(2) * 3.08
+    assert objectives.bits_per_dim(nats, (32, 32, 3)) == pytest.approx(3.08)

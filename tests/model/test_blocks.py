@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from biva_tf.model.blocks import GatedBlock
+from biva_tf.model.noise import SeededNoise
+from biva_tf.model.spec import BlockSpec
+from biva_tf.nn.compute import Compute
+
+
+def _block(in_shape, filters, stride=(1, 1), **kwargs):
+    spec = BlockSpec(filters, (3, 3), stride)
+    return GatedBlock(spec, in_shape, compute=Compute(), name="block", **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("block", "in_shape", "residual"),
+    [
+        (lambda s: _block(s, 3), (6, 5, 3), lambda x: x),
+        (lambda s: _block(s, 5), (6, 5, 3), lambda x: np.pad(x, [(0, 0)] * 3 + [(0, 2)])),
+        (lambda s: _block(s, 2), (6, 5, 3), None),
+        (lambda s: _block(s, 3, residual=False), (6, 5, 3), None),
+        (lambda s: _block(s, 3, (2, 2), out_size=(12, 9)), (6, 5, 3), None),
+        (
+            lambda s: _block(s, 3, (2, 1)),
+            (6, 5, 3),
+            lambda x: x.reshape(2, 3, 2, 5, 3).mean(axis=2),
+        ),
+    ],
+)
+def test_the_residual_of_a_gated_block(block, in_shape, residual):
+    """With the last convolution at 0, what comes out is the residual alone."""
+    rng = np.random.default_rng(5)
+    layer = block(in_shape)
+    layer._conv_out.g.assign(0 * layer._conv_out.g)
+    x = rng.normal(size=(2, *in_shape)).astype(np.float32)
+    out = layer(x, noise=None).numpy()
+    assert out.shape[1:] == layer.out_shape
+    expected = np.zeros_like(out) if residual is None else residual(x)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("aux_shape", [(6, 5, 2), (12, 10, 2), (11, 5, 2), (3, 3, 2), (2, 1, 2)])
+def test_an_aux_map_of_any_size_reaches_the_output(aux_shape):
+    rng = np.random.default_rng(6)
+    layer = _block((6, 5, 3), 3, aux_shape=aux_shape)
+    x = tf.constant(rng.normal(size=(2, 6, 5, 3)), tf.float32)
+    aux = tf.constant(rng.normal(size=(2, *aux_shape)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(aux)
+        out = layer(x, aux, noise=None)
+    assert out.shape == (2, 6, 5, 3)
+    assert np.all(np.abs(tape.gradient(out, aux)).max(axis=(1, 2, 3)) > 0)
+
+
+def test_dropout_only_in_training_and_by_seed():
+    layer = _block((6, 5, 3), 3, dropout=0.5)
+    x = tf.random.stateless_normal((2, 6, 5, 3), (0, 1))
+    quiet = layer(x, noise=SeededNoise(0))
+    np.testing.assert_array_equal(quiet, layer(x, noise=SeededNoise(1)))
+    a, b, c = (layer(x, noise=SeededNoise(s), training=True) for s in (0, 0, 1))
+    np.testing.assert_array_equal(a, b)
+    assert not np.allclose(a, c) and not np.allclose(a, quiet)

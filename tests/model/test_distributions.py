@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from biva_tf.model.distributions import (
+    DiagonalGaussian,
+    DiscretizedLogisticMixture,
+    bernoulli_image,
+)
+
+tfd = tfp.distributions
+LEVELS = np.arange(256, dtype=np.float32) / 255
+
+
+def test_gaussian_log_prob_is_tfps():
+    rng = np.random.default_rng(0)
+    mean, log_variance, x = rng.normal(size=(3, 4, 2, 3)).astype(np.float32)
+    flat = [a.reshape(4, 6) for a in (mean, log_variance, x)]
+    expected = tfd.MultivariateNormalDiag(flat[0], np.exp(0.5 * flat[1])).log_prob(flat[2])
+    gaussian = DiagonalGaussian(mean, log_variance)
+    np.testing.assert_allclose(gaussian.log_prob(x), expected, rtol=1e-5)
+    assert gaussian.batch_shape == (4,) and gaussian.event_shape == (2, 3)
+    np.testing.assert_array_equal(gaussian.mean(), mean)
+    np.testing.assert_allclose(gaussian.variance(), np.exp(log_variance), rtol=1e-6)
+
+
+def test_gaussian_draws():
+    gaussian = DiagonalGaussian(tf.fill((1, 2), 3.0), tf.fill((1, 2), np.log(4.0)))
+    draws = gaussian.sample(20_000, seed=(0, 1)).numpy()
+    np.testing.assert_allclose(draws.mean(axis=0), 3.0, atol=0.05)
+    np.testing.assert_allclose(draws.std(axis=0), 2.0, atol=0.05)
+    np.testing.assert_allclose(gaussian.from_noise(tf.ones((1, 2)), 0.5), 3.0 + 0.5 * 2.0)
+
+
+def test_bernoulli_sums_over_pixels():
+    logits = tf.constant([[[[0.0], [2.0]]]])
+    image = bernoulli_image(logits)
+    expected = np.log(0.5) + np.log(1 / (1 + np.exp(2.0)))
+    np.testing.assert_allclose(image.log_prob([[[[1.0], [0.0]]]]), [expected], rtol=1e-5)
+
+
+def _parameters(rng, channels, components, log_scales, rows=1):
+    """Parameters of single pixels [rows, 1, 1, size], with all log-scales drawn from a range."""
+    per = DiscretizedLogisticMixture.parameters_per_component(channels)
+    l = rng.normal(size=(rows, 1, 1, components * per)).astype(np.float32)
+    kinds = (per - 1) // channels
+    rest = l[..., components:].reshape(rows, 1, 1, channels, kinds, components)
+    rest[..., 1, :] = rng.uniform(*log_scales, size=rest[..., 1, :].shape)
+    l[..., components:] = rest.reshape(rows, 1, 1, -1)
+    return l
+
+
+def _pixels(values, channels):
+    return np.asarray(values, np.float32).reshape(-1, 1, 1, channels)
+
+
+@pytest.mark.parametrize("log_scales", [(-7, -7), (-7, -5), (-4, 0), (0, 5), (5, 5), (-9, -8)])
+def test_grey_probabilities_sum_to_one(log_scales):
+    l = np.repeat(_parameters(np.random.default_rng(1), 1, 5, log_scales), 256, axis=0)
+    log_probs = DiscretizedLogisticMixture(l, 1).log_prob(_pixels(LEVELS, 1))
+    np.testing.assert_allclose(np.sum(np.exp(np.float64(log_probs))), 1.0, atol=2e-5)
+
+
+@pytest.mark.parametrize("log_scales", [(-7, -5), (-3, 0), (1, 5)])
+def test_colour_probabilities_sum_to_one_channel_by_channel(log_scales):
+    """The sum over a channel's 256 values leaves the marginal of the channels before, which does
+    not depend on that channel's parameters; over all three channels it is 1."""
+    rng = np.random.default_rng(2)
+    l = _parameters(rng, 3, 4, log_scales)
+    rest = l[..., 4:].reshape(1, 1, 1, 3, 3, 4)
+
+    def mass(parameters, fixed):
+        rows = [(*fixed, v) for v in LEVELS]
+        px = DiscretizedLogisticMixture(np.repeat(parameters, 256, axis=0), 3)
+        return np.sum(np.exp(np.float64(px.log_prob(_pixels(rows, 3)))))
+
+    changed = rest.copy()
+    changed[..., 2, 0, :] += 0.3  # the means of the last channel
+    changed = np.concatenate([l[..., :4], changed.reshape(1, 1, 1, -1)], axis=-1)
+    fixed = (LEVELS[100], LEVELS[140])
+    marginal = mass(l, fixed)
+    np.testing.assert_allclose(marginal, mass(changed, fixed), rtol=1e-4)
+    # Sharp in the last two channels, so that 256^3 values reduce to those with any mass.
+    sharp = rest.copy()
+    sharp[..., 1:, 0, :], sharp[..., 1:, 1, :], sharp[..., 2, :] = 0.2, -7.0, 0.0
+    sharp = np.concatenate([l[..., :4], sharp.reshape(1, 1, 1, -1)], axis=-1)
+    near = LEVELS[150:157]
+    values = [(a, b, c) for a in LEVELS for b in near for c in near]
+    px = DiscretizedLogisticMixture(np.repeat(sharp, len(values), axis=0), 3)
+    total = np.sum(np.exp(np.float64(px.log_prob(_pixels(values, 3)))))
+    np.testing.assert_allclose(total, 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("log_scale", [-7.0, -5.0, 0.0, 5.0])
+@pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
+def test_gradients_are_finite(log_scale, value):
+    l = _parameters(np.random.default_rng(3), 3, 10, (log_scale, log_scale), rows=8)
+    parameters = tf.Variable(l)
+    with tf.GradientTape() as tape:
+        px = DiscretizedLogisticMixture(parameters, 3)
+        log_prob = px.log_prob(tf.fill((8, 1, 1, 3), value / 255.0))
+    assert np.all(np.isfinite(log_prob))
+    assert np.all(np.isfinite(tape.gradient(log_prob, parameters)))
+
+
+def test_against_float64():
+    """One component, against the difference of two logistic functions in double precision."""
+    rng = np.random.default_rng(4)
+    loc, log_scale = rng.uniform(-1, 1, 256), rng.uniform(-7, 5, 256)
+    l = np.stack([np.zeros(256), loc, log_scale], axis=-1).astype(np.float32)
+    actual = DiscretizedLogisticMixture(l[:, None, None], 1).log_prob(_pixels(LEVELS, 1))
+    _, loc, log_scale = np.float64(l).T
+    x = 2 * np.arange(256) / 255 - 1
+    upper, lower = ((x - loc + s / 255) * np.exp(-log_scale) for s in (1, -1))
+    # log(sigmoid(a) - sigmoid(b)) on the side where neither is near 1.
+    flip = upper + lower > 0
+    a, b = np.where(flip, -lower, upper), np.where(flip, -upper, lower)
+    log_a, log_b = a - np.logaddexp(0, a), b - np.logaddexp(0, b)
+    expected = log_a + np.log1p(-np.exp(log_b - log_a))
+    inner = slice(1, 255)
+    np.testing.assert_allclose(np.array(actual)[inner], expected[inner], rtol=1e-4, atol=2e-3)
+
+
+def test_draws_follow_log_prob():
+    """Frequencies of the draws of a colour pixel, against the probabilities of its values."""
+    rng = np.random.default_rng(5)
+    l = _parameters(rng, 3, 3, (-4.5, -3.5))
+    n = 60_000
+    draws = DiscretizedLogisticMixture(l, 3).sample(n, seed=(1, 2)).numpy().reshape(n, 3)
+    np.testing.assert_allclose(draws * 255, np.round(draws * 255), atol=1e-4)
+    # Marginal of the first channel, by the grey mixture with its parameters.
+    rest = l[..., 3:].reshape(1, 1, 1, 3, 3, 3)
+    grey = np.concatenate([l[..., :3], rest[..., 0, 0, :], rest[..., 0, 1, :]], axis=-1)
+    px = DiscretizedLogisticMixture(np.repeat(grey, 256, axis=0), 1)
+    expected = np.exp(px.log_prob(_pixels(LEVELS, 1)))
+    counts = np.bincount(np.round(draws[:, 0] * 255).astype(int), minlength=256)
+    likely = expected * n > 20
+    chi2 = np.sum((counts - n * expected)[likely] ** 2 / (n * expected)[likely])
+    assert chi2 < likely.sum() + 5 * np.sqrt(2 * likely.sum())
+    # The other channels: the entropy of the draws by log_prob is that of as many fresh draws.
+    px = DiscretizedLogisticMixture(l, 3)
+    other = px.sample(n, seed=(3, 4))
+    repeated = DiscretizedLogisticMixture(np.repeat(l, n, axis=0), 3)
+    first = np.mean(repeated.log_prob(_pixels(draws, 3)))
+    second = np.mean(repeated.log_prob(tf.reshape(other, (n, 1, 1, 3))))
+    np.testing.assert_allclose(first, second, atol=0.03)
+
+
+def test_conditional_draws_follow_log_prob():
+    """The third channel given the most frequent first two."""
+    rng = np.random.default_rng(6)
+    l = _parameters(rng, 3, 1, (-6.5, -6.0))
+    n = 40_000
+    draws = DiscretizedLogisticMixture(l, 3).sample(n, seed=(5, 6)).numpy().reshape(n, 3)
+    pairs, counts = np.unique(draws[:, :2], axis=0, return_counts=True)
+    pair = pairs[np.argmax(counts)]
+    third = draws[np.all(draws[:, :2] == pair, axis=1), 2]
+    values = np.array([(*pair, v) for v in LEVELS])
+    px = DiscretizedLogisticMixture(np.repeat(l, 256, axis=0), 3)
+    joint = np.exp(np.float64(px.log_prob(_pixels(values, 3))))
+    expected = joint / joint.sum() * len(third)
+    observed = np.bincount(np.round(third * 255).astype(int), minlength=256)
+    likely = expected > 10
+    assert likely.any()
+    chi2 = np.sum((observed - expected)[likely] ** 2 / expected[likely])
+    assert chi2 < likely.sum() + 5 * np.sqrt(2 * likely.sum())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_mean_is_that_of_the_draws(channels):
+    l = _parameters(np.random.default_rng(7), channels, 4, (-3.5, -2.5))
+    px = DiscretizedLogisticMixture(l, channels)
+    draws = px.sample(40_000, seed=(7, 8)).numpy()
+    assert px.mean().shape == (1, 1, 1, channels)
+    np.testing.assert_allclose(px.mean(), draws.mean(axis=0), atol=0.01)
+
+
+def test_parameters_of_a_wrong_size():
+    with pytest.raises(ValueError, match="expected a multiple of 10 channels, got 11"):
+        DiscretizedLogisticMixture(tf.zeros((1, 2, 2, 11)), 3)
+    with pytest.raises(ValueError, match="expected 1 or 3, got 2"):
+        DiscretizedLogisticMixture(tf.zeros((1, 2, 2, 10)), 2)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from biva_tf.model.noise import GivenNoise, SeededNoise
+
+
+@pytest.mark.parametrize("event", [(1,), (6,), (3, 5, 2), (4, 4, 4)])
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_the_same_rows_in_chunks_of_any_size(event, kind):
+    whole = getattr(SeededNoise(3), kind)("z1_bu/posterior", (10, *event))
+    parts = [
+        getattr(SeededNoise(3, first), kind)("z1_bu/posterior", (rows, *event))
+        for first, rows in ((0, 1), (1, 4), (5, 5))
+    ]
+    np.testing.assert_array_equal(whole, tf.concat(parts, axis=0))
+
+
+def test_no_two_streams_rows_or_seeds_share_noise():
+    draws = {
+        (seed, step, stream): SeededNoise(seed).fold(step).normal(stream, (4, 3)).numpy()
+        for seed in (0, 1)
+        for step in range(5)
+        for stream in ("z1_bu/posterior", "z1_td/posterior", "z1_bu/prior")
+    }
+    numbers = np.concatenate([d.ravel() for d in draws.values()])
+    assert len(np.unique(numbers)) == len(numbers)
+
+
+def test_the_same_seed_gives_the_same_draw_inside_a_function():
+    draw = tf.function(
+        lambda seed, first: SeededNoise(seed, first).normal("a", (3, 5)), autograph=False
+    )
+    inside = draw(tf.constant([7, 0], tf.int64), tf.constant(2))
+    np.testing.assert_array_equal(inside, SeededNoise(7, 2).normal("a", (3, 5)))
+
+
+def test_normal_and_uniform_are_what_they_say():
+    normal = SeededNoise(0).normal("a", (50_000, 3)).numpy()
+    uniform = SeededNoise(0).uniform("a", (50_000, 3)).numpy()
+    np.testing.assert_allclose([normal.mean(), normal.std()], [0, 1], atol=0.01)
+    np.testing.assert_allclose([uniform.mean(), uniform.std()], [0.5, 12**-0.5], atol=0.01)
+    assert uniform.min() >= 0 and uniform.max() < 1
+    assert abs(np.corrcoef(normal[:-1, 0], normal[1:, 0])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("event", [(1,), (3, 5, 2), (4, 4, 4)])
+def test_dropout_of_the_same_rows_in_parts_of_any_size(event):
+    whole = SeededNoise(3).dropout_mask("block/dropout", 0.5, (10, *event))
+    parts = [
+        SeededNoise(3, first).dropout_mask("block/dropout", 0.5, (rows, *event))
+        for first, rows in ((0, 1), (1, 4), (5, 5))
+    ]
+    np.testing.assert_array_equal(whole, tf.concat(parts, axis=0))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropout_keeps_its_share_and_the_mean(rate):
+    kept = SeededNoise(0).dropout_mask("a", rate, (50_000, 3)).numpy()
+    assert len(np.unique(kept)) == 2
+    np.testing.assert_allclose((kept == 0).mean(), rate, atol=0.005)
+    np.testing.assert_allclose(kept.max(), 1 / (1 - rate), rtol=1e-4)
+    np.testing.assert_allclose(kept.mean(), 1, atol=0.01)
+    assert np.all(np.abs(np.corrcoef(kept.T)[np.triu_indices(3, 1)]) < 0.02)
+    assert abs(np.corrcoef(kept[:-1, 0], kept[1:, 0])[0, 1]) < 0.02
+
+
+def test_given_noise_says_what_is_missing_or_misshapen():
+    noise = GivenNoise({"z1": np.zeros((2, 3))})
+    assert noise.normal("z1/posterior", (2, 3)).shape == (2, 3)
+    with pytest.raises(ValueError, match="no noise was given for z1/prior"):
+        noise.normal("z1/prior", (2, 3))
+    with pytest.raises(ValueError, match="noise for z1/posterior: expected"):
+        noise.normal("z1/posterior", (2, 4))

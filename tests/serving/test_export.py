@@ -1,0 +1,198 @@
+"""Exports: every signature, live, loaded by Python and by C++; versions; what is written."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, perturbed, random_images, run
+
+from biva_tf import api
+from biva_tf.inference import exploration
+from biva_tf.model import plans
+from biva_tf.model.noise import NoNoise, SameNoise, SeededNoise
+from biva_tf.nn import graphs
+from biva_tf.serving import exporting
+
+SEED = np.array([5, 0], np.int32)
+
+
+def _trained(name):
+    model = perturbed(name)
+    for variable in model.trainable_variables:  # nearer to a trained model's sizes
+        if variable.path.endswith("/g"):
+            variable.assign(0.4 * variable)
+    return api.Trained(model, "averaged", 0, {"architecture": name})
+
+
+@pytest.fixture(
+    scope="module", params=["mnist_sample", pytest.param("tiny_conv", marks=pytest.mark.slow)]
+)
+def exported(request, tmp_path_factory):
+    """A binary model with dense latents, and a colour model with maps: (model, folder)."""
+    graphs.disable_rewriting_on_cpu()  # as the commands do; exports must not depend on it
+    trained = _trained(request.param)
+    return trained.model, exporting.export(trained, tmp_path_factory.mktemp("export"))
+
+
+def _png(images):
+    return np.array([tf.io.encode_png(np.uint8(np.rint(i * 255))).numpy() for i in images], object)
+
+
+def _loaded(folder, requests, tmp_path):
+    """Answers of a fresh process that cannot see the project."""
+    paths = tmp_path / "requests.pickle", tmp_path / "answers.pickle"
+    paths[0].write_bytes(pickle.dumps(requests))
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    script = ROOT / "tests" / "serving" / "run_export.py"
+    result = subprocess.run(
+        [sys.executable, script, folder, *paths],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return pickle.loads(paths[1].read_bytes())
+
+
+def _live_score(model, images, k, samples):
+    score = model.score(images, num_importance_samples=samples, seed=5)
+    above = model.score(images, num_importance_samples=samples, seed=5, k=k)
+    return {
+        "bound_nats": score.bound_nats,
+        "bits_per_dim": score.bits_per_dim,
+        "elbo_nats": score.elbo_nats,
+        "reconstruction_nats": score.reconstruction_nats,
+        "kl_nats": score.kl_nats,
+        "elbo_above_k_nats": above.elbo_nats,
+        "llr_above_k_nats": score.elbo_nats - above.elbo_nats,
+    }
+
+
+def _live_codes(model, images):
+    output = model(images, plan=plans.posterior(model.spec), noise=NoNoise())
+    names = [latent.name for latent in model.spec.latents]
+    return {name: stats.z.numpy() for name, stats in zip(names, output.latents, strict=True)}
+
+
+def _live_decoded(model, codes):
+    noise = SameNoise(SeededNoise(0))
+    plan = tuple(plans.Given(codes[latent.name]) for latent in model.spec.latents)
+    output = model.top_down(None, plan, noise, rows=len(codes[model.spec.latents[0].name]))
+    return {"images": model.likelihood.image(output.px, noise).numpy()}
+
+
+def test_every_signature_live_in_python_and_in_cpp(exported, tmp_path):
+    model, folder = exported
+    top = model.spec.num_levels - 1
+    images = random_images(model.spec, 64)
+    of_sample = {"num_samples": np.int32(70), "temperature": np.float32(0.8), "seed": SEED}
+    samples = model.sample(70, seed=5, temperature=0.8).numpy()
+
+    def of_score(k, samples):
+        return {"k": np.int32(k), "num_importance_samples": np.int32(samples), "seed": SEED}
+
+    cases = [
+        ("sample", of_sample, {"images": samples, "images_png": _png(samples)}),
+        ("serving_default", of_sample, {"images": samples, "images_png": _png(samples)}),
+        ("sample_png", of_sample, {"images_bytes": _png(samples)}),
+    ]
+    for rows, k, number in ((1, top, 130), (3, 1, 5), (64, 0, 1)):
+        x = images[:rows]
+        live = _live_score(model, x, k, number)
+        cases.append(("score", {"images": x, **of_score(k, number)}, live))
+        cases.append(("score_png", {"images_png": _png(x), **of_score(k, number)}, live))
+        again = exploration.reconstruct(model, x, (top,), seed=5)[:, 0]
+        one = {"images": x, "levels": np.int32(1), "seed": SEED}
+        cases.append(("reconstruct", one, {"images": again}))
+        codes = _live_codes(model, x)
+        cases.append(("encode", {"images": x}, codes))
+        cases.append(("decode", codes, _live_decoded(model, codes)))
+    answers = _loaded(folder, [case[:2] for case in cases], tmp_path)
+    for loader in ("python", "session"):
+        for (signature, _, live), found in zip(cases, answers[loader], strict=True):
+            assert found.keys() == live.keys()
+            for key, expected in live.items():
+                what = f"{signature}/{key}, {loader}"
+                if signature in ("sample", "serving_default", "sample_png"):
+                    np.testing.assert_array_equal(found[key], expected, what)
+                else:
+                    # A difference of bounds is as exact as they are.
+                    size = live["elbo_above_k_nats"] if key == "llr_above_k_nats" else expected
+                    scale = max(1.0, np.abs(size).max())
+                    np.testing.assert_allclose(
+                        found[key] / scale, expected / scale, rtol=0, atol=1e-5, err_msg=what
+                    )
+
+
+@pytest.mark.slow
+def test_an_export_again_gives_the_same_numbers(tmp_path):
+    trained = _trained("tiny_dense")
+    images = random_images(trained.model.spec, 3)
+    requests = [
+        ("sample", {"num_samples": np.int32(5), "temperature": np.float32(1), "seed": SEED}),
+        ("score", {"images": images, "k": 1, "num_importance_samples": 4, "seed": SEED}),
+    ]
+    first, second = (exporting.export(trained, tmp_path / "models") for _ in range(2))
+    assert (first.name, second.name) == ("1", "2")
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["1", "2"]
+    found = [exporting.run_in_cpp_loader(folder, requests) for folder in (first, second)]
+    for a, b in zip(*found, strict=True):
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_an_export_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
+    def wrong(folder, requests):
+        zeros = np.zeros((4, 8, 8, 1)), np.zeros(3), np.zeros((3, 3))
+        keys = ("images", "bound_nats", "kl_nats", "elbo_above_k_nats")
+        return [dict(zip(keys, (*zeros, zeros[1]), strict=True)) for _ in requests]
+
+    monkeypatch.setattr(exporting, "_save", lambda trained, folder: folder.mkdir())
+    monkeypatch.setattr(exporting, "run_in_cpp_loader", wrong)
+    with pytest.raises(
+        exporting.ExportError, match=r"sample: images of the export is off by 1\.0e"
+    ):
+        exporting.export(_trained("tiny_dense"), tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_the_command(trained, tmp_path):
+    args = ("-m", "biva_tf.export", f"--model_dir={trained}", f"--export_dir={tmp_path}/models")
+    result = run(*args, "--version=7")
+    assert result.returncode == 0, result.stderr[-3000:]
+    folder = tmp_path / "models" / "7"
+    assert result.stdout.splitlines()[-1] == str(folder)
+    metadata = json.loads((folder / "assets" / "biva_tf.json").read_text())
+    run_config = json.loads((trained / "config.json").read_text())
+    assert metadata["spec"] == run_config["spec"]
+    assert metadata["settings"] == run_config["settings"]
+    assert metadata["weights"] == "averaged"
+    assert set(metadata["parity"].values()) and max(metadata["parity"].values()) <= 1e-5
+    warmup = folder / "assets.extra" / "tf_serving_warmup_requests"
+    assert sum(1 for _ in tf.data.TFRecordDataset(str(warmup))) == 4
+
+    again = run(*args, "--version=7")
+    assert again.returncode == 1
+    assert again.stderr.strip().splitlines()[-1] == (
+        f"export: {folder} exists; an exported version is never written over"
+    )
+
+
+def test_raw_weights_are_those_of_the_newest_checkpoint(trained):
+    raw, averaged = (api.load_trained(trained, weights=kind) for kind in ("raw", "averaged"))
+    assert (raw.weights, raw.weights_step) == ("raw", 40)
+    differences = [
+        np.abs(a - b).max()
+        for a, b in zip(
+            raw.model.trainable_variables, averaged.model.trainable_variables, strict=True
+        )
+    ]
+    assert max(differences) > 0
+    with pytest.raises(ValueError, match="weights: expected one of averaged, raw"):
+        api.load_trained(trained, weights="best")

@@ -1,0 +1,107 @@
+"""An exported model behind gRPC and REST, and the client that checks servers."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, run
+
+from biva_tf import api
+from biva_tf.serving import exporting
+from tools.serving import checks as serving_checks
+
+
+@pytest.fixture(scope="module")
+def models(finished, tmp_path_factory):
+    """The folder of an exported model."""
+    folder = tmp_path_factory.mktemp("models")
+    exporting.export(api.load_trained(finished[0]), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ports(models, tmp_path_factory):
+    """Those of a server of the model that cannot see the project."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "serving" / "serving_stand_in.py", models],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        env={**env, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def test_the_round_trip_over_grpc_and_rest(ports):
+    targets = [f"--target=127.0.0.1:{ports['grpc']}", f"--rest=127.0.0.1:{ports['rest']}"]
+    result = run("-m", "tools.serve_check", *targets)
+    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("  ok  ")]
+    assert len(lines) == 12
+    refusals = "  ok  17 bad requests: each an error, and the server answers as before"
+    assert lines[5] == lines[11] == refusals
+
+
+def test_no_server_is_an_error():
+    result = run("-m", "tools.serve_check", "--rest=127.0.0.1:9")
+    assert result.returncode == 1
+    assert "serve_check: REST 127.0.0.1:9: no answer: " in result.stderr
+
+
+def test_the_readmes_client_runs(ports, capsys):
+    text = (ROOT / "README.md").read_text()
+    snippet = re.search(r"```python\n(import grpc\n.*?)```", text, re.DOTALL)[1]
+    assert "localhost:8500" in snippet
+    exec(snippet.replace("localhost:8500", f"127.0.0.1:{ports['grpc']}"), {})
+    (llr,) = json.loads(capsys.readouterr().out)
+    assert math.isfinite(llr)
+
+
+class Altered:
+    """A client of the server, some of whose answers are changed on the way."""
+
+    def __init__(self, client, signature, change):
+        self._client, self._signature, self._change = client, signature, change
+
+    def call(self, signature, inputs):
+        if signature == self._signature:
+            return self._change(self._client, inputs)
+        return self._client.call(signature, inputs)
+
+
+def _with(signature, name, change):
+    def altered(client, inputs):
+        outputs = client.call(signature, inputs)
+        return {**outputs, name: change(outputs[name])}
+
+    return altered
+
+
+def _lenient(client, inputs):
+    try:
+        return client.call("reconstruct", inputs)
+    except serving_checks.RefusedError:
+        return {"images": inputs["images"]}
+
+
+@pytest.mark.parametrize(
+    ("signature", "change", "message"),
+    [
+        ("sample", _with("sample", "images", lambda x: x + 1), r"images outside of \[0, 1\]"),
+        ("sample", _with("sample", "images", lambda x: x / 2), "serving_default: it is not"),
+        ("score", _with("score", "kl_nats", lambda x: x + 1), "L_1 is not its terms"),
+        ("score_png", _with("score_png", "bound_nats", lambda x: 2 * x), "another score"),
+        ("reconstruct", _lenient, "no levels: expected an error of reconstruct"),
+    ],
+)
+def test_a_server_that_is_wrong_is_found_out(ports, signature, change, message):
+    client = serving_checks.GrpcClient(f"127.0.0.1:{ports['grpc']}", "biva", 60.0)
+    with pytest.raises(serving_checks.FailedError, match=message):
+        list(serving_checks.checks(Altered(client, signature, change)))

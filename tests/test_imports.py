@@ -1,0 +1,99 @@
+"""The imports inside the package go one way."""
+
+import ast
+import itertools
+
+import pytest
+from conftest import ROOT
+
+# Each may import those before it. WORKSPACE.md draws the same order.
+ORDER = (
+    "quiet",
+    "errors",
+    "files",
+    "settings",
+    "nn",
+    "model",
+    "inference",
+    "data",
+    "plotting",
+    "runs",
+    "training",
+    "evaluation",
+    "api",
+    "serving",
+    "commands",
+)
+COMMANDS = ("train", "evaluate", "anomaly", "sample", "plot", "export")
+PACKAGE = ROOT / "biva_tf"
+
+
+def _imports(path):
+    """The modules of the package that a file imports, as dotted names without `biva_tf.`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "biva_tf":
+                yield name.removeprefix("biva_tf.")
+
+
+def _modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        if name not in ("__init__", "__main__"):
+            yield name, path
+
+
+def test_every_part_has_its_place_in_the_order():
+    parts = {name.split(".")[0] for name, _ in _modules()}
+    assert parts == {*ORDER, *COMMANDS}
+
+
+@pytest.mark.parametrize("name,path", _modules(), ids=[name for name, _ in _modules()])
+def test_a_module_imports_what_comes_before_it(name, path):
+    part = name.split(".")[0]
+    allowed = set(ORDER if part in COMMANDS else ORDER[: ORDER.index(part) + 1])
+    imported = {target.split(".")[0] for target in _imports(path)}
+    assert imported <= allowed, f"{name} imports {sorted(imported - allowed)}"
+
+
+def test_there_is_no_circle_inside_a_part():
+    modules = dict(_modules())
+    graph = {}
+    for name, path in modules.items():
+        targets = set()
+        for target in _imports(path):
+            # `from biva_tf.model import plans` imports a module, `... .plans import Plan` a name.
+            module = target if target in modules else target.rpartition(".")[0]
+            if module in modules and path.name != "__init__.py":
+                targets.add(module)
+        graph[name] = targets
+
+    def reaches(start, goal, seen):
+        for target in graph[start] - seen:
+            seen.add(target)
+            if target == goal or reaches(target, goal, seen):
+                return True
+        return False
+
+    circular = [name for name in graph if reaches(name, name, set())]
+    assert not circular
+
+
+def test_the_map_lists_every_module():
+    text = (ROOT / "WORKSPACE.md").read_text()
+    names = [path.name for _, path in _modules() if path.name != "__init__.py"]
+    sources = (PACKAGE / "data" / "sources").glob("*.py")
+    missing = set(names) - {path.name for path in sources}
+    assert not [name for name in missing if name not in text]
+
+
+def test_the_commands_do_not_import_each_other():
+    for name, other in itertools.permutations(COMMANDS, 2):
+        assert other not in {t.split(".")[0] for t in _imports(PACKAGE / f"{name}.py")}

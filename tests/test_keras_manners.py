@@ -1,0 +1,219 @@
+"""The model as a Keras user uses it."""
+
+import dataclasses
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import perturbed, random_images, run
+
+import biva_tf
+from biva_tf.data.images import NO_LABEL, Batch
+from biva_tf.errors import SettingsError
+from biva_tf.inference import objectives
+from biva_tf.model import architectures, plans
+from biva_tf.model.noise import SeededNoise
+from biva_tf.nn.compute import Compute
+from biva_tf.runs.config import RunConfig
+from biva_tf.training.devices import make_strategy
+from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
+from biva_tf.training.step import Objective
+from biva_tf.training.trainer import Trainer
+
+ADAMAX = {"ema_decay": 0.9}
+
+
+def test_a_call_draws_every_latent_from_its_posterior_by_the_seed_0(model):
+    images = random_images(model.spec)
+    output = model(images)
+    explicit = model(images, plan=plans.posterior(model.spec), noise=SeededNoise(0))
+    np.testing.assert_array_equal(output.px_parameters, explicit.px_parameters)
+    assert all(latent.q is not None for latent in output.latents)
+    bound = objectives.terms(output, images).bound
+    np.testing.assert_array_equal(bound, objectives.terms(model(images), images).bound)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8, 1), np.uint8), "expected floats of shape .*, got uint8"),
+        (
+            np.zeros((2, 8, 7, 1), np.float32),
+            r"\[rows, 8, 8, 1\], got float32 of \(2, 8, 7, 1\)",
+        ),
+    ],
+)
+def test_a_call_refuses_other_images(images, message):
+    with pytest.raises(ValueError, match=message):
+        biva_tf.build("tiny_dense")(images)
+
+
+def test_the_summary_lists_the_stages_with_shapes_and_parameters(model, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    printed = []
+    model.summary(print_fn=lambda text, line_break=True: printed.append(text), line_length=400)
+    lines = "\n".join(printed).splitlines()
+
+    def row(name):
+        (line,) = (line for line in lines if re.search(rf"\b{name}\b", line))
+        return line
+
+    for stage in (*model.bottom_up_stages, *model.top_down_stages):
+        assert f"{stage.count_params():,}" in row(stage.name)
+    assert str((None, *model.top_down_stages[-1].out_shape)) in row("top_down_1")
+    assert f"z1_td: {(None, *model.latent_shapes[1])}" in row("top_down_1")
+    assert "?" not in "".join(lines)
+    assert any(f"Total params: {model.count_params():,}" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["tiny_dense", "tiny_conv", "tiny_dense_lvae"])
+def test_a_saved_model_is_the_model(name, tmp_path):
+    model = perturbed(name)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert type(again) is biva_tf.BIVA and again.spec == model.spec
+    for a, b in zip(model.variables, again.variables, strict=True):
+        assert a.path == b.path
+        np.testing.assert_array_equal(a, b)
+    images = random_images(model.spec)
+    np.testing.assert_array_equal(model(images).px_parameters, again(images).px_parameters)
+    np.testing.assert_array_equal(model.sample(2, seed=1), again.sample(2, seed=1))
+
+
+def test_how_a_model_computes_is_saved_with_it(tmp_path):
+    compute = Compute("direct", "mixed_bfloat16")
+    biva_tf.BIVA(architectures.get("tiny_conv"), compute).save(tmp_path / "m.keras")
+    assert keras.saving.load_model(tmp_path / "m.keras").compute == compute
+
+
+def test_a_saved_model_loads_in_another_process(tmp_path):
+    model = perturbed("tiny_dense")
+    model.save(tmp_path / "m.keras")
+    code = (
+        "import keras, numpy as np, biva_tf\n"
+        f"model = keras.saving.load_model({str(tmp_path / 'm.keras')!r})\n"
+        f"np.save({str(tmp_path / 's.npy')!r}, model.sample(3, seed=2))"
+    )
+    result = run("-c", code)
+    assert result.returncode == 0, result.stderr[-2000:]
+    np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), model.sample(3, seed=2))
+
+
+OBJECTIVE = Objective(
+    free_bits=0.1, free_bits_mode="batch_mean", kl_weight=0.7, kl_warmup_steps=3, clip_norm=2.0
+)
+
+
+def _fitted(images, batch_size, epochs=2, **keras_arguments):
+    keras.utils.set_random_seed(4)
+    model = biva_tf.build("tiny_dense")
+    model.compile(Adamax(FlooredExponentialDecay(), **ADAMAX), objective=OBJECTIVE, seed=4)
+    history = model.fit(
+        images,
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        **keras_arguments,
+    )
+    return model, history.history
+
+
+def test_fit_takes_the_steps_of_the_command():
+    """The same batches: the same weights, slots, averages and metrics, bit for bit."""
+    images = random_images(architectures.get("tiny_dense"), 16)
+    fitted, history = _fitted(images, 8)
+    config = RunConfig(
+        architecture="tiny_dense",
+        batch_size=8,
+        seed=4,
+        **dataclasses.asdict(OBJECTIVE),
+        **ADAMAX,
+    )
+    trainer = Trainer(architectures.get("tiny_dense"), config, make_strategy("one_device"))
+    trainer.initialise(images[:8])
+    metrics = []
+    for _ in range(2):
+        for part in (images[:8], images[8:]):
+            batch = Batch(tf.constant(part), tf.fill([8], tf.constant(NO_LABEL, tf.int64)))
+            metrics.append(trainer.train_step(batch)[1])
+    assert trainer.step == int(fitted.optimizer.iterations) == 4
+    for a, b in zip(fitted.trainable_variables, trainer.model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b, a.path)
+    for a, b in zip(fitted.optimizer.variables, trainer.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b, a.path)
+    assert history.keys() == metrics[0].keys()
+    for name, values in history.items():
+        expected = [np.mean([m[name] for m in metrics[i : i + 2]]) for i in (0, 2)]
+        np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=name)
+
+
+def test_fit_goes_on_after_a_save_as_if_there_had_been_none(tmp_path):
+    images = random_images(architectures.get("tiny_dense"), 16)
+    whole, _ = _fitted(images, 8, epochs=2)
+    half, _ = _fitted(images, 8, epochs=1)
+    half.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    again.fit(images, batch_size=8, epochs=1, shuffle=False, verbose=0)
+    for a, b in zip(again.trainable_variables, whole.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b, a.path)
+    for a, b in zip(again.optimizer.variables, whole.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b, a.path)
+
+
+def test_the_last_batch_may_be_smaller():
+    """Of 11 images the last batch has 3: the loss is their mean, and training goes on."""
+    images = random_images(architectures.get("tiny_dense"), 11)
+    model, history = _fitted(images, 8, epochs=1, validation_data=(images,))
+    assert int(model.optimizer.iterations) == 2
+    assert np.isfinite(history["val_elbo"][0])
+
+
+def test_a_data_set_with_labels_is_fitted_too():
+    images = random_images(architectures.get("tiny_dense"), 16)
+    labels = np.arange(16, dtype=np.int64)
+    plain, _ = _fitted(images, 8, epochs=1)
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+    labelled, _ = _fitted(data, None, epochs=1)
+    for a, b in zip(plain.trainable_variables, labelled.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluate_is_the_mean_score(model):
+    images = random_images(model.spec, 11)
+    model.compile(seed=5)
+    logs = model.evaluate(images, batch_size=4, return_dict=True, verbose=0)
+    (score,) = biva_tf.api.scoring.scores(model, images, (0,), seed=(5, 1))
+    np.testing.assert_allclose(logs["elbo"], score.elbo_nats.mean(), rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], -score.elbo_nats.mean(), rtol=1e-5)
+    np.testing.assert_allclose(logs["bits_per_dim"], score.bits_per_dim.mean(), rtol=1e-5)
+
+
+def test_averaged_weights_are_swapped_in_and_out():
+    images = random_images(architectures.get("tiny_dense"), 16)
+    model, _ = _fitted(images, 8)
+    raw = [v.numpy() for v in model.trainable_variables]
+    averages = [v.numpy() for v in model.optimizer.moving_averages.values]
+    with model.averaged_weights():
+        for v, average in zip(model.trainable_variables, averages, strict=True):
+            np.testing.assert_array_equal(v, average)
+    for v, weight in zip(model.trainable_variables, raw, strict=True):
+        np.testing.assert_array_equal(v, weight)
+
+
+def test_another_optimizer_is_refused():
+    with pytest.raises(ValueError, match=r"optimizer: expected a biva_tf.*Adamax, got Adam"):
+        biva_tf.build("tiny_dense").compile(keras.optimizers.Adam())
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_a_foreign_dtype_policy_is_refused(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        with pytest.raises(SettingsError, match=f"expected float32, got {policy}"):
+            biva_tf.build("tiny_dense")
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,46 @@
+import json
+
+import pytest
+from conftest import run
+
+from biva_tf.model import architectures
+from biva_tf.model.network import Network
+from tools.bench import flops
+
+
+def test_the_work_of_mnist_l6():
+    model = Network(architectures.get("mnist_l6"))
+    assert flops.both_passes(model) == 2_817_307_136
+    assert 0 < flops.bottom_up_start(model) < flops.both_passes(model)
+    # Nothing but the posteriors and what leads to them is left out.
+    assert flops.sampling(model) < flops.both_passes(model) - flops.bottom_up_start(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["train", "eval", "sample", "iw"])
+def test_benchmark(mode):
+    result = run(
+        *("-m", "tools.benchmark", "--architecture=mnist_small", f"--mode={mode}", "--batch=4"),
+        *("--rounds=2", "--iw_samples=6", "--images=2", "--conv=frequency", "--against=direct"),
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    printed = json.loads(result.stdout.strip().splitlines()[-1])
+    assert printed["conv"] == "frequency" and printed["against"]["conv"] == "direct"
+    assert printed["ratio"] == pytest.approx(printed["against"]["seconds"] / printed["seconds"])
+    images = {"train": 4, "eval": 16, "sample": 16, "iw": 2}[mode]
+    assert printed["images_per_second"] == pytest.approx(images / printed["seconds"])
+    rate = printed["direct_gflop_per_image"] * printed["images_per_second"]
+    used = rate / max(printed["matrix_product_gflops"])
+    assert printed["effective_utilisation"] == pytest.approx(used)
+    assert set(printed["startup_seconds"]) >= {"import", "build", "first_run"}
+    assert printed["peak_memory_gib"] > 0.1
+
+
+@pytest.mark.slow
+def test_crossover():
+    command = "tools.crossover", "--architecture=mnist_small", "--batch=2", "--rounds=1"
+    result = run("-m", *command)
+    assert result.returncode == 0, result.stderr[-2000:]
+    lines = result.stdout.splitlines()
+    assert any(line.startswith("28x28   5x5      16 ->  32      2     6") for line in lines)
+    assert lines[-1].startswith("eval: ") and "of a product" in lines[-1]

@@ -1,0 +1,208 @@
+import dataclasses
+import json
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, run
+
+from biva_tf.data.images import Batch
+from biva_tf.inference.scoring import scores
+from biva_tf.model import architectures
+from biva_tf.nn import weight_norm
+from biva_tf.nn.weight_norm import WeightNorm
+from biva_tf.runs.config import RunConfig
+from biva_tf.training import step
+from biva_tf.training.devices import make_strategy
+from biva_tf.training.trainer import Trainer
+
+
+def _replicas(devices, out, settings):
+    result = run(
+        "-c",
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
+        f"import replicas; replicas.main({devices}, {str(out)!r}, {json.dumps(settings)!r})",
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    with np.load(out) as file:
+        return {key: file[key] for key in file.files}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"free_bits": 2.0, "ema_decay": 0.9},
+        pytest.param(
+            {"free_bits": 0.1, "free_bits_mode": "batch_mean", "clip_norm": 1.0, "ema_decay": 0.9},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_two_replicas_are_one(tmp_path, settings):
+    """The same global batch, noise and seed: the same losses, weights and averages."""
+    one, two = (_replicas(n, tmp_path / f"{n}.npz", settings) for n in (1, 2))
+    for key in one:
+        np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-5, err_msg=key)
+    assert two["step"] == 5
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 2, (6, 8, 8, 1)).astype(np.float32)
+
+
+def _trainer(images, spec=None, **settings):
+    config = RunConfig(architecture="tiny_dense", batch_size=len(images), **settings)
+    spec = spec or architectures.get("tiny_dense")
+    trainer = Trainer(spec, config, make_strategy("one_device"))
+    trainer.initialise(images)
+    return trainer
+
+
+def _steps(trainer, images, n):
+    """The metrics of n steps, by name."""
+    batch = Batch(tf.constant(images), tf.zeros([len(images)], tf.int64))
+    steps = []
+    for _ in range(n):
+        loss, metrics = trainer.train_step(batch)
+        steps.append({name: value.numpy() for name, value in metrics.items()})
+        assert loss.numpy() == steps[-1]["loss"]
+    return steps
+
+
+def test_a_step_reports_the_terms_of_its_loss(images):
+    trainer = _trainer(images, free_bits=0.0, kl_weight=0.5, kl_warmup_steps=4)
+    for number, m in enumerate(_steps(trainer, images, 6)):
+        weight = 0.5 * min(1.0, number / 4)
+        kl = sum(m[f"kl/{name}"] for name in ("z1_bu", "z1_td", "z2"))
+        np.testing.assert_allclose(m["kl_weight"], weight)
+        np.testing.assert_allclose(m["elbo"], m["reconstruction"] - kl, rtol=1e-5)
+        np.testing.assert_allclose(m["bits_per_dim"], -m["elbo"] / 64 / np.log(2), rtol=1e-5)
+        np.testing.assert_allclose(m["loss"], -m["reconstruction"] + weight * kl, rtol=1e-5)
+        np.testing.assert_allclose(m["learning_rate"], 0.002 * 0.999999**number, rtol=1e-6)
+    assert trainer.step == 6
+
+
+def test_training_improves_the_bound(images):
+    trainer = _trainer(images, learning_rate=0.01)
+    before = trainer.evaluate(images)["elbo"]
+    _steps(trainer, images, 60)
+    assert trainer.evaluate(images)["elbo"] > before + 1.5
+
+
+def test_clipping_bounds_the_gradient_and_reports_its_norm_before(images):
+    free, clipped = (_trainer(images, clip_norm=c, learning_rate=0.0) for c in (0.0, 0.1))
+    norms = [_steps(t, images, 1)[0]["gradient_norm"] for t in (free, clipped)]
+    np.testing.assert_allclose(*norms, rtol=1e-5)
+    assert norms[0] > 0.1
+    # After one step v = 0.1 * gradient.
+    v = np.concatenate([np.ravel(v) for v in clipped.optimizer._v])
+    np.testing.assert_allclose(np.linalg.norm(v), 0.1 * 0.1, rtol=1e-4)
+
+
+def test_averaged_weights_are_swapped_in_and_out(images):
+    trainer = _trainer(images, ema_decay=0.5)
+    _steps(trainer, images, 3)
+    weights = [v.numpy() for v in trainer.model.trainable_variables]
+    averages = [v.numpy() for v in trainer.optimizer.moving_averages.values]
+    assert any(not np.array_equal(w, a) for w, a in zip(weights, averages, strict=True))
+    with trainer.averaged_weights():
+        for v, average in zip(trainer.model.trainable_variables, averages, strict=True):
+            np.testing.assert_array_equal(v, average)
+    for v, weight in zip(trainer.model.trainable_variables, weights, strict=True):
+        np.testing.assert_array_equal(v, weight)
+    for v, average in zip(trainer.optimizer.moving_averages.values, averages, strict=True):
+        np.testing.assert_array_equal(v, average)
+
+
+def test_averages_start_from_the_initialised_weights(images):
+    trainer = _trainer(images)
+    for v, average in zip(
+        trainer.model.trainable_variables, trainer.optimizer.moving_averages.values, strict=True
+    ):
+        np.testing.assert_array_equal(v, average)
+
+
+def test_initialisation_makes_every_layers_output_small(images):
+    """In a pass like the one that initialised it, every layer gives mean 0 and deviation 0.01."""
+    trainer = _trainer(images)
+    outputs = {}
+    call = WeightNorm.call
+
+    def recorded(layer, x):
+        outputs[layer.name] = call(layer, x)
+        return outputs[layer.name]
+
+    noise = step.seeded_noise(trainer.config.seed, step.INITIALISATION)
+    with mock.patch.object(WeightNorm, "call", recorded):
+        trainer.model(images, noise=noise, training=True)
+    assert len(outputs) == len(weight_norm.layers_of([trainer.model]))
+    for name, y in outputs.items():
+        axes = tuple(range(y.shape.rank - 1))
+        np.testing.assert_allclose(np.mean(y, axis=axes), 0, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(np.std(y, axis=axes), 0.01, rtol=0.02, err_msg=name)
+
+
+@pytest.mark.parametrize("batch", [2, 4, 5])
+def test_evaluation_counts_every_image_once(images, batch):
+    """In batches that are filled up, or not, the mean is that of one batch of 6."""
+    small = _trainer(images[:batch])
+    one = _trainer(images)
+    for a, b in zip(small.model.trainable_variables, one.model.trainable_variables, strict=True):
+        a.assign(b)
+    first, second = small.evaluate(images), one.evaluate(images)
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    assert first == small.evaluate(images)
+
+
+def test_an_evaluation_is_the_score_of_the_model(images):
+    """The same engine: the command's ELBO is that of `score` under the run's evaluation seed."""
+    trainer = _trainer(images)
+    (score,) = scores(trainer.model, images, (0,), seed=(trainer.config.seed, step.EVALUATION))
+    metrics = trainer.evaluate(images)
+    np.testing.assert_allclose(metrics["elbo"], score.elbo_nats.mean(), rtol=1e-9)
+    np.testing.assert_allclose(metrics["kl/z2"], score.kl_nats[:, 2].mean(), rtol=1e-9)
+
+
+def test_the_seed_decides(images):
+    runs = [_steps(_trainer(images, seed=s), images, 2)[1]["loss"] for s in (0, 0, 1)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_dropout_is_trained_with(images):
+    spec = dataclasses.replace(
+        architectures.get("tiny_dense"), dropout_inference=0.5, dropout_generative=0.5
+    )
+    with_dropout, without = (_steps(_trainer(images, s), images, 1)[0] for s in (spec, None))
+    assert with_dropout["loss"] != without["loss"]
+
+
+def test_latents_of_one_shape_do_not_share_noise(images):
+    """The original's did. Noise of a draw: (z - mean) / standard deviation."""
+    trainer = _trainer(images)
+    noise = step.seeded_noise(trainer.config.seed, step.TRAINING).fold(3)
+    output = trainer.model(tf.constant(images), noise=noise)
+    bu, td, _ = output.latents
+    noise = [(z.z - z.q.mean()) / z.q.stddev() for z in (bu, td)]
+    assert noise[0].shape == noise[1].shape
+    assert abs(np.corrcoef(np.ravel(noise[0]), np.ravel(noise[1]))[0, 1]) < 0.7
+    assert not np.any(np.isclose(noise[0], noise[1], rtol=1e-4))
+
+
+def test_a_batch_that_does_not_divide(images):
+    class Three(tf.distribute.OneDeviceStrategy):
+        num_replicas_in_sync = 3
+
+    with pytest.raises(ValueError, match="--batch_size: expected a multiple of the 3 replicas"):
+        Trainer(architectures.get("tiny_dense"), RunConfig(batch_size=8), Three("CPU:0"))
+
+
+def test_settings_that_contradict_each_other():
+    with pytest.raises(ValueError, match="--eval_every: expected a multiple of --log_every=50"):
+        RunConfig(eval_every=75)
+    with pytest.raises(ValueError, match="--ema_decay"):
+        RunConfig(ema_decay=1.0)

@@ -1,0 +1,1 @@
+"""Clients and checks of a server of an exported model."""

@@ -1,0 +1,79 @@
+"""The bound of a checkpoint of the original under its tied noise and under independent noise.
+
+The original creates every Gaussian with the same seed, so latents of one shape get the same noise
+in each run. Then z is no sample of q(z|x), and the mean of log p(x, z) - log q(z|x) is no bound.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.inference import chunks, objectives
+from biva_tf.model.network import Network
+from biva_tf.model.noise import Noise, SeededNoise
+from tools.tf1.names import ReferenceFileError
+
+_ROWS = 64  # images at once
+
+
+class TiedNoise:
+    """Noise that is the same for all streams of one shape, as in the original."""
+
+    def __init__(self, noise: Noise):
+        self._noise = noise
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        del stream
+        return self._noise.normal("x".join(map(str, shape[1:])), shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32: not tied."""
+        return self._noise.uniform(stream, shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """L_K of each image in nats, [images].
+
+    Attributes:
+      tied: under tied noise, which makes it no bound.
+      independent: under noise that is independent for each latent.
+    """
+
+    tied: np.ndarray
+    independent: np.ndarray
+
+
+def bounds(model: Network, images: np.ndarray, iw_samples: int, seed: int = 0) -> Bounds:
+    """Both bounds of images [images, *spec.image_shape] in [0, 1].
+
+    Raises:
+      ReferenceFileError: a bound is not finite; the message names the image.
+    """
+
+    @tf.function(autograph=False)
+    def terms(batch, first, sample, tied: bool):
+        noise = SeededNoise(seed).fold(sample, first)
+        if tied:
+            noise = TiedNoise(noise)
+        return objectives.terms(model(batch, noise=noise), batch)
+
+    def of(tied: bool) -> np.ndarray:
+        def rows(first: int, stop: int) -> np.ndarray:
+            batch = tf.constant(images[first:stop])
+            sums = objectives.ImportanceSums.zero(len(batch), len(model.spec.latents))
+            for sample in range(iw_samples):
+                place = (tf.constant(first, tf.int64), tf.constant(sample, tf.int64))
+                sums = sums.add(terms(batch, *place, tied), 1)
+            return sums.scores().bound.numpy()
+
+        values = chunks.concat_on_host(rows, len(images), _ROWS)
+        if not np.all(np.isfinite(values)):
+            at = int(np.argmin(np.isfinite(values)))
+            raise ReferenceFileError(f"image {at}: the bound is {values[at]}")
+        return values
+
+    return Bounds(of(True), of(False))
