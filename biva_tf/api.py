@@ -1,50 +1,51 @@
 """The Python API: the model as a Keras model, untrained or from the model_dir of a run."""
 
-import collections
-import contextlib
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from biva_tf.data import pipeline
-from biva_tf.data.images import NO_LABEL, Batch, Images
-from biva_tf.inference import objectives, sampling, scoring
-from biva_tf.inference.scoring import Score
+from biva_tf.data.images import Images
+from biva_tf.inference import sampling
+from biva_tf.inference.scoring import Score, Scorer
 from biva_tf.model import architectures
-from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.runs import config
 from biva_tf.runs.checkpoints import SelectedWeights, restore_raw
 from biva_tf.runs.run_dir import RunDir
-from biva_tf.training import step, trainer
-from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
-from biva_tf.training.step import Objective, TrainingStep
+from biva_tf.training.keras_model import KerasModel
+
+_SCORERS = 4  # whose graphs a model keeps
 
 WEIGHTS = ("averaged", "raw")
 
 
 @keras.saving.register_keras_serializable("biva_tf")
-class BIVA(Network):
+class BIVA(KerasModel):
     """BIVA as a Keras model.
 
-    `model(images)` runs both passes, `sample` and `score` are what most users need. `compile` and
-    `fit` train with the step of `python -m biva_tf.train`, `save` and
-    `keras.saving.load_model` write and read a .keras file.
+    `model(images)` runs both passes; most users need `sample` and `score`. `compile` and `fit`
+    train it. `save` and `keras.saving.load_model` write and read it as a .keras file, with the
+    weights that it has; `biva_tf.load` gives the moving averages that a run selected.
 
     Args:
-      spec: of the model.
+      spec: the model's specification.
       compute: how its layers compute. It changes no more than rounding.
-      name: of the model.
+      name: the model's name.
 
     Raises:
       SettingsError: Keras's global dtype policy is not float32.
     """
+
+    def __init__(self, spec: ModelSpec, compute: Compute | None = None, name: str = "BIVA"):
+        super().__init__(spec, compute, name)
+        # A second call of `score` with the same arguments is not traced again.
+        self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
 
     def sample(self, num_samples: int, *, seed: int = 0, temperature: float = 1.0) -> tf.Tensor:
         """Images from the prior, [num_samples, *spec.image_shape] in [0, 1].
@@ -86,139 +87,9 @@ class BIVA(Network):
         Raises:
           ValueError: images of a wrong shape or range, or K, k, below or max_rows out of range.
         """
-        return scoring.scores(
-            self,
-            images,
-            (k,),
-            num_importance_samples=num_importance_samples,
-            below=below,
-            seed=seed,
-            max_rows=max_rows,
-        )[0]
-
-    def compile(
-        self,
-        optimizer: Adamax | None = None,
-        *,
-        objective: Objective | None = None,
-        seed: int = 0,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-    ):
-        """Prepares the model for `fit` and `evaluate`.
-
-        Args:
-          optimizer: by default the original's, with moving averages of decay 0.9995.
-          objective: free bits, KL weight and clipping; by default those of the original.
-          seed: of the noise.
-          run_eagerly, steps_per_execution: as of `keras.Model.compile`.
-
-        Raises:
-          ValueError: the optimizer is not an `Adamax` of this package, whose step sums and clips
-            the gradients of all replicas before it applies them.
-        """
-        if optimizer is None:
-            optimizer = Adamax(FlooredExponentialDecay(), ema_decay=0.9995)
-        if not isinstance(optimizer, Adamax):
-            raise ValueError(
-                "optimizer: expected a biva_tf.training.optimizer.Adamax, got "
-                f"{type(optimizer).__name__}"
-            )
-        super().compile(
-            optimizer=optimizer,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=False,
-        )
-        optimizer.build(self.trainable_variables)
-        self._training_step = TrainingStep(self, optimizer, objective or Objective(), seed)
-        self._test_metrics = [
-            keras.metrics.Mean(name) for name in ("loss", "elbo", "reconstruction", "bits_per_dim")
-        ]
-
-    def initialise(self, images) -> None:
-        """Data-dependent initialisation on a batch of images [rows, *spec.image_shape] in [0, 1].
-
-        `fit` does it with its first batch, unless it was done before or the model is trained.
-        """
-        with self.distribute_strategy.scope():
-            trainer.initialise(self, images, self._training_step.seed)
-        if self.optimizer.moving_averages is not None:
-            self.optimizer.moving_averages.reset()
-
-    def fit(self, x=None, y=None, batch_size=None, callbacks=None, **keras_arguments):
-        """Trains the model: as `keras.Model.fit`, with the step of `python -m biva_tf.train`.
-
-        The logs of an epoch are the means of the metrics of its steps; see `TrainingStep`. The
-        model's weights are those of the last step: `averaged_weights` gives their averages.
-
-        Args:
-          x: images [images, *spec.image_shape] in [0, 1], or a `tf.data.Dataset` of batches.
-          y: their labels, if any.
-          batch_size: by default 32; None for a data set.
-          callbacks: Keras callbacks.
-          keras_arguments: the other arguments of `keras.Model.fit`.
-
-        Raises:
-          ValueError: images of a wrong shape or dtype; or neither an array nor a `tf.data.Dataset`
-            for a model that has to be initialised first.
-        """
-        if self.compiled and not weight_norm.is_initialised(self):
-            self.initialise(_first_batch(x, batch_size))
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [_EpochMeans(), *(callbacks or [])]
-        return super().fit(x, y, batch_size, callbacks=callbacks, **keras_arguments)
-
-    def train_step(self, data) -> dict[str, tf.Tensor]:
-        """What `fit` does with a replica's part of a batch: gives the metrics."""
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if labels is None:
-            labels = tf.fill(tf.shape(images)[:1], tf.constant(NO_LABEL, tf.int64))
-        _, metrics = self._training_step(Batch(images, labels))
-        return metrics
-
-    def test_step(self, data) -> dict[str, tf.Tensor]:
-        """What `evaluate` does with a replica's part of a batch: the ELBO, one sample per image."""
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        context = tf.distribute.get_replica_context()
-        # The rows before these on this replica; those of the replicas are kept far apart.
-        first_image = tf.cast(self._test_metrics[0].count.value, tf.int64)
-        first_image += tf.cast(context.replica_id_in_sync_group, tf.int64) * 2**32
-        (scores,), _ = scoring.image_scores(
-            self,
-            (0,),
-            images,
-            seed=tf.constant([self._training_step.seed, step.EVALUATION], tf.int64),
-            first_image=first_image,
-            num_samples=1,
-            max_rows=1,
-        )
-        bits_per_dim = objectives.bits_per_dim(scores.elbo, self.spec.image_shape)
-        values = (-scores.elbo, scores.elbo, scores.reconstruction, bits_per_dim)
-        for metric, value in zip(self._test_metrics, values, strict=True):
-            metric.update_state(value)
-        return {metric.name: metric.result() for metric in self._test_metrics}
-
-    def averaged_weights(self) -> contextlib.AbstractContextManager:
-        """While active, the model has the moving averages as its weights, if it keeps them."""
-        averages = self.optimizer.moving_averages
-        return contextlib.nullcontext() if averages is None else averages.applied()
-
-    def get_compile_config(self) -> dict:
-        """The arguments of `compile`, for a .keras file."""
-        if not self.compiled:
-            return {}
-        training = self._training_step
-        arguments = {
-            "optimizer": self.optimizer,
-            "objective": training.objective,
-            "seed": training.seed,
-        }
-        return keras.saving.serialize_keras_object(arguments)
-
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles as `get_compile_config` says."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        scorer = self._scorer((k,), num_importance_samples, below, max_rows)
+        (score,) = scorer.score(images, seed=seed)
+        return score
 
     def get_config(self) -> dict:
         """The constructor's arguments, for a .keras file."""
@@ -233,36 +104,6 @@ class BIVA(Network):
         """The model of `get_config`, without its weights."""
         spec = keras.saving.deserialize_keras_object(config["spec"])
         return cls(spec, Compute(**config["compute"]), config["name"])
-
-
-class _EpochMeans(keras.callbacks.Callback):
-    """Makes the logs of an epoch the means over its steps; Keras's are those of the last step."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Starts the sums anew."""
-        self._sums, self._steps = collections.Counter(), 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Adds a step."""
-        for name, value in logs.items():
-            self._sums[name] += float(value)
-        self._steps += 1
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Gives the means to the callbacks after this one."""
-        logs.update({name: total / self._steps for name, total in self._sums.items()})
-
-
-def _first_batch(x, batch_size: int | None):
-    """The first images of what was given to `fit`."""
-    if isinstance(x, tf.data.Dataset):
-        return keras.utils.unpack_x_y_sample_weight(next(iter(x)))[0]
-    if isinstance(x, np.ndarray | tf.Tensor):
-        return x[: batch_size or 32]
-    raise ValueError(
-        f"x: expected an array or a tf.data.Dataset, got {type(x).__name__}; for others call "
-        "`initialise` with a batch of images before `fit`"
-    )
 
 
 def build(name_or_spec: str | ModelSpec) -> BIVA:

@@ -52,10 +52,11 @@ def start_up_notes() -> Iterator[None]:
 
 
 def warnings() -> None:
-    """Turns off TensorFlow's warnings in Python, of retracing above all.
+    """Turns off the warnings of TensorFlow and TFDS in Python, of retracing above all.
 
-    The traced functions of `biva_tf.nn.graphs` are traced once per shape, which TensorFlow takes
-    for a mistake.
+    The functions of `biva_tf.nn.graphs` are traced once per shape, which TensorFlow takes for a
+    mistake.
     """
     if not asked_for_notes():
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        for name in ("tensorflow", "absl"):
+            logging.getLogger(name).setLevel(logging.ERROR)

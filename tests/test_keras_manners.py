@@ -13,6 +13,7 @@ import biva_tf
 from biva_tf.data.images import NO_LABEL, Batch
 from biva_tf.errors import SettingsError
 from biva_tf.inference import objectives
+from biva_tf.inference.scoring import scores
 from biva_tf.model import architectures, plans
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn.compute import Compute
@@ -164,11 +165,24 @@ def test_fit_goes_on_after_a_save_as_if_there_had_been_none(tmp_path):
 
 
 def test_the_last_batch_may_be_smaller():
-    """Of 11 images the last batch has 3: the loss is their mean, and training goes on."""
+    """Of 11 images the last batch has 3. An image counts as much there as in the first batch."""
     images = random_images(architectures.get("tiny_dense"), 11)
-    model, history = _fitted(images, 8, epochs=1, validation_data=(images,))
+    keras.utils.set_random_seed(4)
+    model = biva_tf.build("tiny_dense")
+    model.compile(Adamax(0.0), seed=4)  # the weights stay
+    steps = []
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: steps.append(logs["elbo"])
+    )
+    fit = {"batch_size": 8, "shuffle": False, "verbose": 0}
+    history = model.fit(images, callbacks=[callback], validation_data=(images,), **fit).history
     assert int(model.optimizer.iterations) == 2
-    assert np.isfinite(history["val_elbo"][0])
+    # Logs are running means: of 8 images, then of all 11.
+    last = (11 * steps[1] - 8 * steps[0]) / 3
+    np.testing.assert_allclose(history["elbo"], [(8 * steps[0] + 3 * last) / 11], rtol=1e-6)
+    assert abs(last - steps[0]) > 1e-3
+    (score,) = scores(model, images, (0,), seed=(4, 1))
+    np.testing.assert_allclose(history["val_elbo"], [score.elbo_nats.mean()], rtol=1e-5)
 
 
 def test_a_data_set_with_labels_is_fitted_too():
@@ -185,9 +199,12 @@ def test_evaluate_is_the_mean_score(model):
     images = random_images(model.spec, 11)
     model.compile(seed=5)
     logs = model.evaluate(images, batch_size=4, return_dict=True, verbose=0)
-    (score,) = biva_tf.api.scoring.scores(model, images, (0,), seed=(5, 1))
+    (score,) = scores(model, images, (0,), seed=(5, 1))
     np.testing.assert_allclose(logs["elbo"], score.elbo_nats.mean(), rtol=1e-5)
-    np.testing.assert_allclose(logs["loss"], -score.elbo_nats.mean(), rtol=1e-5)
+    kl = np.maximum(score.kl_nats, 2.0).sum(axis=1)  # with the free bits of the objective
+    loss = (kl - score.reconstruction_nats).mean()
+    np.testing.assert_allclose(logs["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(logs["kl/z2"], score.kl_nats[:, 2].mean(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(logs["bits_per_dim"], score.bits_per_dim.mean(), rtol=1e-5)
 
 
@@ -201,6 +218,124 @@ def test_averaged_weights_are_swapped_in_and_out():
             np.testing.assert_array_equal(v, average)
     for v, weight in zip(model.trainable_variables, raw, strict=True):
         np.testing.assert_array_equal(v, weight)
+
+
+def test_predict_reconstructs(model):
+    images = random_images(model.spec, 5)
+    predicted = model.predict(images, batch_size=2, verbose=0)
+    assert predicted.shape == images.shape and 0 <= predicted.min() <= predicted.max() <= 1
+    noise = SeededNoise(0)
+    expected = model.likelihood.image(model(images[:2], noise=noise).px, noise)
+    np.testing.assert_allclose(predicted[:2], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda m, x: m.fit(x, np.zeros(4), sample_weight=np.ones(4)),
+            "sample_weight, class_weight: expected none",
+        ),
+        (lambda m, x: m.fit(x * 255), r"expected values in \[0, 1\]"),
+        (lambda m, x: m.evaluate(x * 255), r"expected values in \[0, 1\]"),
+        (lambda m, x: m.evaluate(x[:, 1:]), r"images: expected shape \[n >= 1, 8, 8, 1\]"),
+        (
+            lambda m, x: m.fit(iter([x])),
+            "expected an array or a tf.data.Dataset, got list_iterator",
+        ),
+        (lambda m, x: m(x, training=True), "noise: a training pass needs the noise of its step"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(call, message):
+    model = biva_tf.build("tiny_dense")
+    model.compile()
+    with pytest.raises(ValueError, match=message):
+        call(model, random_images(model.spec, 4))
+
+
+@pytest.mark.parametrize("method", ["initialise", "averaged_weights"])
+def test_what_needs_compile_says_so(method):
+    model = biva_tf.build("tiny_dense")
+    arguments = (random_images(model.spec),) if method == "initialise" else ()
+    with pytest.raises(ValueError, match=f"{method}: expected a compiled model"):
+        getattr(model, method)(*arguments)
+
+
+def test_initialising_twice_is_initialising_once():
+    images = random_images(architectures.get("tiny_dense"), 16)
+    model = biva_tf.build("tiny_dense")
+    model.compile()
+    weights = []
+    for _ in range(2):
+        model.initialise(images)
+        weights.append([v.numpy() for v in model.trainable_variables])
+    for once, twice in zip(*weights, strict=True):
+        np.testing.assert_array_equal(once, twice)
+
+
+def test_compiling_again_starts_anew():
+    images = random_images(architectures.get("tiny_dense"), 16)
+    model, _ = _fitted(images, 8, epochs=1)
+    names = [metric.name for metric in model.metrics]
+    model.compile(seed=1)
+    assert [metric.name for metric in model.metrics] == names
+    assert int(model.optimizer.iterations) == 0
+    assert np.isfinite(model.fit(images, batch_size=8, verbose=0).history["loss"]).all()
+
+
+def test_a_second_score_is_not_traced_again(monkeypatch):
+    model = perturbed("tiny_dense")
+    images = random_images(model.spec, 5)
+    traced = []
+    plain = model.image_features
+    monkeypatch.setattr(
+        model, "image_features", lambda *args, **kwargs: traced.append(1) or plain(*args, **kwargs)
+    )
+    first = model.score(images, seed=3)
+    again = model.score(images, seed=3)
+    np.testing.assert_array_equal(first.bound_nats, again.bound_nats)
+    assert np.all(model.score(images, seed=4).bound_nats != first.bound_nats)
+    model.output_layer.b.assign_add(np.ones(1))
+    assert np.all(model.score(images, seed=3).bound_nats != first.bound_nats)  # of its weights now
+    assert len(traced) == 1
+
+
+def test_fit_and_score_on_two_devices_are_those_on_one(tmp_path):
+    """Built in the scope of the strategy; compiled and used outside of it."""
+    code = """
+import sys, keras, numpy as np, tensorflow as tf, biva_tf
+from biva_tf.training.devices import make_strategy
+devices, out = int(sys.argv[1]), sys.argv[2]
+strategy = make_strategy("mirrored", devices)
+keras.utils.set_random_seed(4)
+with strategy.scope():
+    model = biva_tf.build("tiny_dense")
+    optimizer = biva_tf.Adamax(0.01, ema_decay=0.9)
+model.compile(optimizer, seed=4)
+images = np.random.default_rng(0).integers(0, 2, (16, 8, 8, 1)).astype(np.float32)
+history = model.fit(images, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+np.savez(
+    out,
+    loss=history["loss"],
+    weights=np.concatenate([np.ravel(v) for v in model.trainable_variables]),
+    averages=np.concatenate([np.ravel(v) for v in model.optimizer.moving_averages.values]),
+    score=model.score(images[:7], num_importance_samples=3).bound_nats,
+    evaluated=[model.evaluate(images, batch_size=8, return_dict=True, verbose=0)["loss"]],
+    steps=model.optimizer.iterations.numpy(),
+)
+"""
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / f"{devices}.npz"
+        result = run("-c", code, devices, out)
+        assert result.returncode == 0, result.stderr[-3000:]
+        with np.load(out) as file:
+            found.append({name: file[name] for name in file.files})
+    assert found[1]["steps"] == 4
+    for name in ("loss", "weights", "averages", "score"):
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-4, atol=1e-5)
+    # Other noise on each device: the same but for chance.
+    np.testing.assert_allclose(found[0]["evaluated"], found[1]["evaluated"], rtol=0.05)
 
 
 def test_another_optimizer_is_refused():

@@ -12,30 +12,27 @@ evaluations, of --against_batch images at once.
 which this process multiplies float32 matrices, measured just before and just after.
 """
 
+import dataclasses
+import json
+import resource
 import time
+from collections.abc import Callable
 
-_START = time.perf_counter()
+import numpy as np
+import tensorflow as tf
 
-import dataclasses  # noqa: E402
-import json  # noqa: E402
-import resource  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from biva_tf.api import BIVA  # noqa: E402
-from biva_tf.commands.start import start  # noqa: E402
-from biva_tf.data.images import NO_LABEL, Batch, Images  # noqa: E402
-from biva_tf.inference import chunks  # noqa: E402
-from biva_tf.inference.scoring import Scorer  # noqa: E402
-from biva_tf.model import architectures  # noqa: E402
-from biva_tf.nn.compute import CONVS, PRECISIONS, Compute  # noqa: E402
-from biva_tf.runs.config import RunConfig  # noqa: E402
-from biva_tf.settings import setting  # noqa: E402
-from biva_tf.training.devices import make_strategy  # noqa: E402
-from biva_tf.training.trainer import Trainer  # noqa: E402
-from tools.bench import flops, timing  # noqa: E402
+from biva_tf.api import BIVA
+from biva_tf.commands.start import start
+from biva_tf.data.images import NO_LABEL, Batch, Images
+from biva_tf.inference.scoring import Scorer
+from biva_tf.model import architectures
+from biva_tf.nn.compute import CONVS, PRECISIONS, Compute
+from biva_tf.runs.config import RunConfig
+from biva_tf.settings import setting
+from biva_tf.training.devices import make_strategy
+from biva_tf.training.trainer import Trainer
+from tools import START
+from tools.bench import flops, timing
 
 _IMPORTED = time.perf_counter()
 
@@ -167,12 +164,10 @@ def _iw(settings: BenchmarkSettings, compute: Compute, *, one_by_one: bool = Fal
         rows = settings.against_batch or settings.batch
         x, samples = np.resize(x, (images * samples, *x.shape[1:])), 1
     scorer = Scorer(model, num_importance_samples=samples, max_rows=rows)
-    size = scorer.images_per_call(len(x))
     startup["build"] = clock()
 
     def run():
-        for first, stop in chunks.spans(len(x), size):
-            scorer(x[first:stop], first, size)
+        return scorer.image_scores(x)
 
     run()
     startup["first_run"] = clock()
@@ -214,7 +209,7 @@ def run(settings: BenchmarkSettings) -> dict:
     rates.append(_matrix_gflops())
     rate = max(rates)  # a dip of the machine while it is measured would favour the model
     result, *against = [_result(*pair, rate) for pair in zip(subjects, seconds, strict=True)]
-    result["startup_seconds"] = {"import": _IMPORTED - _START, **result["startup_seconds"]}
+    result["startup_seconds"] = {"import": _IMPORTED - START, **result["startup_seconds"]}
     output = {
         "architecture": settings.architecture,
         "mode": settings.mode,

@@ -12,6 +12,8 @@ from absl import flags
 
 from biva_tf.errors import SettingsError
 
+_PLURAL = {int: "integers", float: "numbers"}  # of what a list can be
+
 
 def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for every field of a settings dataclass, among the given flags."""
@@ -94,7 +96,7 @@ def _items(flag: flags.Flag, given: list, kind: Any) -> tuple:
         items = tuple(item(value) for value in given)
     except ValueError:
         text = ",".join(map(str, given))
-        raise SettingsError(f"--{flag.name}: expected integers, got {text!r}") from None
+        raise SettingsError(f"--{flag.name}: expected {_PLURAL[item]}, got {text!r}") from None
     if not items and flag.present:
         raise SettingsError(f"--{flag.name}: expected at least one value, got none")
     return items

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from absl import app, logging
+from absl import app
 
 from biva_tf import quiet
 from biva_tf.commands import flags
@@ -57,8 +57,7 @@ def start(
 
 
 def set_up_process() -> None:
-    """Sets the process up for speed, and keeps TensorFlow's warnings off the terminal."""
-    logging.set_verbosity(logging.WARNING)
+    """Sets the process up for speed, and keeps the warnings of libraries off the terminal."""
     quiet.warnings()
     graphs.disable_rewriting_on_cpu()
     keep_freed_memory()

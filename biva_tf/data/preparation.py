@@ -111,6 +111,7 @@ def prepare(
                 f"{folder}: expected {known} images in {split}, got {counts.get(split, 0):,}"
             )
 
+    tfds.disable_progress_bar()  # it has bars of its own beside ours
     splits = {split: counted(split, of) for split, of in recipe.examples(folder).items()}
     features = tfds.features.FeaturesDict(
         {

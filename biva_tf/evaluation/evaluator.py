@@ -79,8 +79,8 @@ class Evaluator:
         self._weights = weights
 
     def _scorer(self, ks, below: str, max_rows: int, *, with_shifts: bool = False) -> Scorer:
-        samples, seed = self.config.iw_samples, self.config.seed
-        return Scorer(self.model, ks, samples, below, seed, max_rows, with_shifts=with_shifts)
+        samples = self.config.iw_samples
+        return Scorer(self.model, ks, samples, below, max_rows, with_shifts=with_shifts)
 
     def scores(self, images: Images, name: str) -> resumable.Results:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
@@ -115,19 +115,20 @@ class Evaluator:
                 self._check(examples, start, name)
                 return examples, totals
 
-            part = resumable.compute_all(
-                compute,
-                len(images),
-                size,
-                self._path(kind, name, images).with_suffix(".npz"),
-                describe=self._describe,
-            )
+            with scorer.current_weights():
+                part = resumable.compute_all(
+                    compute,
+                    len(images),
+                    size,
+                    self._path(kind, name, images).with_suffix(".npz"),
+                    describe=self._describe,
+                )
             results.examples.update(part.examples)
             results.totals.update(part.totals)
         return results
 
     def _bound_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
-        (scores,), shifts = self._bounds(images, first, size)
+        (scores,), shifts = self._bounds.chunk(images, first, size, self.config.seed)
         totals = {}
         for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
             shift, error = np.float64(shift), np.float64(error)
@@ -136,9 +137,9 @@ class Evaluator:
         return scores._asdict(), totals
 
     def _above_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
-        of_ks, _ = self._above(images, first, size)
+        by_k, _ = self._above.chunk(images, first, size, self.config.seed)
         ks = self._above.ks
-        return {f"above_{k}": of_k.elbo for k, of_k in zip(ks, of_ks, strict=True)}, {}
+        return {f"above_{k}": scores.elbo for k, scores in zip(ks, by_k, strict=True)}, {}
 
     def _check(self, examples: Arrays, first: int, name: str) -> None:
         for key, values in examples.items():

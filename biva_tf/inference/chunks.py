@@ -13,7 +13,7 @@ import tensorflow as tf
 # A graph computes this many chunks in parallel. On a CPU, two chunks keep the cores busier than one
 # chunk of twice the size: the operations of one fill the gaps that the other leaves.
 PARALLEL = 2
-ROWS = 32  # in a chunk of samples, and of requests to an export
+ROWS = 32  # per chunk, in sampling and in exports
 
 
 def loop(
@@ -72,9 +72,9 @@ def concat_rows(
     """
     if isinstance(number, int) and number <= size:
         return rows(tf.constant(0), number)
-    chunks = -(-number // size)
+    count = -(-number // size)
     arrays = tf.nest.map_structure(
-        lambda s: tf.TensorArray(s.dtype, chunks, element_shape=s.shape, infer_shape=False), specs
+        lambda s: tf.TensorArray(s.dtype, count, element_shape=s.shape, infer_shape=False), specs
     )
 
     def body(first, count, arrays):
@@ -85,6 +85,12 @@ def concat_rows(
     return tf.nest.map_structure(
         lambda array, s: tf.ensure_shape(array.concat(), s.shape), arrays, specs
     )
+
+
+def take(tensor: tf.Tensor, first: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """The rows first ... first + count - 1; their number is static if `count` is an int."""
+    static = count if isinstance(count, int) else None
+    return tf.ensure_shape(tensor[first : first + count], (static, *tensor.shape[1:]))
 
 
 def spans(number: int, size: int, first: int = 0) -> Iterator[tuple[int, int]]:

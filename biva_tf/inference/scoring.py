@@ -1,13 +1,14 @@
 """Scores of images: L_K, L^{>k} and their terms, in chunks that fit in memory.
 
-`image_scores` is the graph: what depends on the image alone is computed once per image, what does
-not depend on k once per sample. `Scorer` runs it on the devices of a strategy. Training, the
-commands and the Python API score with it; exports call `image_scores` themselves.
+`image_scores` is the graph. It computes once per image what depends on the image alone, and once
+per sample what does not depend on k. `Scorer` runs it on the devices of a strategy, for training,
+the commands and the Python API. Exports, and Keras's `evaluate`, call `image_scores` themselves.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,8 +22,8 @@ from biva_tf.nn import weight_norm
 
 BELOW = {"sample": plans.prior_up_to, "mode": plans.prior_mode_up_to}
 
-# For each latent (mean, variance), [images, *latent shape]: of the posterior's mean minus the
-# prior's, the mean over the samples, and the variance of that mean over draws of the samples.
+# For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mean
+# minus the prior's, and the estimated variance of that mean.
 Shifts = tuple[tuple[tf.Tensor, tf.Tensor], ...]
 
 
@@ -58,53 +59,28 @@ def scores(
     *,
     num_importance_samples: int = 1,
     below: str = "sample",
-    seed: int = 0,
+    seed: int | tuple[int, int] = 0,
     max_rows: int = 256,
     first_image: int = 0,
 ) -> tuple[Score, ...]:
     """The scores for each k, all from the same bottom-up draws.
 
-    Args:
-      ks: each as `k` of `BIVA.score`.
-      first_image: the place of the first of these images among all that are scored with the seed.
-        An image has the same noise in whatever parts the images come.
-
-    The other arguments, and the errors raised, are those of `BIVA.score`.
+    The arguments, and the errors raised, are those of `Scorer` and `Scorer.score`.
     """
-    scorer = Scorer(model, ks, num_importance_samples, below, seed, max_rows)
-    images = check_images(images, model.spec.image_shape)
-    size = scorer.images_per_call(len(images))
-
-    def rows(start: int, stop: int) -> tuple[ImageScores, ...]:
-        return scorer(images[start:stop], first_image + start, size)[0]
-
-    of_ks = chunks.concat_on_host(rows, len(images), size)
-    return tuple(
-        Score(
-            k=k,
-            bound_nats=of_k.bound,
-            elbo_nats=of_k.elbo,
-            bits_per_dim=objectives.bits_per_dim(of_k.bound, model.spec.image_shape),
-            reconstruction_nats=of_k.reconstruction,
-            kl_nats=of_k.kl,
-            effective_sample_size=of_k.effective_sample_size,
-            latent_names=tuple(latent.name for latent in model.spec.latents),
-        )
-        for k, of_k in zip(scorer.ks, of_ks, strict=True)
-    )
+    scorer = Scorer(model, ks, num_importance_samples, below, max_rows)
+    return scorer.score(images, seed=seed, first_image=first_image)
 
 
 class Scorer:
-    """Scores chunks of images on all devices of a strategy.
-
-    It uses the weights that the model has when the scorer is made, or at the last `refresh`.
+    """Scores images in chunks, on all devices of the model's strategy.
 
     Args:
-      model, ks, num_importance_samples, below, max_rows: as of `BIVA.score`; `max_rows` holds for
-        each device.
-      seed: an int s, which stands for (s, 0), or two ints.
-      with_shifts: whether to compute how far the posteriors are from the priors.
-      strategy: by default the one of the current scope.
+      model: the model.
+      ks: each as `k` of `BIVA.score`.
+      num_importance_samples, below: as in `BIVA.score`.
+      max_rows: at most this many rows, that is (image, sample, k), are in memory on a device.
+      with_shifts: whether to compute how far the posteriors are from the priors; ks then begins
+        with 0.
 
     Raises:
       ValueError: ks, num_importance_samples, below or max_rows out of range.
@@ -116,11 +92,9 @@ class Scorer:
         ks: Sequence[int] = (0,),
         num_importance_samples: int = 1,
         below: str = "sample",
-        seed: int | tuple[int, int] = 0,
         max_rows: int = 256,
         *,
         with_shifts: bool = False,
-        strategy: tf.distribute.Strategy | None = None,
     ):
         sizes = (("num_importance_samples", num_importance_samples), ("max_rows", max_rows))
         for name, value in sizes:
@@ -131,100 +105,151 @@ class Scorer:
         self.ks = tuple(ks)
         for k in self.ks:
             BELOW[below](model.spec, k)  # raises if there is no such k
-        self._model = model
+        if with_shifts and self.ks[0] != 0:
+            raise ValueError(f"ks: expected 0 before the others, got {self.ks}")
+        self._model, self._strategy = model, model.distribute_strategy
         self._samples, self._below, self._with_shifts = num_importance_samples, below, with_shifts
-        self._seed = tf.constant((seed, 0) if isinstance(seed, int) else seed, tf.int64)
-        self._strategy = strategy or tf.distribute.get_strategy()
         # Each k has rows of its own in the top-down pass.
-        self._chunk = max(1, max_rows // (chunks.PARALLEL * len(self.ks)))
+        self._max_chunk = max(1, max_rows // (chunks.PARALLEL * len(self.ks)))
         # With several samples, the chunks of samples are computed in parallel instead.
         self._max_chunks = chunks.PARALLEL if num_importance_samples == 1 else 1
-        self.refresh()
+        self._weights = None
 
-    def refresh(self) -> None:
-        """Reads the weights that the model has now."""
+    def score(
+        self, images, *, seed: int | tuple[int, int] = 0, first_image: int = 0
+    ) -> tuple[Score, ...]:
+        """The scores of images for each k.
+
+        Args:
+          images: [images, *spec.image_shape] in [0, 1].
+          seed: an int s, which stands for (s, 0), or two ints.
+          first_image: the index of the first of these images among all that are scored with the
+            seed. An image has the same noise in whatever parts the images come.
+
+        Raises:
+          ValueError: images of a wrong shape or range.
+        """
+        spec = self._model.spec
+        images = check_images(images, spec.image_shape)
+        by_k = self.image_scores(images, seed=seed, first_image=first_image)
+        return tuple(
+            Score(
+                k=k,
+                bound_nats=found.bound,
+                elbo_nats=found.elbo,
+                bits_per_dim=objectives.bits_per_dim(found.bound, spec.image_shape),
+                reconstruction_nats=found.reconstruction,
+                kl_nats=found.kl,
+                effective_sample_size=found.effective_sample_size,
+                latent_names=tuple(latent.name for latent in spec.latents),
+            )
+            for k, found in zip(self.ks, by_k, strict=True)
+        )
+
+    def image_scores(
+        self, images, *, seed: int | tuple[int, int] = 0, first_image: int = 0
+    ) -> tuple[ImageScores, ...]:
+        """`score` as `ImageScores` of NumPy arrays. Slices of `images` are what is scored."""
+        size = self.images_per_call(len(images))
+
+        def rows(start: int, stop: int) -> tuple[ImageScores, ...]:
+            return self.chunk(images[start:stop], first_image + start, size, seed)[0]
+
+        with self.current_weights():
+            return chunks.concat_on_host(rows, len(images), size)
+
+    @contextlib.contextmanager
+    def current_weights(self) -> Iterator[None]:
+        """Reads the weights that the model has now; while active, `chunk` uses them."""
         self._weights = self._normalised_weights()
+        try:
+            yield
+        finally:
+            self._weights = None  # they take as much memory as the model
 
     def images_per_call(self, number: int) -> int:
-        """The images to give to a call, out of a number of images: as many as fit in memory."""
+        """How many images to give to a call of `chunk`, to score a number of images."""
         _, chunk, count = self._layout(number)
         return self._strategy.num_replicas_in_sync * chunk * count
 
     def _layout(self, number: int) -> tuple[int, int, int]:
-        """Of a call for a number of images: images per replica, per chunk, and chunks."""
+        """(images per replica, images per chunk, chunks) of a call for a number of images."""
         per_replica = -(-number // self._strategy.num_replicas_in_sync)
-        count = min(self._max_chunks, -(-per_replica // self._chunk))
-        chunk = min(self._chunk, -(-per_replica // count))
+        count = min(self._max_chunks, -(-per_replica // self._max_chunk))
+        chunk = min(self._max_chunk, -(-per_replica // count))
         return chunk * count, chunk, count
 
-    def __call__(
-        self, images: np.ndarray, first_image: int, size: int
+    def chunk(
+        self, images: np.ndarray, first_image: int, size: int, seed: int | tuple[int, int]
     ) -> tuple[tuple[ImageScores, ...], Shifts]:
-        """The scores of at most `size` images.
+        """The scores of at most `size` images; under `current_weights`.
 
         Args:
           images: float32 [images, *spec.image_shape] in [0, 1].
-          first_image: the place of the first of them among all.
+          first_image, seed: as in `score`.
           size: what `images_per_call` gave. Fewer images are filled up to it, so that calls of one
             size share one graph.
 
         Returns:
-          For each k an `ImageScores` of NumPy arrays; and the `Shifts`, likewise, of the first k
-          (empty without `with_shifts`). The variance over one sample is not known, and given as 0.
+          For each k an `ImageScores` of NumPy arrays; and the `Shifts` of the first k, likewise
+          (empty without `with_shifts`). Of one sample, the variance is unknown and given as 0.
         """
-        replicas = self._strategy.num_replicas_in_sync
         per_replica, chunk, _ = self._layout(size)
+        seed = tf.constant((seed, 0) if isinstance(seed, int) else seed, tf.int64)
+        replicas = self._strategy.num_replicas_in_sync
         filled = images[np.minimum(np.arange(per_replica * replicas), len(images) - 1)]
 
-        def of_replica(context):
+        def replica_arguments(context):
             first = context.replica_id_in_sync_group * per_replica
-            return (
-                tf.constant(filled[first : first + per_replica]),
-                tf.constant(first_image + first, tf.int64),
-            )
+            part = tf.constant(filled[first : first + per_replica])
+            return part, tf.constant(first_image + first, tf.int64)
 
-        parts = self._strategy.experimental_distribute_values_from_function(of_replica)
-        results = self._scores(parts, self._weights, chunk)
-        local = [self._strategy.experimental_local_results(t) for t in tf.nest.flatten(results)]
-        joined = [np.concatenate([part.numpy() for part in t])[: len(images)] for t in local]
-        return tf.nest.pack_sequence_as(self._structure, joined)
+        distribute = self._strategy.experimental_distribute_values_from_function
+        results = self._scores(distribute(replica_arguments), seed, self._weights, chunk)
+        joined = []
+        for tensor in tf.nest.flatten(results):
+            parts = self._strategy.experimental_local_results(tensor)
+            joined.append(np.concatenate([part.numpy() for part in parts])[: len(images)])
+        return tf.nest.pack_sequence_as(self._specs, joined)
 
     @property
-    def _structure(self):
-        """The specs of what a call returns."""
+    def _specs(self):
+        """The specs of what `chunk` returns."""
         spec = self._model.spec
         shifts = ()
         if self._with_shifts:
-            of_latents = (
-                tf.TensorSpec([None, *shape], tf.float32) for shape in self._model.latent_shapes
+            shifts = tuple(
+                (tf.TensorSpec([None, *shape], tf.float32),) * 2
+                for shape in self._model.latent_shapes
             )
-            shifts = tuple((s, s) for s in of_latents)
         return (ImageScores.specs(len(spec.latents)),) * len(self.ks), shifts
 
     @tf.function(autograph=False)
     def _normalised_weights(self):
-        return self._strategy.run(weight_norm.normalised_weights, args=([self._model], self._chunk))
+        arguments = ([self._model], self._max_chunk)
+        return self._strategy.run(weight_norm.normalised_weights, args=arguments)
 
     @tf.function(autograph=False)
-    def _scores(self, images_and_first, weights, chunk: int):
-        return self._strategy.run(self._replica_scores, args=(*images_and_first, weights, chunk))
+    def _scores(self, images_and_first, seed, weights, chunk: int):
+        arguments = (*images_and_first, seed, weights, chunk)
+        return self._strategy.run(self._replica_scores, args=arguments)
 
-    def _replica_scores(self, images, first_image, weights, chunk):
+    def _replica_scores(self, images, first_image, seed, weights, chunk):
         def rows(first, count):
             return image_scores(
                 self._model,
                 self.ks,
-                images[first : first + count],
-                seed=self._seed,
+                chunks.take(images, first, count),
+                seed=seed,
                 first_image=first_image + tf.cast(first, tf.int64),
                 num_samples=self._samples,
-                max_rows=self._chunk,
+                max_rows=self._max_chunk,
                 below=self._below,
                 with_shifts=self._with_shifts,
             )
 
         with weight_norm.fixed_weights([self._model], weights):
-            return chunks.concat_rows(rows, images.shape[0], self._structure, chunk)
+            return chunks.concat_rows(rows, images.shape[0], self._specs, chunk)
 
 
 def image_scores(
@@ -242,23 +267,24 @@ def image_scores(
     """The scores of images, by a loop over the importance samples; inside a graph.
 
     Args:
-      ks: ints. After a first one of 0 also scalar tensors, which cost nothing where they are 0.
+      ks: the first one an int. If that is 0, later ones may be scalar tensors: one that is 0 when
+        the graph runs takes the result of the first.
       images: [images, *spec.image_shape].
       seed: int64 [2].
-      first_image: the place of the first image among all, a scalar int64 tensor.
+      first_image: the index of the first image among all, a scalar int64 tensor.
       num_samples: an int, or a scalar int64 tensor.
-      max_rows: the pairs of image and sample in a chunk of samples, but at least one sample.
-      below, with_shifts: as of `Scorer`.
+      max_rows: the (image, sample) pairs in a chunk of samples, which has at least one sample.
+      below, with_shifts: as in `Scorer`.
     """
-    rows = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
-    if isinstance(rows, int) and isinstance(num_samples, int):
-        at_once = min(max(max_rows // rows, 1), num_samples)
+    number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
+    if isinstance(number, int) and isinstance(num_samples, int):
+        at_once = min(max(max_rows // number, 1), num_samples)
     else:
         num_samples = tf.cast(num_samples, tf.int64)
-        at_once = tf.clip_by_value(tf.cast(max_rows // rows, tf.int64), 1, num_samples)
+        at_once = tf.clip_by_value(tf.cast(max_rows // number, tf.int64), 1, num_samples)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
-    plans_of_ks = [BELOW[below](model.spec, k) for k in ks]
+    plan_of_k = [BELOW[below](model.spec, k) for k in ks]
 
     def body(first, samples, state):
         all_sums, shifts = state
@@ -271,28 +297,28 @@ def image_scores(
         def terms(plan):
             return objectives.terms(model.top_down(features, plan, noise), tiled)
 
-        output = model.top_down(features, plans_of_ks[0], noise)
+        output = model.top_down(features, plan_of_k[0], noise)
         all_terms = [objectives.terms(output, tiled)]
-        for k, plan in zip(ks[1:], plans_of_ks[1:], strict=True):
+        for k, plan in zip(ks[1:], plan_of_k[1:], strict=True):
             if tf.is_tensor(k):
-                of_k = functools.partial(terms, plan)
-                all_terms.append(tf.cond(k > 0, of_k, lambda: all_terms[0]))
+                above_k = functools.partial(terms, plan)
+                all_terms.append(tf.cond(k > 0, above_k, lambda: all_terms[0]))
             else:
                 all_terms.append(terms(plan))
         all_sums = tuple(s.add(t, samples) for s, t in zip(all_sums, all_terms, strict=True))
         if with_shifts:
-            of_rows = [latent.q.mean() - latent.p.mean() for latent in output.latents]
-            sums = [[_sum_over_samples(v, samples, rows) for v in (s, s**2)] for s in of_rows]
+            shift = [latent.q.mean() - latent.p.mean() for latent in output.latents]
+            sums = [[_sum_over_samples(v, samples, number) for v in (s, s**2)] for s in shift]
             shifts = tuple(
                 (total + s, squares + s2)
                 for (total, squares), (s, s2) in zip(shifts, sums, strict=True)
             )
         return all_sums, shifts
 
-    zero = ImportanceSums.zero(rows, len(model.spec.latents))
+    zero = ImportanceSums.zero(number, len(model.spec.latents))
     shifts = ()
     if with_shifts:
-        shifts = tuple((tf.zeros((rows, *shape)),) * 2 for shape in model.latent_shapes)
+        shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
     all_sums, shifts = chunks.loop(body, num_samples, at_once, ((zero,) * len(ks), shifts))
     all_scores = tuple(sums.scores() for sums in all_sums)
     return all_scores, tuple(_moments(*sums, num_samples) for sums in shifts)
@@ -306,9 +332,9 @@ def _moments(total: tf.Tensor, squares: tf.Tensor, count) -> tuple[tf.Tensor, tf
     return mean, variance / tf.maximum(count - 1.0, 1.0) * tf.cast(count > 1, tf.float32)
 
 
-def _sum_over_samples(values: tf.Tensor, samples, rows) -> tf.Tensor:
-    """[samples * rows, ...] to [rows, ...]."""
-    return tf.reduce_sum(tf.reshape(values, (samples, rows, *values.shape[1:])), axis=0)
+def _sum_over_samples(values: tf.Tensor, samples, images) -> tf.Tensor:
+    """[samples * images, ...] to [images, ...]."""
+    return tf.reduce_sum(tf.reshape(values, (samples, images, *values.shape[1:])), axis=0)
 
 
 def check_images(images, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -76,9 +76,11 @@ class Features:
 class BottomUpStage(keras.layers.Layer):
     """Level i of the bottom-up pass: two chains of blocks, and the latent they lead to.
 
-    Below the top, that latent is z_i^bu, and the next stage goes on from its `latent_map`. If the
-    spec has no bottom-up latents, the next stage goes on from bu_i itself. At the top, a last block
-    merges the chains, and the latent is z_L.
+    Below the top, that latent is z_i^bu, and the input of the next stage is z_i^bu as a map
+    (`latent_map`). If the spec has no bottom-up latents, the input of the next stage is bu_i. At
+    the top, a last block merges the chains, and the latent is z_L.
+
+    Call `deterministic`, `infer` and `draw`. It is a Keras layer to hold its layers together.
 
     Args:
       spec: of the model.
@@ -164,7 +166,7 @@ class BottomUpStage(keras.layers.Layer):
 
         Args:
           below: (bu_{i-1}, td_{i-1}); at level 1, the image twice.
-          d_bu: the map that the bottom-up chain goes on from.
+          d_bu: the input of the bottom-up chain.
           noise: of the dropout.
           training: whether dropout is active.
         """
@@ -184,6 +186,7 @@ class BottomUpStage(keras.layers.Layer):
         """The posterior of z_i^bu, or at the top of z_L, from (bu_i, td_i)."""
         features = chains.bu
         if self.merge is not None:
+            # Top-down before bottom-up, as in the original's weights.
             merged = features if chains.td is None else tf.concat(chains[::-1], axis=-1)
             features = self.merge(merged, noise=noise, training=training)
         return self.posterior(features)

@@ -69,8 +69,8 @@ def resolve(
             z = p.mean()
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
-        case plans.Switch(condition, below, above):
-            one, other = (resolve(latent, s, p, draw, noise) for s in (below, above))
+        case plans.Switch(condition, if_true, if_false):
+            one, other = (resolve(latent, s, p, draw, noise) for s in (if_true, if_false))
             z, log_p, log_q = (
                 tf.where(condition, getattr(one, name), getattr(other, name))
                 for name in ("z", "log_p", "log_q")

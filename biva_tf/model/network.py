@@ -1,15 +1,17 @@
 """The network of BIVA (Maaløe et al. 2019): one bottom-up pass and one top-down pass.
 
-    image_features(x)          the start of the bottom-up pass, before its first draw
-    bottom_up(image_features)  the deterministic features of x, and on the way up the draws of the
-                               bottom-up latents: q(z_i^bu | x, z_{<i}^bu), q(z_L | x, z_{<L}^bu)
-    top_down(features, plan)   every latent from the top to the bottom, each from the source that
-                               the plan names: its prior p(z_i | z_{>i}) and, where it is drawn from
-                               it, its posterior q(z_i^td | x, z_{<i}^bu, z_{>i}); and p(x | z)
+    image_features(x)          computes the part of the bottom-up pass that needs no draw: stage 1
+                               in BIVA, all stages in an LVAE
+    bottom_up(image_features)  computes the rest, and draws the bottom-up latents on the way:
+                               q(z_i^bu | x, z_{<i}^bu), and for the top q(z_L | x, z_{<L}^bu)
+    top_down(features, plan)   goes from level L to level 1: takes the value of each latent from the
+                               source that the plan names, with the latent's prior p(z_i | z_{>i}),
+                               and its posterior q(z_i^td | x, z_{<i}^bu, z_{>i}) if that is the
+                               source; ends with p(x | z)
 
-Training, bounds, sampling, L^{>k} and reconstruction are these two passes under different plans.
-LVAE, LVAE+ and VAE are the same two passes with fewer parts (`ModelSpec.inference`,
-`ModelSpec.generative_skips`).
+Training, bounds, L^{>k} and reconstruction are these two passes under different plans. Sampling and
+decoding are the top-down pass alone. LVAE, LVAE+ and VAE are the same two passes with fewer parts
+(`ModelSpec.inference`, `ModelSpec.generative_skips`).
 """
 
 import dataclasses
@@ -98,7 +100,17 @@ class Network(keras.Model):
           images: [rows, *spec.image_shape] in [0, 1].
           noise: of the dropout.
           training: whether dropout is active.
+
+        Raises:
+          ValueError: images of a wrong shape or dtype.
         """
+        images = tf.convert_to_tensor(images)
+        if not images.dtype.is_floating or images.shape[1:] != self.spec.image_shape:
+            expected = ", ".join(map(str, self.spec.image_shape))
+            raise ValueError(
+                f"images: expected floats of shape [rows, {expected}], got {images.dtype.name} of "
+                f"{images.shape}"
+            )
         x = self.likelihood.network_input(images)
         chains = [Chains(x, x)]
         for stage in self.bottom_up_stages:
@@ -144,11 +156,11 @@ class Network(keras.Model):
           features: of the bottom-up pass; None if the plan draws no latent from its posterior.
           plan: a source for each latent, in the order of `spec.latents`.
           noise: of the draws and the dropout.
-          rows: the batch size; needed only without features.
+          rows: the batch size, if there are no features.
           training: whether dropout is active.
 
         Raises:
-          ValueError: the plan has not one source per latent, or needs features that are not given.
+          ValueError: the plan has not one source per latent, or features or rows are missing.
         """
         if len(plan) != len(self.spec.latents):
             raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")
@@ -156,12 +168,14 @@ class Network(keras.Model):
             rows = tf.shape(features.q_top.mean())[0]
         elif any(map(plans.draws_from_posterior, plan)):
             raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
+        elif rows is None:
+            raise ValueError("rows: without features, the top-down pass needs the batch size")
         sources = dict(zip(self.spec.latents, plan, strict=True))
         latents, outputs = (), None
         for stage in self.top_down_stages:
-            of_level = stage.draw(outputs, features, sources, rows, noise, training)
-            outputs = stage.deterministic(of_level, outputs, noise, training)
-            latents = (*of_level, *latents)
+            level = stage.resolve(outputs, features, sources, rows, noise, training)
+            outputs = stage.deterministic(level, outputs, noise, training)
+            latents = (*level, *latents)
         parameters = self.output_layer(tf.nn.elu(outputs[-1]))
         return Output(self.likelihood.distribution(parameters), parameters, latents)
 
@@ -183,14 +197,10 @@ class Network(keras.Model):
           training: whether dropout is active.
 
         Raises:
-          ValueError: images of a wrong shape or dtype.
+          ValueError: images of a wrong shape or dtype, or no noise for a training pass.
         """
-        if not images.dtype.is_floating or images.shape[1:] != self.spec.image_shape:
-            expected = ", ".join(map(str, self.spec.image_shape))
-            raise ValueError(
-                f"images: expected floats of shape [rows, {expected}], got {images.dtype.name} of "
-                f"{images.shape}"
-            )
+        if noise is None and training:
+            raise ValueError("noise: a training pass needs the noise of its step, got None")
         plan = plans.posterior(self.spec) if plan is None else plan
         noise = SeededNoise(0) if noise is None else noise
         image_features = self.image_features(images, noise, training=training)

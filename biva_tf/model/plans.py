@@ -36,11 +36,11 @@ class Given:
 
 @dataclasses.dataclass(frozen=True)
 class Switch:
-    """`below` if the scalar bool tensor `condition` is true when the graph runs, else `above`."""
+    """One of two sources, chosen by the scalar bool tensor `condition` when the graph runs."""
 
     condition: tf.Tensor
-    below: Prior | PriorMode
-    above: Posterior | Prior
+    if_true: Prior | PriorMode
+    if_false: Posterior | Prior
 
 
 Source = Posterior | Prior | PriorMode | Given | Switch
@@ -49,7 +49,7 @@ Plan = tuple[Source, ...]  # one source per latent, in the order of `ModelSpec.l
 
 def draws_from_posterior(source: Source) -> bool:
     """Whether a latent with this source is, or may be, drawn from its posterior."""
-    return isinstance(source.above if isinstance(source, Switch) else source, Posterior)
+    return isinstance(source.if_false if isinstance(source, Switch) else source, Posterior)
 
 
 def posterior(spec: ModelSpec) -> Plan:
@@ -84,7 +84,9 @@ def prior_mode_up_to(spec: ModelSpec, k: int | tf.Tensor) -> Plan:
 
 
 def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -> Plan:
-    """Levels > k drawn from the prior, the rest at their prior's mean: what the top levels hold.
+    """Levels > k drawn from the prior, the rest at their prior's mean.
+
+    It shows what the levels above k determine.
 
     Raises:
       ValueError: k is not in 0..L-1.

@@ -23,9 +23,12 @@ class TopDownStage(keras.layers.Layer):
 
     d_i parameterises the priors of level i-1, or p(x|z) if i = 1.
 
+    Call `resolve` and `deterministic`. It is a Keras layer to hold its layers together.
+
     Args:
       spec: of the model.
-      bottom_up: the bottom-up stages, level 1 first; their map sizes are retraced downwards.
+      bottom_up: the bottom-up stages, level 1 first. A top-down stage reverses the map sizes of the
+        bottom-up stage of its level.
       above: the stage of level i+1, or None at the top.
       compute: how the layers compute.
     """
@@ -40,14 +43,14 @@ class TopDownStage(keras.layers.Layer):
         self.level = spec.num_levels if above is None else above.level - 1
         super().__init__(name=f"top_down_{self.level}")
         self.latents = spec.level_latents(self.level)
-        retraced = bottom_up[self.level - 1]
-        features_shape = retraced.features_shape
+        reversed_stage = bottom_up[self.level - 1]
+        features_shape = reversed_stage.features_shape
         self.priors, self.merge, self.posterior = {}, None, None
         if above is None:
-            self.latent_shape = retraced.posterior.latent_shape
+            self.latent_shape = reversed_stage.posterior.latent_shape
             self.priors[Branch.TOP.value] = StandardGaussian(self.latent_shape, name="pz_top")
         else:
-            self._make_heads(spec, retraced, above, compute)
+            self._make_heads(spec, reversed_stage, above, compute)
             if self.merge is not None:
                 features_shape = self.merge.out_shape
         all_latents = (*self.latent_shape[:-1], len(self.latents) * self.latent_shape[-1])
@@ -63,7 +66,7 @@ class TopDownStage(keras.layers.Layer):
                     block,
                     shape,
                     above.blocks[j].out_shape if self._skips else None,
-                    out_size=retraced.bu_blocks[-1 - j].in_shape[:2],
+                    out_size=reversed_stage.bu_blocks[-1 - j].in_shape[:2],
                     residual=j > 0,
                     dropout=spec.dropout_generative,
                     compute=compute,
@@ -111,7 +114,7 @@ class TopDownStage(keras.layers.Layer):
             self.posterior = head("qz_top_down", self.merge.out_shape)
         self.latent_shape = next(iter(self.priors.values())).latent_shape
 
-    def draw(
+    def resolve(
         self,
         above: list[tf.Tensor] | None,
         features: Features | None,
@@ -120,7 +123,7 @@ class TopDownStage(keras.layers.Layer):
         noise: Noise,
         training: bool,
     ) -> tuple[latents.LatentStats, ...]:
-        """The latents of this level, in the order of `ModelSpec.latents`.
+        """The latents of this level with their values, in the order of `ModelSpec.latents`.
 
         Args:
           above: the outputs of the blocks of the stage above, the last of which is d_{i+1}; None at

@@ -11,8 +11,8 @@ traced_once = functools.partial(
 )
 """Decorates a function that a graph calls many times: it is traced once for all of the calls.
 
-The runtime does not inline a copy per call either (`_noinline`). Inlining would take as long as
-tracing the copies did.
+The runtime does not inline a copy per call either (`_noinline`), which would take as long as
+tracing the copies.
 """
 
 

@@ -42,7 +42,7 @@ class NormalisedWeights(typing.NamedTuple):
 
 @dataclasses.dataclass
 class _Mode:
-    """What a layer does instead of training, while one of the context managers below is active."""
+    """How `call` behaves while one of the context managers below is active."""
 
     initialising: bool = False
     fixed_weights: NormalisedWeights | None = None
@@ -99,8 +99,8 @@ class WeightNorm(keras.layers.Layer):
         y = self.product(x, NormalisedWeights(w))
         mean, variance = tf.nn.moments(y, axes=list(range(y.shape.rank - 1)))
         scale = _INITIAL_OUTPUT_STDDEV / tf.sqrt(variance + 1e-10)
-        self.g.assign(self.g * scale)
-        self.b.assign(self.b - mean * scale)
+        self.g.assign(scale)
+        self.b.assign(-mean * scale)
         return scale * (y - mean)
 
     def _w(self):
@@ -159,8 +159,8 @@ class Conv2D(WeightNorm):
         rows = x.shape[0]
         least = self._least_rows_in_frequency(fixed_weights=weights.spectrum is not None)
         if rows is None and 0 < least < math.inf:
-            # The spectrum of W belongs into the branch: a small batch must not pay for it. So does
-            # the bias, which a direct convolution adds on the way.
+            # The branch computes the spectrum of W, so that a small batch does not pay for it. It
+            # also adds the bias, which the direct convolution can fuse.
             return tf.cond(tf.shape(x)[0] >= math.ceil(least), in_frequency, direct)
         return direct() if (rows or 0) < least else in_frequency()
 
@@ -217,8 +217,8 @@ class Dense(WeightNorm):
 
 
 # A model has many layers of few shapes, so one traced function serves all layers of a shape. The
-# products are not such functions: a call gives all of its gradients at once, and the gradient of x
-# would wait for that of W.
+# products are not wrapped like this: TensorFlow differentiates a wrapped call as one unit, so that
+# the gradient of x could not go on before the gradient of W is finished.
 @graphs.traced_once
 def _normalise(v: tf.Tensor, gain: tf.Tensor, filter_axis: int) -> tf.Tensor:
     """W = g V/||V||, the norm per output filter.

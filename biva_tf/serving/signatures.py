@@ -120,7 +120,7 @@ class _Signatures:
             (all_latents, above_k), _ = scoring.image_scores(
                 self.model,
                 (0, k),
-                images[first : first + count],
+                chunks.take(images, first, count),
                 seed=seed,
                 first_image=first,
                 num_samples=samples,
@@ -165,7 +165,7 @@ class _Signatures:
         def rows(first, count):
             (image,) = exploration.from_the_top(
                 self.model,
-                images[first : first + count],
+                chunks.take(images, first, count),
                 (spec.num_levels - levels,),
                 SeededNoise(seed, first),
             )
@@ -178,7 +178,7 @@ class _Signatures:
         spec = self.model.spec
 
         def rows(first, count) -> Tensors:
-            output = self.model(images[first : first + count], noise=NoNoise())
+            output = self.model(chunks.take(images, first, count), noise=NoNoise())
             return {
                 latent.name: stats.z
                 for latent, stats in zip(spec.latents, output.latents, strict=True)
@@ -210,7 +210,7 @@ class _Signatures:
         noise = SameNoise(SeededNoise(0))
 
         def rows(first, count):
-            plan = tuple(plans.Given(value[first : first + count]) for value in values)
+            plan = tuple(plans.Given(chunks.take(value, first, count)) for value in values)
             output = model.top_down(None, plan, noise, rows=count)
             return model.likelihood.image(output.px, noise)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from biva_tf.data import sources
 from biva_tf.inference import objectives
 from biva_tf.model.network import Network
+from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
@@ -81,7 +82,7 @@ def memory(model: Network) -> tuple[int, int]:
 
     @tf.function(autograph=False)
     def forward(images):
-        return objectives.terms(model(images, training=True), images).bound
+        return objectives.terms(model(images, noise=SeededNoise(0), training=True), images).bound
 
     # With two rows, the axis of the rows cannot be mistaken for one of length 1.
     shape = (2, *model.spec.image_shape)

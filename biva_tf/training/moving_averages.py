@@ -66,7 +66,7 @@ class MovingAverages:
           local: maps a variable to the copy of the replica at hand.
         """
         for group, slot in zip(self._packing.groups, self._slots, strict=True):
-            self._move(local(slot), [local(self._weights[place]) for place in group])
+            self._move(local(slot), [local(self._weights[index]) for index in group])
 
     @graphs.traced_once
     def _move(self, average, weights):

@@ -46,7 +46,7 @@ class Adamax(keras.optimizers.Optimizer):
         self.moving_averages: MovingAverages | None = None
 
     def rule(self, gradient, v, m, learning_rate) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The new v, the new m, and the step: what is subtracted from the weight."""
+        """The new v, the new m, and the decrement of the weight."""
         v = self.beta_1 * v + (1.0 - self.beta_1) * gradient
         m = tf.maximum(self.beta_2 * m + self.epsilon, tf.abs(gradient))
         return v, m, learning_rate * v / m
@@ -64,8 +64,8 @@ class Adamax(keras.optimizers.Optimizer):
 
     def slots(self, weight: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
         """v and m of a weight."""
-        place = self._get_variable_index(weight)
-        return self._packing.unpack(self._v)[place], self._packing.unpack(self._m)[place]
+        index = self._get_variable_index(weight)
+        return self._packing.unpack(self._v)[index], self._packing.unpack(self._m)[index]
 
     def apply_summed(self, strategy: tf.distribute.Strategy, gradients: list) -> None:
         """Applies gradients that are already summed over the replicas, one for each weight.
@@ -90,7 +90,13 @@ class Adamax(keras.optimizers.Optimizer):
             # variables by the device of the anchor's.
             def local(variable):
                 copies = strategy.experimental_local_results(variable.value)
-                return next(copy for copy in copies if copy.device == anchor.device)
+                by_device = {copy.device: copy for copy in copies}
+                if anchor.device not in by_device:
+                    raise ValueError(
+                        f"{variable.path}: no copy on {anchor.device}; build the optimizer in the "
+                        "scope of the strategy"
+                    )
+                return by_device[anchor.device]
 
             self._update(gradients, learning_rate, local)
 
@@ -101,7 +107,7 @@ class Adamax(keras.optimizers.Optimizer):
         """Updates the weights, the slots and the averages: the `local` copies of the variables."""
         for group, v, m in zip(self._packing.groups, self._v, self._m, strict=True):
             weights = [local(self._trainable_variables[place]) for place in group]
-            gradients_of_group = [gradients[place] for place in group]
+            gradients_of_group = [gradients[index] for index in group]
             self._update_group(weights, gradients_of_group, local(v), local(m), learning_rate)
         if self.moving_averages is not None:
             self.moving_averages.update(local)
@@ -109,10 +115,10 @@ class Adamax(keras.optimizers.Optimizer):
     # A model has many weights of few shapes; the update of a shape is traced once.
     @graphs.traced_once
     def _update_group(self, weights, gradients, v, m, learning_rate):
-        new_v, new_m, step = self.rule(join(gradients), v, m, learning_rate)
+        new_v, new_m, decrement = self.rule(join(gradients), v, m, learning_rate)
         v.assign(new_v)
         m.assign(new_m)
-        new_weights = split(join(weights) - step, [weight.shape[0] for weight in weights])
+        new_weights = split(join(weights) - decrement, [weight.shape[0] for weight in weights])
         for weight, value in zip(weights, new_weights, strict=True):
             weight.assign(value)
 

@@ -17,21 +17,21 @@ class Packing:
       weights: of the model, in the order of the optimizer.
 
     Attributes:
-      groups: the places of the weights that share a slot, group by group.
+      groups: the indices of the weights that share a slot, group by group.
     """
 
     def __init__(self, weights: Sequence[keras.Variable]):
         self._weights = weights
-        rank = {place: len(weight.shape) for place, weight in enumerate(weights)}
-        vectors = tuple(place for place in rank if rank[place] == 1)
-        groups = [(place,) for place in rank if rank[place] != 1]
+        rank = {index: len(weight.shape) for index, weight in enumerate(weights)}
+        vectors = tuple(index for index in rank if rank[index] == 1)
+        groups = [(index,) for index in rank if rank[index] != 1]
         self.groups: list[tuple[int, ...]] = [vectors, *groups] if vectors else groups
 
     def add_slots(self, optimizer: keras.optimizers.Optimizer, name: str) -> list[keras.Variable]:
         """A new variable of an optimizer for each group, zero."""
         slots = []
         for group in self.groups:
-            weights = [self._weights[place] for place in group]
+            weights = [self._weights[index] for index in group]
             if len(weights) == 1:
                 slots.append(optimizer.add_variable_from_reference(weights[0], name))
             else:
@@ -43,15 +43,15 @@ class Packing:
         """The values of the slots of one kind, one for each weight."""
         values = {}
         for group, slot in zip(self.groups, slots, strict=True):
-            sizes = [self._weights[place].shape[0] for place in group]
+            sizes = [self._weights[index].shape[0] for index in group]
             parts = split(tf.convert_to_tensor(slot.value), sizes)
             values.update(zip(group, parts, strict=True))
-        return [values[place] for place in sorted(values)]
+        return [values[index] for index in sorted(values)]
 
     def assign(self, slots: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> None:
         """Sets the slots of one kind to values, one for each weight."""
         for group, slot in zip(self.groups, slots, strict=True):
-            slot.assign(join([values[place] for place in group]))
+            slot.assign(join([values[index] for index in group]))
 
 
 def join(tensors: Sequence) -> tf.Tensor:

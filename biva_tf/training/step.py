@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from biva_tf.data.images import Batch
 from biva_tf.inference import objectives
-from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
+from biva_tf.model.spec import ModelSpec
 from biva_tf.training.optimizer import Adamax
 
-# Independent noise for each use of a run's seed.
+# Each use of a run's seed has its own constant, so that no two uses share noise.
 TRAINING, EVALUATION, INITIALISATION = 0, 1, 2
 
 
@@ -52,8 +52,9 @@ class TrainingStep:
     replicas does not change it.
 
     Attributes:
-      model, optimizer: what is trained, and by what.
-      objective: what is minimised.
+      model: the network to train.
+      optimizer: of its weights, built.
+      objective: what the step minimises.
       seed: of the noise.
     """
 
@@ -71,7 +72,7 @@ class TrainingStep:
         """
         context = tf.distribute.get_replica_context()
         objective, spec = self.objective, self.model.spec
-        first_row, global_rows = _place(batch.images, context)
+        first_row, global_rows = _rows(batch.images, context)
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
         noise = seeded_noise(self.seed, TRAINING).fold(step, first_row)
         kl_weight = objectives.linear_warmup(step, objective.kl_warmup_steps, objective.kl_weight)
@@ -83,17 +84,9 @@ class TrainingStep:
         weights = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            output = self.model(
-                batch.images, plan=plans.posterior(spec), noise=noise, training=True
-            )
+            output = self.model(batch.images, noise=noise, training=True)
             terms = objectives.terms(output, batch.images)
-            loss_of_rows = objectives.training_loss(
-                terms,
-                free_bits=objective.free_bits,
-                free_bits_mode=objective.free_bits_mode,
-                kl_weight=kl_weight,
-                batch_mean=batch_mean,
-            )
+            loss_of_rows = self._loss_of_rows(terms, kl_weight, batch_mean)
             loss = tf.reduce_sum(loss_of_rows) / global_rows  # the all-reduce sums over replicas
         gradients = tape.gradient(loss, weights)
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
@@ -103,21 +96,59 @@ class TrainingStep:
         learning_rate = tf.identity(self.optimizer.learning_rate)
         context.merge_call(self.optimizer.apply_summed, args=(gradients,))
 
-        of_rows = {
-            "loss": loss_of_rows,
-            "elbo": terms.bound,
-            "reconstruction": terms.reconstruction,
-            "bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape),
-            **{f"kl/{z.name}": terms.kl[:, i] for i, z in enumerate(spec.latents)},
-        }
+        of_rows = _row_metrics(spec, terms, loss_of_rows)
         means = tf.unstack(batch_mean(tf.stack(list(of_rows.values()), axis=1)))
-        metrics = {
-            **dict(zip(of_rows, means, strict=True)),
-            "gradient_norm": norm,  # before clipping
-            "learning_rate": learning_rate,
-            "kl_weight": kl_weight,
-        }
-        return metrics["loss"], metrics
+        metrics = dict(zip(of_rows, means, strict=True))
+        return metrics["loss"], metrics | _step_metrics(norm, learning_rate, kl_weight)
+
+    def metrics_of_rows(self, terms: objectives.Terms) -> dict[str, tf.Tensor]:
+        """The metrics of rows that are not trained on, by name, each [rows].
+
+        The loss has the KL weight of the step that the optimizer is at.
+        """
+        objective = self.objective
+        kl_weight = objectives.linear_warmup(
+            self.optimizer.iterations.value, objective.kl_warmup_steps, objective.kl_weight
+        )
+        loss_of_rows = self._loss_of_rows(terms, kl_weight, batch_mean=None)
+        return _row_metrics(self.model.spec, terms, loss_of_rows)
+
+    def _loss_of_rows(self, terms, kl_weight, batch_mean) -> tf.Tensor:
+        return objectives.training_loss(
+            terms,
+            free_bits=self.objective.free_bits,
+            free_bits_mode=self.objective.free_bits_mode,
+            kl_weight=kl_weight,
+            batch_mean=batch_mean,
+        )
+
+
+def _row_metrics(
+    spec: ModelSpec, terms: objectives.Terms, loss_of_rows: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Metrics with a value for each row, [rows]: a step reports the mean over the global batch."""
+    return {
+        "loss": loss_of_rows,
+        "elbo": terms.bound,
+        "reconstruction": terms.reconstruction,
+        "bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape),
+        **{f"kl/{latent.name}": terms.kl[:, i] for i, latent in enumerate(spec.latents)},
+    }
+
+
+def _step_metrics(gradient_norm, learning_rate, kl_weight) -> dict[str, tf.Tensor]:
+    """Metrics with one value for the step, the same on all replicas."""
+    return {
+        "gradient_norm": gradient_norm,  # before clipping
+        "learning_rate": learning_rate,
+        "kl_weight": kl_weight,
+    }
+
+
+def metric_names(spec: ModelSpec) -> tuple[str, ...]:
+    """The names of the metrics of a step."""
+    terms = objectives.Terms(tf.zeros([1]), tf.zeros([1, len(spec.latents)]))
+    return (*_row_metrics(spec, terms, tf.zeros([1])), *_step_metrics(None, None, None))
 
 
 def seeded_noise(seed: int, use: int) -> SeededNoise:
@@ -125,13 +156,13 @@ def seeded_noise(seed: int, use: int) -> SeededNoise:
     return SeededNoise(tf.constant([seed, use], tf.int64))
 
 
-def _place(images: tf.Tensor, context: tf.distribute.ReplicaContext):
-    """The place of this replica's first row in the global batch, and the rows of that batch."""
+def _rows(images: tf.Tensor, context: tf.distribute.ReplicaContext):
+    """The index of this replica's first row in the global batch, and the size of that batch."""
     replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
     rows = images.shape[0]
     if rows is not None:
         return rows * replica, rows * replicas
     # The last batch of Keras's `fit` may be smaller, and smaller on some replicas than on others.
     rows = tf.shape(images)[0]
-    of_replicas = rows[tf.newaxis] if replicas == 1 else context.all_gather(rows[tf.newaxis], 0)
-    return tf.reduce_sum(of_replicas[:replica]), tf.cast(tf.reduce_sum(of_replicas), tf.float32)
+    by_replica = rows[tf.newaxis] if replicas == 1 else context.all_gather(rows[tf.newaxis], 0)
+    return tf.reduce_sum(by_replica[:replica]), tf.cast(tf.reduce_sum(by_replica), tf.float32)

@@ -11,15 +11,20 @@ from biva_tf.data.images import Batch, Images
 from biva_tf.data.pipeline import TrainingData
 from biva_tf.errors import SettingsError
 from biva_tf.inference import chunks, objectives
-from biva_tf.inference.objectives import ImageScores
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
-from biva_tf.training import step
 from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
+from biva_tf.training.step import (
+    EVALUATION,
+    INITIALISATION,
+    Objective,
+    TrainingStep,
+    seeded_noise,
+)
 
 Metrics = dict[str, float]
 
@@ -53,15 +58,16 @@ class Trainer:
                 ema_decay=config.ema_decay,
             )
             self.optimizer.build(self.model.trainable_variables)
-        objective = step.Objective(
+        objective = Objective(
             free_bits=config.free_bits,
             free_bits_mode=config.free_bits_mode,
             kl_weight=config.kl_weight,
             kl_warmup_steps=config.kl_warmup_steps,
             clip_norm=config.clip_norm,
         )
-        self._step = step.TrainingStep(self.model, self.optimizer, objective, config.seed)
-        self._scorer: Scorer | None = None
+        self._step = TrainingStep(self.model, self.optimizer, objective, config.seed)
+        rows = chunks.PARALLEL * config.batch_size // replicas
+        self._scorer = Scorer(self.model, max_rows=rows)
 
     @property
     def step(self) -> int:
@@ -86,7 +92,7 @@ class Trainer:
         """
         replicas = self.strategy.num_replicas_in_sync
 
-        def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        def host_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             count = replicas // context.num_input_pipelines
             return data.batches(
                 first_step,
@@ -97,7 +103,7 @@ class Trainer:
                 replicas,
             )
 
-        return iter(self.strategy.distribute_datasets_from_function(of_host))
+        return iter(self.strategy.distribute_datasets_from_function(host_batches))
 
     @tf.function(autograph=False)
     def train_step(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
@@ -117,23 +123,7 @@ class Trainer:
         Returns:
           Means over the images: "elbo", "reconstruction" and "kl/LATENT" in nats, "bits_per_dim".
         """
-        if self._scorer is None:
-            rows = self.config.batch_size // self.strategy.num_replicas_in_sync
-            self._scorer = Scorer(
-                self.model,
-                seed=(self.config.seed, step.EVALUATION),
-                max_rows=chunks.PARALLEL * rows,
-                strategy=self.strategy,
-            )
-        else:
-            self._scorer.refresh()
-        size = self._scorer.images_per_call(len(images))
-
-        def rows(start: int, stop: int) -> ImageScores:
-            (scores,), _ = self._scorer(images[start:stop], start, size)
-            return scores
-
-        scores = chunks.concat_on_host(rows, len(images), size)
+        (scores,) = self._scorer.image_scores(images, seed=(self.config.seed, EVALUATION))
         spec = self.model.spec
         elbo, kl = float(scores.elbo.mean()), scores.kl.mean(axis=0)
         return {
@@ -151,6 +141,6 @@ class Trainer:
 
 def initialise(model: Network, images: np.ndarray | tf.Tensor, seed: int) -> None:
     """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1]."""
-    noise = step.seeded_noise(seed, step.INITIALISATION)
+    noise = seeded_noise(seed, INITIALISATION)
     with weight_norm.data_dependent_initialisation(model):
         model(tf.convert_to_tensor(images), noise=noise, training=True)

@@ -122,29 +122,92 @@ def test_against_float64():
     np.testing.assert_allclose(np.array(actual)[inner], expected[inner], rtol=1e-4, atol=2e-3)
 
 
+def _bins(loc, log_scale):
+    """P(value) of a logistic in float64, as the difference of its distribution function: 256 bins.
+
+    `loc` and `log_scale` [...]; the result is [..., 256].
+    """
+    loc, inverse_scale = np.asarray(loc)[..., None], np.exp(-np.asarray(log_scale))[..., None]
+    x = 2 * np.arange(256) / 255 - 1
+
+    def cdf(edge):
+        return 1 / (1 + np.exp(-(edge - loc) * inverse_scale))
+
+    upper, lower = cdf(x + 1 / 255), cdf(x - 1 / 255)
+    upper[..., 255], lower[..., 0] = 1.0, 0.0
+    return upper - lower
+
+
+def _colour_marginals(parameters, components):
+    """The exact distribution of each channel of a colour pixel, [3, 256], by the formulas.
+
+    Of each component in turn: P(c1), then P(c2|c1), then P(c3|c1, c2), summed over the values of
+    the channels before. A value of the first two with a mass below 1e-9 is left out.
+    """
+    l = np.float64(parameters).ravel()
+    weights = np.exp(l[:components]) / np.exp(l[:components]).sum()
+    locs, log_scales, raw = l[components:].reshape(3, 3, components).transpose(1, 0, 2)
+    coefficients = np.tanh(raw)
+    values = 2 * np.arange(256) / 255 - 1
+    marginals = np.zeros((3, 256))
+    for k, weight in enumerate(weights):
+        p1 = _bins(locs[0, k], log_scales[0, k])
+        marginals[0] += weight * p1
+        for c1 in np.flatnonzero(p1 > 1e-9):
+            p2 = p1[c1] * _bins(locs[1, k] + coefficients[0, k] * values[c1], log_scales[1, k])
+            marginals[1] += weight * p2
+            c2 = np.flatnonzero(p2 > 1e-9)
+            loc = locs[2, k] + coefficients[1, k] * values[c1] + coefficients[2, k] * values[c2]
+            marginals[2] += weight * p2[c2] @ _bins(loc, np.full(len(c2), log_scales[2, k]))
+    return marginals
+
+
 def test_draws_follow_log_prob():
-    """Frequencies of the draws of a colour pixel, against the probabilities of its values."""
+    """The frequencies of each channel's values are those of its exact marginal distribution.
+
+    log_prob gives the same distribution: its probabilities of a grey pixel are the bins.
+    """
     rng = np.random.default_rng(5)
-    l = _parameters(rng, 3, 3, (-4.5, -3.5))
-    n = 60_000
-    draws = DiscretizedLogisticMixture(l, 3).sample(n, seed=(1, 2)).numpy().reshape(n, 3)
-    np.testing.assert_allclose(draws * 255, np.round(draws * 255), atol=1e-4)
-    # Marginal of the first channel, by the grey mixture with its parameters.
-    rest = l[..., 3:].reshape(1, 1, 1, 3, 3, 3)
-    grey = np.concatenate([l[..., :3], rest[..., 0, 0, :], rest[..., 0, 1, :]], axis=-1)
+    parameters = _parameters(rng, 3, 3, (-4.5, -3.5))
+    number = 60_000
+    draws = DiscretizedLogisticMixture(parameters, 3).sample(number, seed=(1, 2)).numpy()
+    draws = draws.reshape(number, 3) * 255
+    np.testing.assert_allclose(draws, np.round(draws), atol=1e-2)
+    marginals = _colour_marginals(parameters, 3)
+    np.testing.assert_allclose(marginals.sum(axis=1), 1.0, atol=1e-4)
+    for channel in range(3):
+        counts = np.bincount(np.round(draws[:, channel]).astype(int), minlength=256)
+        expected = number * marginals[channel]
+        likely = expected > 20
+        chi2 = np.sum((counts - expected)[likely] ** 2 / expected[likely])
+        degrees = likely.sum()
+        assert chi2 < degrees + 5 * np.sqrt(2 * degrees), f"channel {channel}"
+    grey = _parameters(rng, 1, 1, (-4.0, -4.0))
     px = DiscretizedLogisticMixture(np.repeat(grey, 256, axis=0), 1)
-    expected = np.exp(px.log_prob(_pixels(LEVELS, 1)))
-    counts = np.bincount(np.round(draws[:, 0] * 255).astype(int), minlength=256)
-    likely = expected * n > 20
-    chi2 = np.sum((counts - n * expected)[likely] ** 2 / (n * expected)[likely])
-    assert chi2 < likely.sum() + 5 * np.sqrt(2 * likely.sum())
-    # The other channels: the entropy of the draws by log_prob is that of as many fresh draws.
-    px = DiscretizedLogisticMixture(l, 3)
-    other = px.sample(n, seed=(3, 4))
-    repeated = DiscretizedLogisticMixture(np.repeat(l, n, axis=0), 3)
-    first = np.mean(repeated.log_prob(_pixels(draws, 3)))
-    second = np.mean(repeated.log_prob(tf.reshape(other, (n, 1, 1, 3))))
-    np.testing.assert_allclose(first, second, atol=0.03)
+    bins = _bins(np.float64(grey.ravel()[1]), np.float64(grey.ravel()[2]))
+    np.testing.assert_allclose(np.exp(px.log_prob(_pixels(LEVELS, 1))), bins, rtol=1e-4, atol=1e-9)
+
+
+def test_log_prob_of_a_colour_pixel_is_the_product_of_its_conditionals():
+    """One component: log P(c1) + log P(c2|c1) + log P(c3|c1, c2), by the formulas in float64."""
+    parameters = _parameters(np.random.default_rng(8), 3, 1, (-4.0, -3.0))
+    parameters[..., [1, 4, 7]] *= 0.2  # the means, so that few values are in the outer bins
+    px = DiscretizedLogisticMixture(np.repeat(parameters, 50, axis=0), 3)
+    values = np.rint(px.sample(seed=(3, 4)).numpy().reshape(50, 3) * 255).astype(int)
+    values[::2] = np.clip(values[::2] + 2, 0, 255)  # less likely ones, too
+    locs, log_scales, raw = np.float64(parameters).ravel()[1:].reshape(3, 3).T
+    a, b, c = np.tanh(raw)
+    x = 2 * values / 255 - 1
+    means = (
+        np.full(50, locs[0]),
+        locs[1] + a * x[:, 0],
+        locs[2] + b * x[:, 0] + c * x[:, 1],
+    )
+    expected = np.zeros(50)
+    for channel, mean in enumerate(means):
+        bins = _bins(mean, np.full(50, log_scales[channel]))
+        expected += np.log(bins[np.arange(50), values[:, channel]])
+    np.testing.assert_allclose(px.log_prob(_pixels(values / 255, 3)), expected, rtol=1e-4)
 
 
 def test_conditional_draws_follow_log_prob():

@@ -1,0 +1,201 @@
+"""What all commands promise: they can be imported, called, and started by a new user."""
+
+import dataclasses
+import importlib
+import re
+import typing
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from conftest import DATA, ROOT, run
+
+from biva_tf import anomaly, evaluate, export, plot, sample
+from biva_tf.commands import flags as settings_flags
+from biva_tf.errors import SettingsError
+from biva_tf.runs.run_dir import RunDirError
+from biva_tf.settings import required, setting
+
+COMMANDS = ("train", "evaluate", "anomaly", "sample", "plot", "export")
+TOOLS = (
+    "ablations",
+    "benchmark",
+    "benchmark_serving",
+    "compare_tf1",
+    "convert_tf1",
+    "crossover",
+    "make_letters",
+    "prepare_data",
+    "serve_check",
+)
+MODULES = [f"biva_tf.{name}" for name in COMMANDS] + [f"tools.{name}" for name in TOOLS]
+
+
+def _settings(module):
+    """The settings dataclass that `run` takes."""
+    hints = typing.get_type_hints(module.run)
+    return next(hint for name, hint in hints.items() if name == "settings")
+
+
+def test_all_commands_can_be_imported_together():
+    before = set(flags.FLAGS)
+    for name in MODULES:
+        module = importlib.import_module(name)
+        assert dataclasses.is_dataclass(_settings(module)), name
+    assert set(flags.FLAGS) == before  # flags are those of the command that was started
+
+
+def test_a_setting_that_several_commands_have_is_of_one_type():
+    kinds = {}
+    for name in MODULES:
+        values = flags.FlagValues()
+        settings_flags.define(_settings(importlib.import_module(name)), values)
+        for flag in values:
+            kind = values[flag].flag_type().removesuffix(" enum")
+            kinds.setdefault(flag, {})[name] = kind
+    different = {flag: of for flag, of in kinds.items() if len(set(of.values())) > 1}
+    # Lists where several are compared, one where one is: of the same thing.
+    assert set(different) <= {"architecture", "batch", "seeds"}
+
+
+def test_the_number_of_importance_samples_has_one_name():
+    for module in (evaluate, anomaly, *map(importlib.import_module, MODULES[-9:])):
+        names = {field.name for field in dataclasses.fields(_settings(module))}
+        assert not names & {"k_samples", "samples", "num_importance_samples"}, module.__name__
+    for module in (evaluate, anomaly, importlib.import_module("tools.compare_tf1")):
+        assert "iw_samples" in {field.name for field in dataclasses.fields(_settings(module))}
+
+
+def test_the_package_lists_its_commands():
+    result = run("-m", "biva_tf")
+    assert result.returncode == 0 and result.stderr == ""
+    for name in COMMANDS:
+        (line,) = re.findall(rf"^  {name} .*", result.stdout, re.MULTILINE)
+        assert len(line.split()) > 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    number: int = setting(3, "A number.", lower=1)
+    names: tuple[str, ...] = setting(("a",), "Names.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    place: str = required("A place.")
+    ks: tuple[int, ...] | None = setting(None, "Numbers.")
+    kind: str = setting("x", "One of two.", choices=("x", "y"))
+    share: float = setting(0.5, "A share.", lower=0.0)
+    on: bool = setting(False, "A switch.")
+    inner: Inner = dataclasses.field(default_factory=Inner)
+
+
+def _read(*args, inherited=None):
+    values = flags.FlagValues()
+    settings_flags.define(Outer, values)
+    values(["command", *args])
+    return settings_flags.read(Outer, inherited or {}, values)
+
+
+def test_flags_give_the_settings():
+    assert _read("--place=p") == Outer("p")
+    args = ("--place=p", "--ks=2,0", "--kind=y", "--share=0", "--on", "--number=7", "--names=b,c")
+    assert _read(*args) == Outer("p", (2, 0), "y", 0.0, True, Inner(7, ("b", "c")))
+
+
+def test_inherited_values_take_the_place_of_defaults_and_not_of_flags():
+    read = _read("--place=p", "--number=7", inherited={"number": 5, "share": 0.1})
+    assert read == Outer("p", share=0.1, inner=Inner(7))
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "message"),
+    [
+        ((), flags.IllegalFlagValueError, "--place"),
+        (("--place=p", "--kind=z"), flags.IllegalFlagValueError, "x|y"),
+        (("--place=p", "--number=0"), flags.IllegalFlagValueError, "--number"),
+        (("--place=p", "--ks=1,b"), SettingsError, "--ks: expected integers, got '1,b'"),
+        (("--place=p", "--ks="), SettingsError, "--ks: expected at least one value"),
+        (("--place=p", "--kinds=x"), flags.UnrecognizedFlagError, "kinds"),
+    ],
+)
+def test_wrong_flags_are_named(args, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        _read(*args)
+
+
+GOLDEN = DATA / "golden_run"
+
+
+def test_commands_can_be_called_from_python(trained):
+    """All in one process: their results are what they write."""
+    model_dir = str(trained)
+    evaluated = evaluate.run(
+        evaluate.EvaluateSettings(model_dir=model_dir, iw_samples=2, num_examples=8, k=(1,))
+    )
+    assert evaluated.summary.examples == 8 and evaluated.path.exists()
+    detected = anomaly.run(
+        anomaly.AnomalySettings(
+            model_dir=model_dir, out_dataset="letters_2k", iw_samples=2, num_examples=8, k=(1,)
+        )
+    )
+    assert set(detected.scores) == {0, 1} and "LLR^{>1}" in detected.detections
+    # The same samples of the same images: the same score from both commands.
+    np.testing.assert_allclose(
+        detected.scores[1][0].mean(), evaluated.summary.above[1].nats, rtol=1e-6
+    )
+    drawn = sample.run(sample.SampleSettings(model_dir, num_samples=2))
+    assert drawn.arrays["images"].shape == (2, 28, 28, 1) and drawn.png.exists()
+    assert len(plot.run(plot.PlotSettings(model_dir))) == 4
+    with pytest.raises(RunDirError, match="no such file"):
+        export.run(export.ExportSettings(str(trained / "nowhere"), str(trained / "models")))
+
+
+def test_a_model_dir_that_is_a_file_fails_before_anything_is_built(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    for name, more in (("train", ()), ("evaluate", ()), ("sample", ()), ("plot", ())):
+        result = run("-m", f"biva_tf.{name}", f"--model_dir={path}", *more)
+        assert result.returncode == 1, name
+        (line,) = result.stderr.strip().splitlines()
+        assert line.startswith(f"{name}: ") and str(path) in line
+
+
+def test_nothing_but_the_projects_own_lines_reaches_the_terminal(tmp_path):
+    """A run, its evaluation and its samples, with standard error as a new user sees it."""
+    settings = (
+        *("--architecture=tiny_conv", "--dataset=image_folder", f"--data_dir={tmp_path}"),
+        *("--batch_size=4", "--validation_size=4", "--steps=4", "--log_every=2", "--eval_every=4"),
+        *("--checkpoint_every=4", f"--model_dir={tmp_path / 'run'}"),
+    )
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(30):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+        (folder / f"{i:02}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    commands = {
+        ("tools.prepare_data", "--dataset=image_folder", f"--source={folder}"): "",
+        ("biva_tf.train", *settings): r"image_folder: 23 to train.*|step \d.*",
+        ("biva_tf.evaluate", f"--model_dir={tmp_path / 'run'}", "--iw_samples=2"): "",
+        ("biva_tf.sample", f"--model_dir={tmp_path / 'run'}", "--num_samples=2"): "",
+    }
+    for command, own in commands.items():
+        more = (f"--data_dir={tmp_path}",) if command[0] != "biva_tf.sample" else ()
+        result = run("-m", *command, *more)
+        assert result.returncode == 0, result.stderr[-3000:]
+        foreign = [li for li in result.stderr.splitlines() if not re.fullmatch(own or "$^", li)]
+        assert not foreign, command[0]
+
+
+def test_tensorflows_notes_are_shown_to_who_asks_for_them(monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    code = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'; import biva_tf"
+    assert "oneDNN" in run("-c", code).stderr
+    assert run("-c", "import biva_tf").stderr == ""
+
+
+def test_the_commands_of_the_readme_are_those_that_exist():
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"python -m (biva_tf\.\w+|tools\.\w+)", text))
+    assert set(MODULES) - {"tools.make_letters"} <= named
