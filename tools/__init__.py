@@ -1,3 +1,3 @@
 """Tools around biva_tf: data, benchmarks, TensorFlow 1, serving."""
 
-import biva_tf  # noqa: F401  first, since it keeps TensorFlow's start-up notes off the terminal
+import biva_tf  # noqa: F401  imported first, to keep TensorFlow's start-up notes off the terminal
