@@ -1,10 +1,11 @@
-"""Trains BIVA, LVAE+ and LVAE side by side and prints a Table 1 of its own:
+"""Trains BIVA, LVAE+ and LVAE, and prints their results in the form of the paper's Table 1:
 
     python -m tools.ablations --output_dir=runs/ablations --seeds=0,1
 
-biva_tf.train trains every model for the same number of steps on the same batches, with the settings
-after `--`, if any. Finished runs are not trained again, and interrupted ones are resumed. The
-numbers are of the test split, one sample per image, with weights selected on the validation split.
+biva_tf.train trains every model for the same number of steps on the same batches. It also gets any
+flags that follow `--`. Finished runs are not trained again, and interrupted ones are resumed. The
+results are for the test split, with one sample per image and the weights that were selected on the
+validation split.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from biva_tf.inference import objectives
 from biva_tf.model import architectures
 from biva_tf.settings import required, setting
 
-# For a short run, as configs/mnist_sample.flags.
+# Flags for a short run, as in configs/mnist_sample.flags.
 _DEFAULTS = (
     "--ema_decay=0.99",
     "--eval_every=250",
@@ -35,19 +36,19 @@ class AblationsSettings:
     """The settings of `python -m tools.ablations`."""
 
     output_dir: str = required("The folder of the runs.")
-    architecture: str = setting("mnist_sample", "The BIVA.")
+    architecture: str = setting("mnist_sample", "The BIVA to compare with its ablations.")
     steps: int = setting(1000, "Training steps of every model.", lower=1)
-    seeds: tuple[int, ...] = setting((0, 1), "Seeds; every model is trained with each.")
+    seeds: tuple[int, ...] = setting((0, 1), "Seeds; every model is trained once with each.")
     vae: bool = setting(False, "Train the VAE too.")
 
 
 class TrainingError(UserError, RuntimeError):
-    """A training that failed."""
+    """A training run that failed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A model of the table: its name and parameters, and the summary of its run for each seed."""
+    """A row of the table: a model's name, number of parameters, and run summary for each seed."""
 
     name: str
     parameters: int
@@ -55,20 +56,21 @@ class Row:
 
 
 def run(settings: AblationsSettings, training_flags: list[str]) -> list[Row]:
-    """Trains the models, where need be; the rows of the table.
+    """Trains the models that are not trained yet, and returns the rows of the table.
 
     Args:
-      settings: which.
-      training_flags: more flags of biva_tf.train.
+      settings: the models, seeds and steps.
+      training_flags: more flags for biva_tf.train.
 
     Raises:
-      SettingsError: there is no such BIVA.
-      TrainingError: a training failed.
+      SpecError: there is no such BIVA.
+      SettingsError: no seed is given.
+      TrainingError: a training run failed.
     """
     base = settings.architecture
     names = [base, f"{base}_lvae_plus", f"{base}_lvae"] + [f"{base}_vae"] * settings.vae
     for name in names:
-        architectures.get(name)  # raises before hours of training
+        architectures.get(name)  # an unknown name raises an error now, not after hours of training
     if not settings.seeds:
         raise SettingsError("--seeds: expected at least one seed, got none")
     rows = []
@@ -81,7 +83,7 @@ def run(settings: AblationsSettings, training_flags: list[str]) -> list[Row]:
 def _train(
     settings: AblationsSettings, name: str, seed: int, training_flags: list[str]
 ) -> tuple[int, dict]:
-    """The parameters and the summary of a run, trained if need be."""
+    """Trains a model if needed; returns its number of parameters and its run summary."""
     folder = Path(settings.output_dir) / f"{name}_seed{seed}"
     command = [sys.executable, "-m", "biva_tf.train", f"--model_dir={folder}"]
     command += [f"--architecture={name}", f"--seed={seed}", f"--steps={settings.steps}"]

@@ -1,15 +1,21 @@
-"""Measures a model on this machine and prints one JSON object.
+"""Measures the speed of a model on this machine and prints one JSON object.
 
     python -m tools.benchmark --architecture=mnist_l6 --batch=32 --mode=train --against=direct
 
-Modes: train, a training step; eval, the ELBO of four batches; iw, L_K of --images with K =
---iw_samples; sample, four batches from the prior, as many rows at once as `BIVA.sample` takes. With
---against, a model that computes its convolutions that way takes turns with the first one, step by
-step, and `ratio` says how many times faster the first one is. In iw, the other one does K single
-evaluations, of --against_batch images at once.
+--mode is one of
 
-`effective_utilisation` is the work per second, counted as direct convolutions, over the rate at
-which this process multiplies float32 matrices, measured just before and just after.
+    train   a training step
+    eval    the ELBO of four batches
+    iw      L_K of --images images, with K = --iw_samples
+    sample  four batches from the prior; `BIVA.sample` chooses how many rows it computes at once
+
+With --against, a second model computes its convolutions in that way. The two models take turns, one
+run each, and `ratio` says how many times faster the first model is. In the mode iw, the second
+model does K single evaluations instead, with --against_batch images at once.
+
+`effective_utilisation` is the work per second divided by the rate at which this process multiplies
+float32 matrices. The work is counted as if all convolutions were direct. The rate is measured just
+before and just after the model.
 """
 
 import dataclasses
@@ -36,7 +42,7 @@ from tools.bench import flops, timing
 
 _IMPORTED = time.perf_counter()
 
-_BATCHES = 4  # of one evaluation, or one call of `sample`
+_BATCHES = 4  # in one evaluation, or in one call of `sample`
 _MATRIX = 2048
 
 
@@ -46,30 +52,32 @@ class BenchmarkSettings:
 
     architecture: str = setting("mnist_l6", "The model.")
     mode: str = setting("train", "What to measure.", choices=("train", "eval", "iw", "sample"))
-    batch: int = setting(32, "Images at once; in iw, pairs of image and sample at once.", lower=1)
+    batch: int = setting(32, "Images at once; in iw, image-sample pairs at once.", lower=1)
     conv: str = setting("auto", "How convolutions are computed.", choices=CONVS)
     precision: str = setting("float32", "The precision of products.", choices=PRECISIONS)
     against: str | None = setting(
-        None, "How the model to compare with computes convolutions.", choices=CONVS
+        None, "How a second model, to compare with, computes convolutions.", choices=CONVS
     )
-    against_precision: str = setting("float32", "Its precision.", choices=PRECISIONS)
+    against_precision: str = setting(
+        "float32", "The precision of products in the second model.", choices=PRECISIONS
+    )
     against_batch: int | None = setting(
-        None, "Images at once of the single evaluations in iw; by default --batch.", lower=1
+        None, "In iw, images at once in the second model; by default --batch.", lower=1
     )
-    iw_samples: int = setting(100, "K of L_K, in iw.", lower=1)
-    images: int = setting(4, "Images, in iw.", lower=1)
-    rounds: int = setting(7, "Rounds, of which the median is given.", lower=1)
+    iw_samples: int = setting(100, "In iw, the K of L_K.", lower=1)
+    images: int = setting(4, "In iw, the number of images.", lower=1)
+    rounds: int = setting(7, "Rounds; the result is their median.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """A model in a mode.
+    """A model to measure in one mode.
 
     Attributes:
       run: does the work once.
-      images: the images of one run.
-      multiply_adds: per image, as direct convolutions.
-      startup: seconds by name, up to and including the first run.
+      images: the number of images in one run.
+      multiply_adds: the work per image, as if all convolutions were direct.
+      startup: the seconds of each step up to the first run, by name.
     """
 
     run: Callable[[], object]
@@ -79,7 +87,7 @@ class _Subject:
 
 
 class _Clock:
-    """Seconds since the last call."""
+    """Returns the seconds since its last call."""
 
     def __init__(self):
         self._last = time.perf_counter()
@@ -110,7 +118,7 @@ def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
 
     run()
     startup["first_run"] = clock()
-    # The gradients of the inputs and of the weights are as much work each as the forward pass.
+    # The gradients of the inputs cost as much as the forward pass; so do those of the weights.
     return _Subject(run, settings.batch, 3 * flops.both_passes(trainer.model), startup)
 
 
@@ -160,7 +168,7 @@ def _iw(settings: BenchmarkSettings, compute: Compute, *, one_by_one: bool = Fal
     model = BIVA(architectures.read(settings.architecture), compute)
     images, samples, rows = settings.images, settings.iw_samples, settings.batch
     x = _images(images, model.spec)
-    if one_by_one:  # K passes over full batches, each image of which is another sample
+    if one_by_one:  # K copies of every image, each scored with one sample, in full batches
         rows = settings.against_batch or settings.batch
         x, samples = np.resize(x, (images * samples, *x.shape[1:])), 1
     scorer = Scorer(model, num_importance_samples=samples, max_rows=rows)
@@ -171,13 +179,13 @@ def _iw(settings: BenchmarkSettings, compute: Compute, *, one_by_one: bool = Fal
 
     run()
     startup["first_run"] = clock()
-    start, whole = flops.bottom_up_start(model), flops.both_passes(model)
-    work = start + settings.iw_samples * (whole - start)
+    shared, whole = flops.bottom_up_start(model), flops.both_passes(model)
+    work = shared + settings.iw_samples * (whole - shared)
     return _Subject(run, images, work, startup)
 
 
 def _matrix_gflops() -> float:
-    """The rate of a float32 matrix product; a multiply-add counts as two operations."""
+    """GFLOP/s of a float32 matrix product; a multiply-add counts as two operations."""
     a = tf.random.normal((_MATRIX, _MATRIX))
     (seconds,) = timing.by_turns([lambda: tf.matmul(a, a).numpy()], rounds=15, warm_up=1)
     return 2e-9 * _MATRIX**3 / float(np.median(seconds))
@@ -197,7 +205,7 @@ def _result(subject: _Subject, seconds: list[float], rate: float) -> dict:
 
 
 def run(settings: BenchmarkSettings) -> dict:
-    """Measures a model; what is printed, by name."""
+    """Measures a model and returns the values to print, by name."""
     make = {"train": _train, "eval": _eval, "iw": _iw, "sample": _sample}[settings.mode]
     subjects = [make(settings, Compute(settings.conv, settings.precision))]
     if settings.against:
@@ -207,7 +215,7 @@ def run(settings: BenchmarkSettings) -> dict:
     rates = [_matrix_gflops()]
     seconds = timing.by_turns([subject.run for subject in subjects], settings.rounds)
     rates.append(_matrix_gflops())
-    rate = max(rates)  # a dip of the machine while it is measured would favour the model
+    rate = max(rates)  # a rate measured while the machine is slow would flatter the model
     result, *against = [_result(*pair, rate) for pair in zip(subjects, seconds, strict=True)]
     result["startup_seconds"] = {"import": _IMPORTED - START, **result["startup_seconds"]}
     output = {

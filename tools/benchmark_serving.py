@@ -1,8 +1,11 @@
-"""Measures an exported model on this machine: python -m tools.benchmark_serving
+"""Measures the speed of an exported model on this machine.
 
-exports an untrained model, loads it with TensorFlow's C++ loader, and prints one JSON object:
-seconds to export and to load, megabytes on disk, and for `sample` and `score` (L_1) the seconds of
-the first call, the median seconds of a call (latency) and images/s, at batches of 1 and 64.
+    python -m tools.benchmark_serving
+
+The tool exports an untrained model, loads it with TensorFlow's C++ loader, and prints one JSON
+object. The object has the seconds to export and to load, and the megabytes on disk. For `sample`
+and `score` (L_1), at batch sizes 1 and 64, it has the seconds of the first call, the median latency
+of a call in seconds, and the images per second.
 """
 
 import contextlib
@@ -30,7 +33,7 @@ class ServingBenchmarkSettings:
     """The settings of `python -m tools.benchmark_serving`."""
 
     architecture: str = setting("mnist_l6", "The model.")
-    rounds: int = setting(9, "Rounds, of which the median is given.", lower=1)
+    rounds: int = setting(9, "Rounds; the result is their median.", lower=1)
 
 
 _BATCHES = (1, 64)
@@ -74,7 +77,7 @@ def _measure(folder: Path, spec, rounds: int) -> dict:
 
 
 def run(settings: ServingBenchmarkSettings) -> dict:
-    """Exports and measures a model; what is printed, by name."""
+    """Exports and measures a model, and returns the values to print, by name."""
     spec = architectures.read(settings.architecture)
     model = biva_tf.build(spec)
     # Without initialisation the activations of a deep model overflow.

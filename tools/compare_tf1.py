@@ -1,16 +1,17 @@
-"""Compares this port with arrays that the original TensorFlow 1 program computed.
+"""Compares this port with the original TensorFlow 1 program.
 
     python -m tools.compare_tf1 --reference=tests/data/bernoulli_dense.npz
 
-builds the model that the file describes, loads its variables, feeds its inputs and its noise, and
-prints for every quantity the worst error relative to the quantity's largest magnitude. It exits
-with 0 only if every quantity of the format is there and within --rtol. The optimiser steps are
-compared in the order of updates that the arrays show; see `tools.tf1.replay`.
+This compares the port with a file of arrays that the original computed. It builds the model that
+the file describes, loads the file's variables, and feeds the file's images and noise. For every
+quantity, it prints the worst error relative to the quantity's largest magnitude. The exit code is 0
+only if the file has every quantity of the format and all errors are within --rtol. The optimiser
+steps are compared in the order of updates that the arrays show; see `tools.tf1.replay`.
 
     python -m tools.compare_tf1 --checkpoint=PATH/model --dataset=mnist_static
 
-reads a checkpoint of the original (its moving averages, if it has them) and prints L_K of a test
-split under the original's tied noise and under independent noise; see `tools.tf1.noise`.
+This reads a checkpoint of the original (its moving averages, if it has them) and prints L_K of the
+test split, under the original's tied noise and under independent noise; see `tools.tf1.noise`.
 """
 
 import dataclasses
@@ -45,9 +46,9 @@ class CompareSettings:
     dataset: str = setting(
         "mnist_10k", "The data set whose test split is scored.", choices=sources.names()
     )
-    data_dir: str = setting(sources.default_data_dir(), "Where prepared data sets are.")
+    data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
     iw_samples: int = setting(1, "K of L_K.", lower=1)
-    num_examples: int = setting(100, "Score the first so many images.", lower=1)
+    num_examples: int = setting(100, "How many images to score, from the first on.", lower=1)
 
     def __post_init__(self):
         if (self.reference is None) == (self.checkpoint is None):
@@ -56,11 +57,11 @@ class CompareSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """A comparison with a reference file.
+    """The result of a comparison with a reference file.
 
     Attributes:
-      errors: by quantity, the relative error.
-      not_compared: keys of the file that are no part of the format.
+      errors: the relative error of each quantity.
+      not_compared: the keys of the file that are not part of the format.
     """
 
     errors: dict[str, float]
@@ -72,9 +73,9 @@ class CheckpointBounds:
     """The bounds of a checkpoint of the original.
 
     Attributes:
-      bounds: of each image, under both kinds of noise.
-      averaged: whether the checkpoint has moving averages, which are then used.
-      spec: of its model.
+      bounds: the bounds of each image, under both kinds of noise.
+      averaged: whether the checkpoint has moving averages; if so, they were used.
+      spec: the spec of the model.
     """
 
     bounds: Bounds
@@ -120,7 +121,7 @@ def _print_parity(found: Parity, rtol: float) -> int:
     for key, error in found.errors.items():
         print(f"{key:<72} {error:.2e}{'' if error <= rtol else '  FAILS'}")
     for key in found.not_compared:
-        print(f"not compared: {key} is no part of the format")
+        print(f"not compared: {key} is not part of the format")
     worst = max(found.errors, key=found.errors.get)
     print(f"parity: max relative error {found.errors[worst]:.2e} ({worst})")
     return 0 if found.errors[worst] <= rtol else 1
@@ -148,7 +149,7 @@ def _print(settings: CompareSettings) -> int:
         found = run(settings)
     except UserError as e:
         print(f"compare_tf1: {e}", file=sys.stderr)
-        return 2  # not 1, which says that an error is too large
+        return 2  # not 1, which means that an error is too large
     if isinstance(found, Parity):
         return _print_parity(found, settings.rtol)
     return _print_bounds(found, settings)

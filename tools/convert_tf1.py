@@ -1,17 +1,18 @@
-"""Turns a checkpoint of the original TensorFlow 1 program into a model_dir, and back.
+"""Converts a checkpoint of the original TensorFlow 1 program to a model_dir, and back.
 
     python -m tools.convert_tf1 --checkpoint=PATH/model --architecture=mnist_l6 --model_dir=D
     python -m tools.convert_tf1 --reverse --checkpoint=PATH/model --model_dir=D
 
-The first makes a model_dir that every command here accepts: `train` goes on from it, the others
-read it. It takes every flag of `train` for the settings of the run, such as
---flagfile=configs/cifar10.flags instead of --architecture. The moving averages of the checkpoint,
-with which the original evaluates, become the selected weights; without them, the weights themselves
-do. The original saves neither the state of its optimiser nor the step, so both start anew.
+The first command makes a model_dir that every command of this project accepts: `train` continues
+from it, the others read it. It takes every flag of `train` for the settings of the run, such as
+--flagfile=configs/cifar10.flags instead of --architecture. The original evaluates with the moving
+averages of the checkpoint, so they become the selected weights. If there are none, the weights
+become the selected weights. The original saves neither the state of its optimiser nor the step, so
+both start anew.
 
-The second writes what the original's `Saver` restores: every weight (of the newest training
-checkpoint) under scope BIVA, and, unless the run kept none, its moving average (the selected
-weights) under the same name and /ExponentialMovingAverage.
+The second command writes a checkpoint that the original's `Saver` can restore. It has every weight
+of the newest training checkpoint under the scope BIVA. If the run kept moving averages, it also has
+the selected weights as moving averages, under the same names followed by /ExponentialMovingAverage.
 """
 
 import dataclasses
@@ -45,27 +46,28 @@ class ConvertSettings:
 
     model_dir: str = required("The folder of the run.")
     checkpoint: str = required("The checkpoint, as the original's Saver names it.")
-    reverse: bool = setting(False, "From the model_dir to the checkpoint.")
+    reverse: bool = setting(False, "Convert the model_dir to the checkpoint.")
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
 
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """How many weights and moving averages were converted."""
+    """The number of weights and of moving averages that were converted."""
 
     weights: int
     averages: int
 
 
 class ConversionError(UserError, RuntimeError):
-    """A checkpoint that does not fit the architecture, or a folder that would be written over."""
+    """A checkpoint that does not fit the architecture, or a folder that would be overwritten."""
 
 
 def run(settings: ConvertSettings) -> Conversion:
     """Converts a checkpoint to a model_dir, or back.
 
     Raises:
-      UserError: either does not fit, or the other would be written over; the message says why.
+      UserError: the input cannot be converted, or the output would be overwritten; the message says
+        why.
     """
     checkpoint, model_dir = Path(settings.checkpoint), Path(settings.model_dir)
     if settings.reverse:
@@ -74,7 +76,7 @@ def run(settings: ConvertSettings) -> Conversion:
 
 
 def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conversion:
-    """Makes the model_dir of a checkpoint.
+    """Makes a model_dir from a checkpoint.
 
     Raises:
       ConversionError: the checkpoint cannot be read or does not fit the architecture (every
@@ -87,7 +89,7 @@ def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conver
     spec = architectures.read(config.architecture)
     trainer = Trainer(spec, config, make_strategy("one_device"))
     model, optimizer = trainer.model, trainer.optimizer
-    # The averages first, since the model holds the weights in the end.
+    # The averages are loaded first, since the model must hold the weights in the end.
     try:
         load_variables(model, averages or weights, f"{checkpoint}{' (averages)' * bool(averages)}")
         trainer.reset_averages()
@@ -96,16 +98,16 @@ def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conver
     except ReferenceFileError as e:
         raise ConversionError(str(e)) from e
     TrainingCheckpoint(run_dir.checkpoints, model, optimizer).save(0)
-    run_dir.write_config(spec, config)  # last, since this file makes the folder that of a run
+    run_dir.write_config(spec, config)  # last: this file marks the folder as a run
     return Conversion(len(weights), len(averages))
 
 
 def to_checkpoint(model_dir: Path, checkpoint: Path) -> Conversion:
-    """Writes the checkpoint of a model_dir.
+    """Writes a checkpoint from a model_dir.
 
     Raises:
-      UserError: the model_dir is not of a run, the original has no such model, or the checkpoint
-        exists.
+      UserError: the model_dir does not hold a run, the original cannot build its model, or the
+        checkpoint exists.
     """
     run_dir = RunDir(model_dir)
     spec, settings = run_dir.read()

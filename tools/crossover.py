@@ -1,12 +1,13 @@
-"""Finds where the frequency domain pays, by timing the convolutions of a model both ways.
+"""Finds which convolutions of a model are faster in the frequency domain, by timing them both ways.
 
     python -m tools.crossover --architecture=cifar10_l15 --batch=8,32
 
-For each distinct convolution of stride 1, it prints the milliseconds of both ways, taken by turns:
-of a forward and a backward pass as in training (`train`), and of a forward pass with a known
-spectrum of the weights as in evaluation (`eval`); and the way that --conv=auto takes. After each
-model it prints the sums over its layers; at the end, the constants `product` and `number` of
-`biva_tf/nn/compute.py` that fit these times best.
+For each distinct convolution of stride 1, the tool times direct convolution and the frequency
+domain in turns, and prints the milliseconds of both and the choice of --conv=auto. `train` is a
+forward and a backward pass, as in training. `eval` is a forward pass with a known spectrum of the
+weights, as in evaluation. After each model, the tool prints the sums over the model's layers. At
+the end, it prints the constants `product` and `number` of `biva_tf/nn/compute.py` that fit the
+times best.
 """
 
 import collections
@@ -32,12 +33,12 @@ class CrossoverSettings:
 
     architecture: tuple[str, ...] = setting(("mnist_l6",), "The models, comma-separated.")
     batch: tuple[int, ...] = setting((32,), "The batch sizes, comma-separated.")
-    rounds: int = setting(5, "Rounds, of which the median is taken.", lower=1)
+    rounds: int = setting(5, "Rounds; the result is their median.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """A convolution: its work, its sizes, and how often the model has it."""
+    """A convolution with its channels, filters and batch size."""
 
     convolution: FrequencyConvolution
     channels: int
@@ -58,7 +59,7 @@ class _Case:
         return self.convolution.direct_products * self.channels * self.filters * self.rows
 
     def work_in_frequency(self, mode: str) -> tuple[float, float]:
-        """Products, and numbers in spectra, as `Compute` counts them."""
+        """How many products, and how many numbers in spectra, as `Compute` counts them."""
         c, f, rows = self.channels, self.filters, self.rows
         numbers = rows * (c + f) + c * f * (1.0 if mode == "train" else 0.1)
         return self.convolution.places * c * f * rows, self.convolution.places * numbers
@@ -78,8 +79,8 @@ def _cases(name: str, rows: int) -> collections.Counter:
 
 
 def _milliseconds(case: _Case, rounds: int) -> dict[str, dict[str, float]]:
-    """By mode and way."""
-    x, weights, of_y = case.arrays()
+    """The median milliseconds, by mode and then by way: "direct" or "frequency"."""
+    x, weights, dy = case.arrays()
     spectrum = case.convolution.spectrum_of_weights(weights)
 
     def direct(x, weights):
@@ -89,14 +90,14 @@ def _milliseconds(case: _Case, rounds: int) -> dict[str, dict[str, float]]:
         return case.convolution(x, weights, x.dtype)
 
     def training(convolve):
-        def both(x, weights, of_y):
+        def both_passes(x, weights, dy):
             with tf.GradientTape() as tape:
                 tape.watch((x, weights))
                 y = convolve(x, weights)
-            return y, *tape.gradient(y, (x, weights), of_y)
+            return y, *tape.gradient(y, (x, weights), dy)
 
-        graph = tf.function(both, autograph=False)
-        return lambda: graph(x, weights, of_y)
+        graph = tf.function(both_passes, autograph=False)
+        return lambda: graph(x, weights, dy)
 
     def evaluation(convolve, operand):
         graph = tf.function(convolve, autograph=False)
@@ -119,7 +120,11 @@ def _medians(ways, rounds: int) -> dict[str, float]:
 
 
 def _constants(measured, mode: str) -> tuple[float, float, float]:
-    """Nanoseconds of a direct multiply-add, and the two constants, by least relative squares."""
+    """Fits the constants to the times by least squares of the relative errors.
+
+    Returns:
+      The nanoseconds of a direct multiply-add, and `product` and `number` in multiples of these.
+    """
     times = [(case, found[mode]) for case, found in measured]
     direct = float(np.median([1e6 * t["direct"] / case.direct_work for case, t in times]))
     work = np.array([case.work_in_frequency(mode) for case, _ in times])
@@ -129,7 +134,7 @@ def _constants(measured, mode: str) -> tuple[float, float, float]:
 
 
 def run(settings: CrossoverSettings) -> dict[str, tuple[float, float, float]]:
-    """Times the convolutions and prints the times; by mode, what `_constants` gives."""
+    """Times the convolutions and prints the times; returns the result of `_constants` by mode."""
     measured = []
     print("map     kernel  channels    rows layers |   train: direct frequency auto      |   eval:")
     for name in settings.architecture:
@@ -154,9 +159,9 @@ def run(settings: CrossoverSettings) -> dict[str, tuple[float, float, float]]:
                     sums[mode, "best"] += count * min(ways.values())
                 print(line, flush=True)
             for mode in ("train", "eval"):
-                of_mode = {way: sums[mode, way] for way in ("direct", "frequency", "auto", "best")}
-                said = ", ".join(f"{way} {value:.0f} ms" for way, value in of_mode.items())
-                print(f"{name}, {rows} rows, all layers, {mode}: {said}", flush=True)
+                columns = ("direct", "frequency", "auto", "best")
+                totals = ", ".join(f"{way} {sums[mode, way]:.0f} ms" for way in columns)
+                print(f"{name}, {rows} rows, all layers, {mode}: {totals}", flush=True)
     return {mode: _constants(measured, mode) for mode in ("train", "eval")}
 
 

@@ -1,8 +1,8 @@
 """Dumps what the original TensorFlow 1 program computes for a checkpoint and a batch of images.
 
-A script for a Python (3.6 or newer) with TensorFlow 1.x, beside a checkout of the original
-(github.com/larsmaaloee/BIVA). It imports nothing of this project, so the file may be copied to
-where that environment is:
+This script runs in an environment with Python 3.6 or newer and TensorFlow 1.x, beside a checkout of
+the original (github.com/larsmaaloee/BIVA). It imports nothing from this project, so this file alone
+can be copied to that environment:
 
     CUDA_VISIBLE_DEVICES= python dump_tf1_reference.py --original=BIVA \\
         --checkpoint=BIVA/output/NAME/model --config=config.json --batch=batch.npy \\
@@ -15,29 +15,34 @@ stochastic_layers and output_distribution, for example
      "deterministic_layers": [[[4, [3, 3], [1, 1]]], [[4, [3, 3], [2, 2]]]],
      "stochastic_layers": [3, 2]}
 
-and `batch.npy` images [n, height, width, channels] in [0, 1], as the original is fed: binary for
-"bernoulli", multiples of 1/255 for "discretized". A few images are enough. Then, in the environment
-of this project,
+`batch.npy` holds images [n, height, width, channels] in [0, 1], as the original expects them:
+binary for "bernoulli", multiples of 1/255 for "discretized". A few images are enough. Then, in the
+environment of this project,
 
     python -m tools.compare_tf1 --reference=reference.npz
 
 loads the variables, feeds the images and the noise, and compares every quantity.
 
 The file holds the model's inputs and outputs with dropout off: the parameters of every Gaussian and
-of p(x|z), the terms of the bound, the gradients of the training loss, the bound of 4 importance
-samples, a sample from the prior, and three steps of Adamax from there. The original draws its noise
-inside the graph, every Gaussian with one fixed seed, so latents of one shape share their noise. The
-noise in the file is what was drawn: fetched from the graph by the same run as the outputs that used
-it, and fed back where later runs need the same. In one respect order is imposed: an optimiser step
-updates the variables after all gradients are computed, which the original leaves to chance.
+of p(x|z), the terms of the bound, the gradients of the training loss, the bound with 4 importance
+samples, a sample from the prior, and three steps of Adamax from the checkpoint's weights.
 
-How it was tested: TensorFlow 1 cannot be installed beside the TensorFlow of this project, so it has
-run under `tf.compat.v1` of TensorFlow 2.21 only: (a) in the tests, on a small stand-in of the
-original that is written from its formulas, and (b) by hand on the original's own code, with small
-shims for the modules that TensorFlow 2 no longer has. For Bernoulli images `compare_tf1` accepts
-the files of both (7e-6 at most with the noise as the original draws it). For discretized images and
-random weights, (b) alone, all but gradients agree within 1e-4; some gradients, in float32, differ
-by 1e-4 to 8e-4 of their largest value: `compare_tf1 --rtol=1e-3` is for those.
+The original draws its noise inside the graph and gives every Gaussian the same fixed seed, so
+latents of the same shape share their noise. The file holds the noise that was drawn: each run
+fetches its noise together with the outputs that used it, and later runs that need the same noise
+are fed with it.
+
+The script fixes one order that the original leaves to chance: an optimiser step updates the
+variables only after all gradients are computed.
+
+How it was tested: TensorFlow 1 cannot be installed beside the TensorFlow of this project, so the
+script has run only under `tf.compat.v1` of TensorFlow 2.21: (a) in the tests, on a small stand-in
+that is written from the original's formulas, and (b) by hand, on the original's own code, with
+small shims for the modules that TensorFlow 2 no longer has. For Bernoulli images, `compare_tf1`
+accepts the files of both (largest error 7e-6, with the noise as the original draws it). Discretized
+images with random weights were tested with (b) only. There, everything but the gradients agrees
+within 1e-4. Some gradients, in float32, differ by 1e-4 to 8e-4 of their largest value; use
+`compare_tf1 --rtol=1e-3` for them.
 """
 
 import argparse
@@ -57,18 +62,18 @@ _AVERAGE = "/ExponentialMovingAverage"
 _LEARNING_RATE = 0.002
 _STEPS = 3
 _SAMPLES = 4
-_SEED = 1  # of the noise of z_L in the sample from the prior; any number will do
+_SEED = 1  # of the noise of z_L in the sample from the prior; its value does not matter
 
 
 class DumpError(Exception):
-    """Something that the user can set right; one line."""
+    """An error that the user can fix; its message is one line."""
 
 
 # Inputs
 
 
 def read_config(path):
-    """The original's arguments that describe the model, from a JSON file."""
+    """Reads the original's arguments that describe the model from a JSON file."""
     try:
         with open(path) as file:
             config = json.load(file)
@@ -90,7 +95,7 @@ def read_config(path):
 
 
 def read_batch(path, input_shape):
-    """The images, float32 [n, height, width, channels], checked against the model's shape."""
+    """Reads the images, float32 [n, height, width, channels]; they must fit the model's shape."""
     try:
         x = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as e:
@@ -108,11 +113,11 @@ def read_batch(path, input_shape):
 
 
 def read_shapes(path, weights):
-    """The shape of every variable of a checkpoint by its name.
+    """Reads the shape of every variable of a checkpoint, by name.
 
     Args:
-      path: of the checkpoint, as tf.train.Saver names it.
-      weights: "averages", which the checkpoint must then hold, or "raw".
+      path: the path of the checkpoint, as tf.train.Saver names it.
+      weights: "averages" or "raw". For "averages", the checkpoint must hold moving averages.
     """
     try:
         shapes = tf.train.NewCheckpointReader(path).get_variable_to_shape_map()
@@ -127,13 +132,15 @@ def read_shapes(path, weights):
 
 
 def saved_variables(path, shapes, weights, variables):
-    """The model's variables by the names of their values in a checkpoint; all are there and fit.
+    """The model's variables, by the names of their values in a checkpoint.
+
+    Raises DumpError unless the checkpoint has a value of the right shape for every variable.
 
     Args:
-      path: of the checkpoint.
-      shapes: of what it holds, by name.
+      path: the path of the checkpoint.
+      shapes: the shapes of the values in the checkpoint, by name.
       weights: "averages", to read the moving average of each variable, or "raw".
-      variables: of the model.
+      variables: the variables of the model.
     """
     suffix = _AVERAGE if weights == "averages" else ""
     names = {_name(v) + suffix: v for v in variables}
@@ -158,7 +165,7 @@ def saved_variables(path, shapes, weights, variables):
 
 @contextlib.contextmanager
 def importable(folder):
-    """Imports the original from its folder; leaves no compiled files in it."""
+    """While active, the original is importable from its folder; leaves no compiled files there."""
     no_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, folder)
     try:
@@ -170,7 +177,10 @@ def importable(folder):
 
 @contextlib.contextmanager
 def temporary_working_directory():
-    """The original's constructor makes a folder of logs in the working directory."""
+    """While active, the working directory is a temporary folder.
+
+    The original's constructor makes a folder of logs in the working directory.
+    """
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -182,7 +192,7 @@ def temporary_working_directory():
 
 @contextlib.contextmanager
 def recorded(owner, name, keep=lambda kwargs: True):
-    """While active, collects in order what `owner.name(...)` returns, if `keep(kwargs)`."""
+    """While active, collects the results of `owner.name(...)` in order, if `keep(kwargs)`."""
     function, results = getattr(owner, name), []
 
     def recording(*args, **kwargs):
@@ -199,16 +209,16 @@ def recorded(owner, name, keep=lambda kwargs: True):
 
 
 class Original:
-    """The original's graph, with the tensors that the file is made of.
+    """The original's graph, with the tensors that the arrays of the file come from.
 
     Attributes:
-      names: of the latents: z1_bu, z1_td, z2_bu, ..., zL.
+      names: the names of the latents: z1_bu, z1_td, z2_bu, ..., zL.
       model: the original's BIVA.
-      x_out: the parameters of p(x|z), z of the posterior.
-      noise: by latent, the standard normal tensor that its posterior sample is made of.
-      prior_x_out: the parameters of p(x|z), z of the prior.
-      prior_noise: as `noise`, of the prior's samples; that of z_L is to be fed.
-      prior_top: z_L, to be fed for a sample from the prior.
+      x_out: the parameters of p(x|z), with z from the posterior.
+      noise: for each latent, the standard normal tensor that makes its posterior sample.
+      prior_x_out: the parameters of p(x|z), with z from the prior.
+      prior_noise: as `noise`, for the samples from the prior. It lacks z_L, which is fed.
+      prior_top: the tensor of z_L, which must be fed for a sample from the prior.
     """
 
     def __init__(self, session, config):
@@ -230,7 +240,7 @@ class Original:
             minimum_kl=-2.0,
             ema_decay=None,
         )
-        # vae.tf: the module object whose attribute the Gaussians look up.
+        # The Gaussians look up `random_normal` in vae.tf, so that is where it must be replaced.
         gaussians = recorded(vae.tf, "random_normal")
         output_layers = recorded(models, "nin", lambda kwargs: kwargs.get("scope") == "dense")
         with gaussians as draws, output_layers as outputs:
@@ -241,7 +251,7 @@ class Original:
         self.variables = self.model.trainable_variables
 
     def _take_outputs(self, outputs):
-        """The output layers are those of the initialisation, the posterior and the prior."""
+        """Takes the output layers: initialisation, posterior and prior, in this order."""
         if len(outputs) != 3:
             raise DumpError(f"--original: expected 3 output layers, its graph has {len(outputs)}")
         _, self.x_out, self.prior_x_out = outputs
@@ -249,10 +259,11 @@ class Original:
     def _take_noise(self, draws, levels):
         """Names the draws by the order of their creation.
 
-        The network is built for the initialisation and once more; each time it draws z_1 .. z_L
-        bottom-up, then q's top-down samples and then p's samples, from level L-1 down. Then p
-        draws the prior's samples, and the bottom-up pass is built again. The initialisation's
-        tensors must not be fetched: that would run it, and overwrite weights.
+        The network is built twice, first for the initialisation. Each time it draws z_1 .. z_L
+        bottom-up, then q's top-down samples, then p's samples, both from level L-1 down. After
+        that, p draws the samples from the prior, and the bottom-up pass is built once more. The
+        tensors of the initialisation must not be fetched: that would run the initialisation and
+        overwrite the weights.
         """
         bottom_up = [f"z{i}_bu" for i in range(1, levels)] + [f"z{levels}"]
         top_down = [f"z{i}_td" for i in range(levels - 1, 0, -1)]
@@ -274,11 +285,11 @@ class Original:
         """Runs the graph on images x.
 
         Args:
-          fetches: as of tf.Session.run.
+          fetches: as in tf.Session.run.
           x: images [n, height, width, channels].
           training: whether the loss has free bits.
-          samples: importance samples per image; the rows of one image follow each other.
-          feed: arrays by the tensor that they take the place of.
+          samples: importance samples per image; the rows of one image are adjacent.
+          feed: arrays by the tensor that they replace.
         """
         feed = dict(feed)
         feed[self.model.ph_input] = x
@@ -289,8 +300,10 @@ class Original:
         return self._session.run(fetches, feed)
 
     def train_step(self, gradients):
-        """One step of the original's optimiser, after all gradients are computed: a dense layer's
-        gradient reads its V, and nothing else keeps that from seeing the V just updated."""
+        """One step of the original's optimiser, which waits until all gradients are computed.
+
+        The gradient of a dense layer reads V. Without the wait, it might read the updated V.
+        """
         adamax = importlib.import_module("utils").AdamaxOptimizer(_LEARNING_RATE, 0.9, 0.999)
         with tf.control_dependencies(gradients):
             return adamax.apply_gradients(_pairs(gradients, self.variables))
@@ -300,7 +313,7 @@ class Original:
 
 
 def posterior_arrays(original, gradients, x):
-    """The posterior's outputs and the gradients of the training loss, with their noise."""
+    """The outputs with z from the posterior, the gradients of the training loss, and the noise."""
     model, arrays = original.model, {"x": x}
     fetched = original.run(
         {
@@ -335,7 +348,7 @@ def posterior_arrays(original, gradients, x):
 
 
 def importance_arrays(original, x):
-    """The bound of several importance samples, with their noise; an image's samples together."""
+    """The bound with several importance samples, and their noise; rows of an image are adjacent."""
     loss, noise = original.run([original.model.op_loss, original.noise], x, samples=_SAMPLES)
     arrays = {f"iw{_SAMPLES}/noise/{name}": value for name, value in noise.items()}
     arrays[f"iw{_SAMPLES}/loss_eval"] = loss
@@ -343,21 +356,21 @@ def importance_arrays(original, x):
 
 
 def prior_arrays(original, x):
-    """A sample from the prior for each image of x (which gives their number alone)."""
+    """A sample from the prior for each image of x; only the number of images matters."""
     top = original.names[-1]
     shape = [len(x), *original.prior_top.get_shape().as_list()[1:]]
     z = np.random.RandomState(_SEED).normal(size=shape).astype(np.float32)
     x_out, noise = original.run(
         [original.prior_x_out, original.prior_noise], x, feed={original.prior_top: z}
     )
-    noise[top] = z  # its prior is N(0, I)
+    noise[top] = z  # the prior of z_L is N(0, I)
     arrays = {f"gen/noise/{name}": value for name, value in noise.items()}
     arrays["gen/x_out"] = x_out
     return arrays
 
 
 def optimiser_arrays(original, train_step, arrays):
-    """Three steps on the images and noise of `arrays`. Changes the variables."""
+    """Three optimiser steps on the images and noise of `arrays`. Changes the variables."""
     x, feed, loss = arrays["x"], _noise_feed(original, arrays), original.model.op_loss
     losses = []
     for _ in range(_STEPS):
@@ -380,7 +393,7 @@ def dump(config, x, checkpoint, shapes, weights):
         names = saved_variables(checkpoint, shapes, weights, original.variables)
         gradients = tf.gradients(original.model.op_loss, original.variables)
         train_step = original.train_step(gradients)
-        session.run(tf.global_variables_initializer())  # the optimiser's
+        session.run(tf.global_variables_initializer())  # for the variables of the optimiser
         tf.train.Saver(names).restore(session, checkpoint)
 
         values = session.run(original.variables)
@@ -410,7 +423,7 @@ def _pairs(first, second):
 
 
 def write(path, arrays):
-    """Writes an npz file, whole or not at all."""
+    """Writes an npz file, completely or not at all."""
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
@@ -422,7 +435,7 @@ def write(path, arrays):
 
 
 def parse(argv):
-    """The arguments, their paths absolute."""
+    """Parses the arguments and makes their paths absolute."""
     parser = argparse.ArgumentParser(
         prog="dump_tf1_reference", description=__doc__.splitlines()[0], allow_abbrev=False
     )
@@ -468,7 +481,7 @@ def _finite(array):
 
 
 def main(argv=None):
-    """The command; the exit code."""
+    """Runs the command and returns its exit code."""
     try:
         run(parse(argv))
     except DumpError as e:

@@ -1,11 +1,11 @@
 """Makes biva_tf/data/sources/letters_2k.npz: python -m tools.make_letters --output=letters_2k.npz
 
-The letters are out-of-distribution examples for a model of digits: eighteen capitals (without B D G
-I O Q S Z, which could be read as digits) in the fonts that come with matplotlib. They look
-handwritten: slanted, turned, stretched, thickened, and bent by a smooth random field. The
-preprocessing is that of MNIST: scaled to fit 20x20 pixels, the centre of mass in the middle of
-28x28. The strokes are as thick as makes the letters' mean brightness follow the digits', so that
-neither brightness nor sharp edges give the letters away.
+The letters are out-of-distribution examples for a model of digits. They are eighteen capitals in
+the fonts that come with matplotlib; B D G I O Q S Z are left out, since they can be read as digits.
+They look handwritten: slanted, rotated, stretched, thickened, and bent by a smooth random field.
+The preprocessing is that of MNIST: each letter is scaled to fit 20x20 pixels, and its centre of
+mass is moved to the middle of 28x28. The stroke width is chosen so that the mean brightness of the
+letters follows that of the digits. So neither brightness nor sharp edges give the letters away.
 """
 
 import dataclasses
@@ -33,9 +33,9 @@ _FONTS = [
     for family in ("DejaVu Sans", "DejaVu Sans Mono", "DejaVu Serif", "STIXGeneral")
     for style in ("normal", "italic")
 ] + [FontProperties(family="cmss10")]
-_CANVAS = 128  # pixels across while drawing
-_BOX, _SIDE = 20, 28
-_MAX_WIDTH, _SEARCH = 18.0, 7  # of the added stroke, in pixels of the canvas; bisections
+_CANVAS = 128  # pixels along a side of the drawing
+_BOX, _SIDE = 20, 28  # pixels along a side of the letter and of the image
+_MAX_WIDTH, _SEARCH = 18.0, 7  # of the added stroke, in canvas pixels; bisection steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +49,16 @@ class LettersSettings:
 def _outline(letter: str, font: FontProperties, rng: np.random.Generator):
     path = TextPath((0, 0), letter, size=100, prop=font)
     box = path.get_extents()
-    turn = Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2)
-    turn = turn.scale(rng.uniform(0.75, 1.15), 1.0)
-    turn = turn.skew(rng.normal(0.15, 0.2), 0.0).rotate(rng.normal(0, 0.12))
-    path = path.transformed(turn)
+    transform = Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2)
+    transform = transform.scale(rng.uniform(0.75, 1.15), 1.0)
+    transform = transform.skew(rng.normal(0.15, 0.2), 0.0).rotate(rng.normal(0, 0.12))
+    path = path.transformed(transform)
     box = path.get_extents()
     return path.transformed(Affine2D().scale(70 / max(box.width, box.height)))
 
 
 def _draw(path, width: float) -> np.ndarray:
-    """Ink in [0, 1], [canvas, canvas], of an outline filled and stroked with a width."""
+    """Fills an outline and adds a stroke; returns ink in [0, 1], [canvas, canvas]."""
     figure = Figure(figsize=(1, 1), dpi=_CANVAS, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -79,7 +79,7 @@ def _bend(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _like_mnist(ink: np.ndarray) -> np.ndarray:
-    """Fitted to 20x20 and centred by mass in 28x28, uint8."""
+    """Fits ink to 20x20 pixels and centres it by mass in a uint8 image of 28x28."""
     rows, columns = (np.flatnonzero(ink.max(axis=axis) > 0.1) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = _BOX / max(ink.shape)
@@ -94,7 +94,7 @@ def _like_mnist(ink: np.ndarray) -> np.ndarray:
 
 
 def _letter(letter: str, ink: float, rng: np.random.Generator) -> np.ndarray:
-    """A letter whose mean brightness is near `ink`, as far as its stroke can be thickened."""
+    """A letter with a mean brightness near `ink`, or as near as the widest stroke brings it."""
     path = _outline(letter, _FONTS[rng.integers(len(_FONTS))], rng)
     seed = rng.integers(2**31)
     low, high = 0.0, _MAX_WIDTH
@@ -106,17 +106,17 @@ def _letter(letter: str, ink: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def make(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images, uint8 [number, 28, 28], and labels, uint8 [number]: the place in the alphabet."""
+    """Images, uint8 [number, 28, 28], and labels, uint8 [number], the positions in the alphabet."""
     rng = np.random.default_rng(2019)
     digits = sources.load("mnist_10k", Location.of("")).train.images
-    ink = rng.choice(digits.mean(axis=(1, 2, 3)), number)
+    brightness = rng.choice(digits.mean(axis=(1, 2, 3)), number)
     letters = rng.choice(list(_LETTERS), number)
-    images = [_letter(letter, i, rng) for letter, i in zip(letters, ink, strict=True)]
+    images = [_letter(letter, b, rng) for letter, b in zip(letters, brightness, strict=True)]
     return np.stack(images), np.array([ord(letter) - ord("A") for letter in letters], np.uint8)
 
 
 def run(settings: LettersSettings) -> Path:
-    """Writes the letters; the path of the file."""
+    """Writes the letters and returns the path of the file."""
     images, labels = make(settings.number)
     content = io.BytesIO()
     np.savez_compressed(content, images=images, labels=labels)

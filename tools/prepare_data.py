@@ -3,8 +3,8 @@
     python -m tools.prepare_data --dataset=celeba64 --source=FOLDER --data_dir=D   # from files
     python -m tools.prepare_data --dataset=cifar10 --data_dir=D --download         # TFDS fetches it
 
-Files are verified by their published checksums, or by the numbers of their images where none are
-published. Without --source and --download it says which files are needed, and where they are from.
+The tool verifies each file by its published checksum or, if there is none, by its number of images.
+Without --source and --download, it lists the files that it needs and where to get them.
 """
 
 import dataclasses
@@ -21,17 +21,17 @@ class PrepareSettings:
     """The settings of `python -m tools.prepare_data`."""
 
     dataset: str = required("The data set.")
-    source: str | None = setting(None, "The folder with the files that it is made from.")
-    data_dir: str = setting(sources.default_data_dir(), "Where prepared data sets are.")
-    download: bool = setting(False, "Let TFDS fetch it.")
+    source: str | None = setting(None, "The folder with the files to make the data set from.")
+    data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
+    download: bool = setting(False, "Let TFDS fetch the data set.")
     subset: bool = setting(
-        False, "Take files and numbers of images that are not the published ones."
+        False, "Accept files and numbers of images other than the published ones."
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A data set that was prepared: where, its image shape, and its numbers of images by split."""
+    """A prepared data set: its path, image shape, and number of images in each split."""
 
     path: Path
     image_shape: tuple[int, ...]

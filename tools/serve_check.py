@@ -1,9 +1,12 @@
-"""Checks a server of an exported model: python -m tools.serve_check --target=localhost:8500
+"""Checks a server of an exported model.
 
-speaks TF Serving's gRPC API, or with --rest=localhost:8501 its REST API, or both. It asks for
-samples, scores, reconstructions, codes and what they decode to, checks that they agree with each
-other, sends requests that the server has to refuse, and prints a line for each check. It needs only
-the server, and nothing else of the model. It exits with 0 only if every check held.
+    python -m tools.serve_check --target=localhost:8500 --rest=localhost:8501
+
+--target is TF Serving's gRPC API, --rest its REST API; one of them is enough. The tool asks for
+samples, scores, reconstructions, codes and the images that the codes decode to, and checks that
+they agree with each other. It also sends requests that the server must refuse. It prints one line
+for each check. It needs only the server, not the files of the model. The exit code is 0 only if
+every check passed.
 """
 
 import dataclasses
@@ -30,12 +33,12 @@ class ServeCheckSettings:
 
 
 def run(settings: ServeCheckSettings) -> bool:
-    """Checks the server over each API, and prints what was found; whether every check held."""
-    clients, of_all = {}, (settings.model_name, settings.timeout)
+    """Checks the server over each API and prints the results; returns whether all checks passed."""
+    clients, options = {}, (settings.model_name, settings.timeout)
     if settings.target:
-        clients[f"gRPC {settings.target}"] = GrpcClient(settings.target, *of_all)
+        clients[f"gRPC {settings.target}"] = GrpcClient(settings.target, *options)
     if settings.rest:
-        clients[f"REST {settings.rest}"] = RestClient(settings.rest, *of_all)
+        clients[f"REST {settings.rest}"] = RestClient(settings.rest, *options)
     for name, client in clients.items():
         print(name)
         try:

@@ -1,6 +1,7 @@
-"""Readers of the files that data sets come in: each yields images, uint8 [h, w, c], and labels.
+"""Readers of the files in which data sets are published.
 
-All raise DataError naming the file that is missing, damaged or of another kind.
+Each reader yields pairs of an image, uint8 [h, w, c], and a label. It raises DataError, with the
+name of the file, if a file is missing, damaged or of another kind.
 """
 
 import contextlib
@@ -69,17 +70,20 @@ def idx(folder: Path, split: str) -> Examples:
 
 
 def amat(path: Path) -> Examples:
-    """Larochelle's binarised MNIST: a line of 784 zeros and ones per image."""
+    """Larochelle's binarised MNIST: one line of 784 zeros and ones per image."""
     with _reading(path, "784 zeros and ones per line"), open(path) as file:
         for number, line in enumerate(file, start=1):
             pixels = np.array(line.split(), np.float32)
             if pixels.size != 784 or not np.isin(pixels, (0, 1)).all():
-                raise ValueError(f"line {number} has {pixels.size} values or others than 0 and 1")
+                raise ValueError(f"line {number}: {pixels.size} values, or not only 0 and 1")
             yield (pixels.reshape(28, 28, 1) * 255).astype(np.uint8), 0
 
 
 def chardata(path: Path, split: str) -> Examples:
-    """The 28x28 OMNIGLOT of Burda et al. 2015: chardata.mat, images column by column in [0, 1]."""
+    """chardata.mat, the 28x28 OMNIGLOT of Burda et al. 2015.
+
+    The pixels of an image are in [0, 1] and stored column by column.
+    """
     keys = {"train": ("data", "target"), "test": ("testdata", "testtarget")}[split]
     with _reading(path, "the chardata.mat of Burda et al."):
         file = scipy_io.loadmat(path, variable_names=keys)
@@ -92,7 +96,7 @@ def chardata(path: Path, split: str) -> Examples:
 
 
 def cifar10(path: Path, split: str) -> Examples:
-    """cifar-10-binary.tar.gz: a label and 3x32x32 pixels per record."""
+    """cifar-10-binary.tar.gz: each record is a label and 3x32x32 pixels."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
     with _reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
         for name in names:
@@ -103,7 +107,7 @@ def cifar10(path: Path, split: str) -> Examples:
 
 
 def svhn(path: Path) -> Examples:
-    """A cropped-digits file of SVHN: X [32, 32, 3, n], y with 10 for the digit 0."""
+    """A cropped-digits file of SVHN: X [32, 32, 3, n], and y, which is 10 for the digit 0."""
     with _reading(path, "a cropped-digits .mat file of SVHN"):
         file = scipy_io.loadmat(path, variable_names=("X", "y"))
         images, digits = file["X"].transpose(3, 0, 1, 2), file["y"].ravel() % 10
@@ -111,7 +115,10 @@ def svhn(path: Path) -> Examples:
 
 
 def npz_channels_first(paths: list[Path], side: int) -> Examples:
-    """Downsampled ImageNet of Chrabaszcz et al. 2017: `data` [n, 3 side side], `labels` from 1."""
+    """The downsampled ImageNet of Chrabaszcz et al. 2017.
+
+    Each file has arrays `data` [n, 3 * side * side] and `labels` [n], which start from 1.
+    """
     for path in paths:
         with _reading(path, "arrays `data` and `labels`"), np.load(path) as file:
             images = file["data"].reshape(-1, 3, side, side).transpose(0, 2, 3, 1)
@@ -120,7 +127,7 @@ def npz_channels_first(paths: list[Path], side: int) -> Examples:
 
 
 def image_archive(path: Path) -> Examples:
-    """The images of a .tar or .zip archive, in the order of their names, in colour."""
+    """The images of a .tar or .zip archive, sorted by name, in colour."""
     with _reading(path, "an archive of images"):
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
@@ -130,7 +137,7 @@ def image_archive(path: Path) -> Examples:
         with open(path, "rb") as file:
             file.seek(-1024, io.SEEK_END)
             if any(file.read()):
-                raise ValueError("the mark of its end is missing")
+                raise ValueError("the end-of-archive mark is missing")
         with tarfile.open(path) as archive:
             members = {m.name: m for m in archive.getmembers() if m.isfile() and _is_image(m.name)}
             for name in sorted(members):
@@ -145,12 +152,12 @@ def images(paths: list[Path]) -> Examples:
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """The image files in a folder and below, sorted."""
+    """The image files in a folder and its sub-folders, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and _is_image(path.name))
 
 
 def zipped_images(path: Path, names: list[str]) -> Examples:
-    """Images of a zip archive by their file names, wherever in it they are."""
+    """The images with these file names, from any folder inside a zip archive."""
     with _reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:
         places = {name.rpartition("/")[2]: name for name in archive.namelist()}
         for name in names:

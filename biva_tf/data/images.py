@@ -1,7 +1,7 @@
-"""A split as the model reads it: uint8 pixels, and how they become float32 in [0, 1].
+"""The images of a split: stored as uint8 pixels, read by the model as float32 in [0, 1].
 
-Grey images are binarised in one of four ways. Every draw is a function of (seed, epoch, example),
-and not of the batch, the order or the host that an example is read on.
+`Images.binarize` says how grey images are binarised. Each random draw depends only on the seed, the
+epoch and the example, not on the batch, the order of the examples or the host that reads them.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 BINARIZATIONS = ("none", "threshold", "bernoulli", "dynamic")
 _THRESHOLD = 127
-NO_LABEL = -1  # of an image whose class is not known
+NO_LABEL = -1  # the label of an image whose class is unknown
 
 
 class Batch(NamedTuple):
@@ -20,7 +20,7 @@ class Batch(NamedTuple):
 
     Attributes:
       images: float32 [rows, height, width, channels] in [0, 1].
-      labels: int64 [rows]; `NO_LABEL` where there is none.
+      labels: int64 [rows]; `NO_LABEL` for an image without a label.
     """
 
     images: np.ndarray | tf.Tensor
@@ -31,13 +31,15 @@ class Batch(NamedTuple):
 class Images:
     """The images of a split, and their labels.
 
-    `images[indices]`, with a slice or an array, is float32 [n, height, width, channels] in [0, 1].
+    `images[indices]` takes a slice or an array and returns float32 [n, height, width, channels] in
+    [0, 1].
 
     Attributes:
       pixels: uint8 [n, height, width, channels], in memory or mapped from disk.
       binarize: "none": value / 255. "threshold": 1 above 127, else 0. "bernoulli": 1 with
-        probability value / 255, drawn once. "dynamic": the same, drawn anew in every epoch.
-      seed: of the draws.
+        probability value / 255, drawn once. "dynamic": as "bernoulli", but drawn again in every
+        epoch.
+      seed: the seed of the draws.
       labels: int64 [n]; None if the split has none.
     """
 
@@ -58,11 +60,11 @@ class Images:
         return self.pixels.shape[1:]
 
     def batch(self, examples: np.ndarray, epoch: int = 0) -> Batch:
-        """A batch of examples by their places in the split.
+        """A batch of examples.
 
         Args:
-          examples: the places.
-          epoch: how often the split was gone through before. Only "dynamic" depends on it.
+          examples: the indices of the examples in the split.
+          epoch: the number of completed passes over the split. Only "dynamic" depends on it.
         """
         labels = np.full(len(examples), NO_LABEL, np.int64)
         if self.labels is not None:
@@ -78,12 +80,12 @@ class Images:
         epoch = epoch if self.binarize == "dynamic" else 0
         uniforms = np.empty(pixels.shape, np.float32)
         for row, example in enumerate(examples):
-            # The third number keeps these draws apart from those of the order of the batches.
+            # The 1 keeps these draws apart from those that choose the examples of a batch.
             philox = np.random.Philox(key=[self.seed, example], counter=[0, 0, 1, epoch])
             uniforms[row] = np.random.Generator(philox).random(self.image_shape, np.float32)
         return (uniforms * 255 < pixels).astype(np.float32)
 
     def first(self, number: int) -> "Images":
-        """The first so many."""
+        """The first `number` images."""
         labels = None if self.labels is None else self.labels[:number]
         return dataclasses.replace(self, pixels=self.pixels[:number], labels=labels)

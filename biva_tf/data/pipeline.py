@@ -1,4 +1,4 @@
-"""From a data source to the splits and batches that training and evaluation read."""
+"""Turns a data source into the splits and batches that training and evaluation read."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from biva_tf.model.spec import ModelSpec
 
 SPLITS = ("train", "validation", "test")
 
-# The splits that are binarised once have the same seeds in every run, so that results compare.
+# Splits that are binarised once use these seeds in every run, so that results are comparable.
 _SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 
@@ -21,12 +21,12 @@ class DataConfig:
 
     Attributes:
       dataset: the name of the source.
-      location: where prepared data sets are.
+      location: the folder of prepared data sets.
       binarize: one of `images.BINARIZATIONS`.
-      validation_size: how many images to cut from the end of the training split to validate on,
-        where the source has no validation split of its own; 0 cuts none.
-      train_on_validation: add the source's own validation split to the training split, and cut
-        `validation_size` images from the end of both.
+      validation_size: if the source has no validation split, the number of images to cut from the
+        end of the training split and use as one; 0 cuts none.
+      train_on_validation: append the source's validation split to the training split, and cut
+        `validation_size` images from the end of the result.
     """
 
     dataset: str
@@ -40,21 +40,21 @@ class DataConfig:
 class TrainingData:
     """Training images, and the batches drawn from them.
 
-    A batch is a pure function of (seed, step). So a run that was interrupted sees the batches that
-    it would have seen, and every host can tell its part of a batch.
+    A batch is a pure function of (seed, step). So a resumed run sees the same batches as a run that
+    was never interrupted, and every host can compute its part of a batch.
 
     Attributes:
-      images: of the split.
-      seed: of the order.
+      images: the images of the training split.
+      seed: the seed that chooses the examples of each batch.
     """
 
     images: Images
     seed: int
 
     def batch(self, step: int, size: int, part: int = 0, parts: int = 1) -> Batch:
-        """The batch of a step, or one of equal parts of it, of size / parts examples.
+        """The batch of a step, or one of its equal parts, which has size / parts examples.
 
-        The examples are drawn at random without replacement, as the original does.
+        The examples are drawn at random without replacement, as in the original.
         """
         rng = np.random.Generator(np.random.Philox(key=[self.seed, step]))
         examples = rng.choice(len(self.images), size, replace=False)
@@ -65,9 +65,9 @@ class TrainingData:
     def batches(
         self, first_step: int, last_step: int, size: int, first_part: int, count: int, parts: int
     ) -> tf.data.Dataset:
-        """A data set of `Batch`es: of each step, the parts first_part ... first_part + count - 1.
+        """A data set of `Batch`es: for each step, parts first_part ... first_part + count - 1.
 
-        A host with `count` of all `parts` replicas reads only what these need.
+        A host has `count` of all `parts` replicas and reads only the parts for its own replicas.
         """
         rows = size // parts
 
@@ -101,7 +101,7 @@ def load(config: DataConfig, seed: int) -> Data:
 
     Args:
       config: how to read it.
-      seed: of the order of the batches and of the dynamic binarisation.
+      seed: the seed of the batches and of dynamic binarisation.
 
     Raises:
       DataError: there is no such source, its data is missing or wrong, or the validation split
@@ -121,7 +121,7 @@ def load(config: DataConfig, seed: int) -> Data:
 
 
 def evaluation_images(config: DataConfig, split: str) -> Images:
-    """The images of a split as evaluations see them: the same in every run.
+    """The images of a split for evaluation: the same in every run.
 
     Raises:
       DataError: there is no such source or split, or its data is missing or wrong.
@@ -129,10 +129,10 @@ def evaluation_images(config: DataConfig, split: str) -> Images:
     source = sources.load(config.dataset, config.location)
     if split == "test":
         return _fixed(source.test, split, config)
-    of_split = _splits(source, config)[split]
-    if not len(of_split.images):
+    chosen = _splits(source, config)[split]
+    if not len(chosen.images):
         raise sources.DataError(f"--split=validation: --dataset={config.dataset} has none")
-    return _fixed(of_split, split, config)
+    return _fixed(chosen, split, config)
 
 
 def check_fits(spec: ModelSpec, images: Images, dataset: str) -> None:
@@ -146,8 +146,8 @@ def check_fits(spec: ModelSpec, images: Images, dataset: str) -> None:
         sample = images.pixels[:100]
         if not np.isin(sample, (0, 255)).all():
             raise sources.DataError(
-                f"--binarize=none leaves the grey values of --dataset={dataset}, the architecture "
-                "expects binary images; use threshold, bernoulli or dynamic"
+                f"--binarize=none leaves the grey values of --dataset={dataset}, but the "
+                "architecture expects binary images; use threshold, bernoulli or dynamic"
             )
 
 
@@ -157,14 +157,15 @@ def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:
 
 
 def _splits(source: sources.Source, config: DataConfig) -> dict[str, sources.Split]:
-    """Every split by its name; without a validation split, that one is empty."""
+    """All splits by name. If there is no validation split, it is empty."""
     name, size = config.dataset, config.validation_size
-    train, own = source.train, source.validation
-    if own is not None and not config.train_on_validation:
-        return {"train": train, "validation": own, "test": source.test}
-    if own is not None:
+    train, validation = source.train, source.validation
+    if validation is not None and not config.train_on_validation:
+        return {"train": train, "validation": validation, "test": source.test}
+    if validation is not None:
         train = sources.Split(
-            np.concatenate([train.images, own.images]), np.concatenate([train.labels, own.labels])
+            np.concatenate([train.images, validation.images]),
+            np.concatenate([train.labels, validation.labels]),
         )
     number = len(train.images)
     if not 0 <= size < number:

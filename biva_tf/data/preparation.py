@@ -1,4 +1,4 @@
-"""From files that a user downloaded to a data set in TFDS's format."""
+"""Makes a data set in TFDS's format from files that a user downloaded."""
 
 import dataclasses
 import hashlib
@@ -22,9 +22,9 @@ class File:
     """A file that a data set is made from.
 
     Attributes:
-      name: of the file, or a pattern where several are meant.
-      origin: where it is to be had.
-      sha256: its checksum; None where none is published, and the number of images is verified.
+      name: the name of the file, or a pattern that matches several files.
+      origin: where to get it.
+      sha256: its checksum. None if no checksum is published; then the number of images is checked.
     """
 
     name: str
@@ -34,14 +34,15 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a data set is made from files.
+    """How to make a data set from files.
 
     Attributes:
-      files: what has to be in the folder.
-      examples: from the folder to the examples of each split.
-      counts: for each version that is known, its name and its numbers of images by split; empty
-        where any number will do.
-      alternatives: whether not all of the files are needed; `examples` then says which are missing.
+      files: the files that must be in the folder.
+      examples: takes the folder and returns the examples of each split.
+      counts: maps the name of each known version to its number of images in each split; empty if
+        any number is allowed.
+      alternatives: whether some files can replace others, so that not all are needed. `examples`
+        then raises DataError for the missing ones.
     """
 
     files: tuple[File, ...]
@@ -50,7 +51,7 @@ class Recipe:
     alternatives: bool = False
 
     def instructions(self) -> str:
-        """Which files, from where, with which checksums."""
+        """Lists the files, where to get them, and their checksums."""
         lines = []
         for file in self.files:
             verified = f"sha256 {file.sha256}" if file.sha256 else "verified by its contents"
@@ -64,18 +65,19 @@ def prepare(
     """Makes the data set of a source.
 
     Args:
-      name: of the source.
-      info: of the source.
-      recipe: of the source.
-      folder: with the files.
-      data_dir: where to.
-      subset: take files and numbers of images that are not the published ones.
+      name: the name of the source.
+      info: what is known about the source.
+      recipe: how to make the data set.
+      folder: the folder with the files.
+      data_dir: the folder of prepared data sets, which gets the new one.
+      subset: accept files and numbers of images other than the published ones.
 
     Returns:
       The folder of the data set.
 
     Raises:
-      DataError: a file is missing, damaged, or not the published one. Nothing is left behind.
+      DataError: a file is missing, damaged, or not the published one; no partial data set is left
+        behind. Or the data set exists already.
     """
     import tensorflow_datasets as tfds
 
@@ -112,7 +114,9 @@ def prepare(
             )
 
     tfds.disable_progress_bar()  # it has bars of its own beside ours
-    splits = {split: counted(split, of) for split, of in recipe.examples(folder).items()}
+    splits = {
+        split: counted(split, examples) for split, examples in recipe.examples(folder).items()
+    }
     features = tfds.features.FeaturesDict(
         {
             "image": tfds.features.Image(
@@ -144,6 +148,6 @@ def _check(folder: Path, file: File, subset: bool) -> None:
             digest.update(block)
     if digest.hexdigest() != file.sha256:
         raise DataError(
-            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; --subset takes "
-            "it nevertheless"
+            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; --subset "
+            "accepts it anyway"
         )

@@ -1,7 +1,7 @@
-"""Data sets in TFDS's format, as uint8 arrays.
+"""Reads data sets in TFDS's format as uint8 arrays.
 
-The images of a split are decoded once, into a file beside the data set; after that they are read
-from there: into memory when they are small, mapped from disk when they are not.
+The first read of a split decodes its images and writes them to a file beside the data set. Later
+reads use that file: they load a small split into memory and map a large one from disk.
 """
 
 import contextlib
@@ -17,19 +17,19 @@ from tqdm import tqdm
 
 from biva_tf.data.sources import DataError, Info, Location, Source, Split
 
-_IN_MEMORY = 2**30  # bytes; larger splits are mapped
+_IN_MEMORY = 2**30  # bytes; larger splits are mapped from disk
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A data set in TFDS's format that a source can be read from.
+    """A data set in TFDS's format from which a source can be read.
 
     Attributes:
-      dataset: its folder under data_dir, which is its name in TFDS where TFDS has it:
-        "cifar10", "downsampled_imagenet/32x32".
-      splits: the name of each of our splits in it.
-      image: from an image as it is stored, uint8, to the source's, uint8.
-      variant: names what `image` does, for the file that keeps the result.
+      dataset: the folder of the data set under data_dir. If TFDS has the data set, this is its name
+        in TFDS: "cifar10", "downsampled_imagenet/32x32".
+      splits: maps the name of each split of the source to its name in the data set.
+      image: turns a stored image into an image of the source, both uint8; None changes nothing.
+      variant: a name for what `image` does; it becomes part of the name of the decoded file.
     """
 
     dataset: str
@@ -39,22 +39,22 @@ class Prepared:
 
 
 def own_name(source: str) -> str:
-    """The name in TFDS of a data set that `preparation.prepare` made for a source."""
+    """The name that `preparation.prepare` gives to the data set of a source."""
     return f"biva_tf_{source}"
 
 
 def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = None) -> Source:
-    """A source, from the data set that was prepared for it, or else from that of TFDS.
+    """Reads a source from the data set that was prepared for it, or else from the one of TFDS.
 
     Args:
-      name: of the source.
-      location: where, and whether TFDS may download what it has.
-      info: of the source.
-      in_tfds: the data set that TFDS has, if it has it.
+      name: the name of the source.
+      location: the folder of the data sets, and whether TFDS may download a missing one.
+      info: what is known about the source.
+      in_tfds: the data set in TFDS; None if TFDS does not have it.
 
     Raises:
-      DataError: neither is there; the message says what to do. Or one is, and is damaged, or has
-        images of another shape.
+      DataError: neither data set was found (the message says what to do), or the one found is
+        damaged or has images of another shape.
     """
     own = Prepared(own_name(name), {split: split for split in ("train", "validation", "test")})
     candidates = (own,) if in_tfds is None else (own, in_tfds)
@@ -73,7 +73,7 @@ def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = N
 
 
 def _find(prepared: Prepared, data_dir: Path) -> Path | None:
-    """The folder of the newest version of the data set, or None."""
+    """The folder of the newest version of the data set; None if there is none."""
     versions = (data_dir / prepared.dataset).glob("*.*.*/dataset_info.json")
     return max((path.parent for path in versions), key=_version, default=None)
 
@@ -88,7 +88,7 @@ def _download(prepared: Prepared, data_dir: Path) -> Path:
     try:
         builder = tfds.builder(prepared.dataset, data_dir=str(data_dir))
         builder.download_and_prepare()
-    except Exception as e:  # whatever stands between here and a server
+    except Exception as e:  # many kinds: network, server, disk
         raise DataError(f"--download: TFDS could not prepare {prepared.dataset}: {e}") from e
     return Path(builder.data_path)
 
@@ -98,7 +98,7 @@ def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
 
     try:
         builder = tfds.builder_from_directory(str(folder))
-    except Exception as e:  # TFDS raises errors of many kinds for files it cannot read
+    except Exception as e:  # TFDS raises many kinds of errors for files that it cannot read
         raise DataError(f"{folder}: expected a data set in TFDS's format ({e})") from e
     shape = info.image_shape
     splits = {}
@@ -117,7 +117,7 @@ def _split(name, prepared, builder, folder: Path, split: str, image_shape) -> Sp
         folder / f"biva_tf-{split}-{prepared.variant}-{part}.npy" for part in ("x", "y")
     )
     count = builder.info.splits[split].num_examples
-    if image_shape is None:  # a user's own: that of the first image
+    if image_shape is None:  # a user's own images: the first one sets the shape
         image_shape = next(iter(_examples(builder, split)))["image"].shape
     try:
         return Split(_load(images, (count, *image_shape)), _load(labels, (count,)))
@@ -173,9 +173,9 @@ def _examples(builder, split: str) -> Iterable[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _file_for(path: Path, shape: tuple[int, ...], dtype=np.uint8):
-    """An array to fill, which becomes the file `path` if it is filled without an error.
+    """Yields an array to fill, and saves it as the file `path` if no error occurs.
 
-    In memory, where the folder cannot be written to.
+    If the folder is not writable, the array is only in memory and nothing is saved.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

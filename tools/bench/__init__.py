@@ -1,1 +1,1 @@
-"""What the benchmarks share: the work of a model, and times by turns."""
+"""Code that the benchmarks share: the work of a model, and timing in turns."""

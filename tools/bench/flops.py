@@ -1,4 +1,4 @@
-"""The work of a model, counted as direct convolutions: multiply-adds per image."""
+"""The work of a model: multiply-adds per image, as if all convolutions were direct."""
 
 import math
 from unittest import mock
@@ -28,7 +28,7 @@ def sampling(model: Network) -> int:
 
 
 def _count(run, model) -> int:
-    """Traces `run` and adds up the layers that it calls."""
+    """Traces `run` and adds up the work of the layers that it calls."""
     total = 0
     call = WeightNorm.call
 

@@ -1,1 +1,1 @@
-"""Clients and checks of a server of an exported model."""
+"""Clients for a server of an exported model, and checks of its answers."""

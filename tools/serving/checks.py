@@ -1,4 +1,4 @@
-"""Clients of a server of an exported model, and the checks that `tools.serve_check` makes of it."""
+"""Clients for a server of an exported model, and the checks of `tools.serve_check`."""
 
 import base64
 import json
@@ -25,18 +25,18 @@ class RefusedError(Exception):
 
 
 class FailedError(Exception):
-    """A check that does not hold, or a server that does not answer."""
+    """A check failed, or the server did not answer."""
 
 
 class Client(Protocol):
     """One of the server's APIs."""
 
     def call(self, signature: str, inputs: Arrays) -> Arrays:
-        """The outputs of a signature. Raises RefusedError if the server says no."""
+        """Calls a signature and returns its outputs. Raises RefusedError if the server refuses."""
 
 
 class GrpcClient:
-    """PredictionService.Predict."""
+    """A client of the gRPC API: PredictionService.Predict."""
 
     def __init__(self, target: str, model_name: str, timeout: float):
         self._model_name, self._timeout = model_name, timeout
@@ -60,7 +60,7 @@ class GrpcClient:
 
 
 class RestClient:
-    """POST /v1/models/NAME:predict, in columns."""
+    """A client of the REST API: POST /v1/models/NAME:predict, in the columnar format."""
 
     def __init__(self, target: str, model_name: str, timeout: float):
         self._url = f"http://{target}/v1/models/{model_name}:predict"
@@ -77,9 +77,9 @@ class RestClient:
             raise RefusedError(f"HTTP {e.code}: {e.read().decode(errors='replace')}") from e
         except OSError as e:
             raise FailedError(f"no answer: {e}") from e
-        # Outputs of bytes whose name does not end with _bytes are in the JSON as they are.
+        # The server puts bytes into the JSON unencoded if the output's name does not end in _bytes.
         outputs = json.loads(answer.decode("latin-1"))["outputs"]
-        if not isinstance(outputs, dict):  # a single output comes without its name
+        if not isinstance(outputs, dict):  # a single output has no name
             outputs = {"": outputs}
         return {name: _from_json(value) for name, value in outputs.items()}
 
@@ -99,10 +99,10 @@ def _from_json(value) -> np.ndarray:
 
 
 def checks(client: Client) -> Iterator[str]:
-    """Makes the checks, one after the other, and yields what each found.
+    """Runs the checks one after the other and yields the result of each.
 
     Raises:
-      FailedError: a check does not hold.
+      FailedError: a check failed, or the server did not answer.
     """
     sample = yield from _check_samples(client)
     levels = np.rint(sample["images"] * 255)
@@ -112,7 +112,10 @@ def checks(client: Client) -> Iterator[str]:
     yield from _check_scores(client, images, sample["images_png"])
     codes = yield from _check_latents(client, images)
     refused = _check_refusals(client, images, codes)
-    _require(_equal(client.call("sample", _SAMPLE), sample), "after errors: other samples")
+    _require(
+        _equal(client.call("sample", _SAMPLE), sample),
+        "sample: the samples changed after bad requests",
+    )
     yield f"{refused} bad requests: each an error, and the server answers as before"
 
 
@@ -121,13 +124,16 @@ def _check_samples(client: Client) -> Generator[str, None, Arrays]:
     images = sample["images"]
     _require(images.ndim == 4 and images.shape[0] == 4, f"sample: images of {images.shape}")
     _require(_in_unit_range(images), "sample: images outside of [0, 1]")
-    _require(_equal(client.call("sample", _SAMPLE), sample), "sample: a seed gave two samples")
+    _require(
+        _equal(client.call("sample", _SAMPLE), sample), "sample: one seed gave different samples"
+    )
     other = client.call("sample", {**_SAMPLE, "seed": _SEED + 1})
     _require(not _equal(other, sample), "sample: two seeds gave the same samples")
     _require(_equal(client.call("", _SAMPLE), sample), "serving_default: it is not sample")
     encoded = _only(client.call("sample_png", _SAMPLE))
-    _require(np.array_equal(encoded, sample["images_png"]), "sample_png: not those of sample")
-    yield f"sample: {len(images)} images of {'x'.join(map(str, images.shape[1:]))}, by their seed"
+    _require(np.array_equal(encoded, sample["images_png"]), "sample_png: not the PNGs of sample")
+    shape = "x".join(map(str, images.shape[1:]))
+    yield f"sample: {len(images)} images of {shape}, repeatable by seed"
     return sample
 
 
@@ -142,7 +148,7 @@ def _check_scores(client: Client, images: np.ndarray, encoded: np.ndarray) -> It
     alone = client.call("score", {"images": images[:1], **_SCORE})["bound_nats"]
     _require(
         np.allclose(alone, score["bound_nats"][:1], rtol=1e-4),
-        "score: of an image alone it is another than in a batch",
+        "score: an image alone has another score than in a batch",
     )
     yield f"score: L_1 {score['bound_nats'].mean():.2f} nats, the sum of its terms"
     samples_and_k = {"num_importance_samples": np.int32(20), "k": np.int32(1)}
@@ -155,7 +161,7 @@ def _check_scores(client: Client, images: np.ndarray, encoded: np.ndarray) -> It
     )
     yield f"score: L_20 {many['bound_nats'].mean():.2f} nats, LLR^{{>1}} {llr.mean():.2f} nats"
     from_png = client.call("score_png", {"images_png": encoded, **_SCORE})
-    _require(_close(from_png, score), "score_png: another score than of the same images")
+    _require(_close(from_png, score), "score_png: another score than score gives")
     yield "score_png: the score of the same images"
 
 
@@ -195,12 +201,12 @@ def _check_refusals(client: Client, images: np.ndarray, codes: Arrays) -> int:
         "an input missing": ("sample", {"seed": _SEED}),
         "an unknown signature": ("nonsense", _SAMPLE),
     }
-    for what, (signature, inputs) in bad.items():
+    for case, (signature, inputs) in bad.items():
         try:
             client.call(signature, inputs)
         except RefusedError:
             continue
-        raise FailedError(f"{what}: expected an error of {signature}, got an answer")
+        raise FailedError(f"{case}: expected an error of {signature}, got an answer")
     return len(bad)
 
 

@@ -13,16 +13,17 @@ _SCOPE, _AVERAGE = "BIVA/", "/ExponentialMovingAverage"
 
 
 class CheckpointError(UserError, RuntimeError):
-    """A checkpoint that cannot be read, or would be written over."""
+    """A checkpoint that cannot be read or would be overwritten."""
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The weights of a checkpoint by their TF1 names, and their moving averages (none, or of all).
+    """Reads the weights of a checkpoint and their moving averages, both by TF1 name.
 
-    Variables outside of scope BIVA, such as those of the optimiser, are left out.
+    The moving averages are empty if the checkpoint has none. Variables outside the scope BIVA, such
+    as those of the optimiser, are left out.
 
     Raises:
-      CheckpointError: it cannot be read.
+      CheckpointError: the checkpoint cannot be read.
     """
     try:
         reader = tf.train.load_checkpoint(str(path))
@@ -38,10 +39,10 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 def write(
     path: Path, weights: Mapping[str, np.ndarray], averages: Mapping[str, np.ndarray]
 ) -> None:
-    """Writes arrays by their TF1 names, as the original's `Saver` restores them.
+    """Writes arrays by TF1 name to a checkpoint that the original's `Saver` can restore.
 
     Raises:
-      CheckpointError: there is a checkpoint of this name.
+      CheckpointError: the checkpoint exists already.
     """
     if path.with_name(f"{path.name}.index").exists():
         raise CheckpointError(f"--checkpoint={path} exists; it is not written over")
@@ -54,6 +55,6 @@ def write(
             shape_and_slices=[""] * len(arrays),
             tensors=list(arrays.values()),
         )
-        # The index last: without it there is no checkpoint.
+        # The index moves last: there is no checkpoint without it.
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == ".index"):
             file.rename(path.parent / file.name)

@@ -37,10 +37,10 @@ def variables_by_tf1_name(model: Network) -> dict[str, keras.Variable]:
 
 
 def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
-    """The largest |actual - expected| over the largest |expected|.
+    """The largest |actual - expected| divided by the largest |expected|.
 
-    If `expected` is all zeros, the largest |actual|. inf if the shapes differ or a value of either
-    is not finite.
+    If `expected` is all zeros, the result is the largest |actual|. If the shapes differ or a value
+    is not finite, the result is inf.
     """
     finite = np.all(np.isfinite(expected)) and np.all(np.isfinite(actual))
     if expected.shape != actual.shape or not finite:
@@ -51,11 +51,11 @@ def relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A file of arrays that the original computed, with the model that it describes.
+    """A file of arrays that the original computed, and the model that the file describes.
 
     Attributes:
-      path: of the file.
-      spec: the model.
+      path: the path of the file.
+      spec: the spec of the model.
       arrays: every array by its key.
     """
 
@@ -69,12 +69,12 @@ class Reference:
         return self.arrays[key]
 
     def group(self, prefix: str) -> dict[str, np.ndarray]:
-        """The arrays under a prefix such as "var/", by the rest of their keys."""
+        """The arrays whose keys start with a prefix such as "var/", by the rest of the key."""
         n = len(prefix)
         return {key[n:]: array for key, array in self.arrays.items() if key.startswith(prefix)}
 
     def noise(self, prefix: str, rows: int, model: Network) -> dict[str, np.ndarray]:
-        """The noise of every latent under a prefix, its shapes checked against the model."""
+        """The noise of every latent under a prefix. Its shapes must fit the model."""
         noise = {}
         for latent, shape in zip(self.spec.latents, model.latent_shapes, strict=True):
             array = noise[latent.name] = self[f"{prefix}{latent.name}"]
@@ -90,7 +90,8 @@ def read_reference(path: str | Path) -> Reference:
     """Reads a reference file.
 
     Raises:
-      ReferenceFileError: no such file, not an npz file, or its `config_json` describes no model.
+      ReferenceFileError: the file is missing or is not an npz file, its `config_json` does not
+        describe a model, or an array does not hold finite float32 numbers.
     """
     path = Path(path)
     try:
@@ -122,11 +123,12 @@ def read_reference(path: str | Path) -> Reference:
 
 
 def spec_from_config(config: Any) -> ModelSpec:
-    """The spec of the original's arguments: input_shape, deterministic_layers, stochastic_layers
-    and output_distribution.
+    """The spec for the original's arguments.
+
+    These are input_shape, deterministic_layers, stochastic_layers and output_distribution.
 
     Raises:
-      SpecError: a field is missing or describes nothing that the original computes.
+      SpecError: a field is missing, or its value is not one that the original supports.
     """
 
     def field(name):
@@ -141,7 +143,7 @@ def spec_from_config(config: Any) -> ModelSpec:
     layers, latents = field("deterministic_layers"), field("stochastic_layers")
     if not isinstance(layers, list) or not isinstance(latents, list) or len(layers) != len(latents):
         raise SpecError(
-            "deterministic_layers, stochastic_layers: expected two lists of one length, "
+            "deterministic_layers, stochastic_layers: expected two lists of equal length, "
             f"got {layers!r} and {latents!r}"
         )
     stages = []
@@ -160,10 +162,10 @@ def spec_from_config(config: Any) -> ModelSpec:
 
 
 def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
-    """The arguments of the original that make a spec's model: the inverse of `spec_from_config`.
+    """The original's arguments for a spec: the inverse of `spec_from_config`.
 
     Raises:
-      SpecError: the original has no such model.
+      SpecError: the original cannot build this model.
     """
     config = {
         "input_shape": list(spec.image_shape),
@@ -195,7 +197,7 @@ def _latent(config: Any) -> DenseLatent | ConvLatent:
 
 
 def load_variables(model: Network, values: Mapping[str, np.ndarray], source: str) -> None:
-    """Sets every weight from arrays under TF1 names.
+    """Sets every weight of a model from arrays by TF1 name.
 
     Raises:
       ReferenceFileError: variables are missing, unknown or misshapen; the message names them all.

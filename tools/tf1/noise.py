@@ -1,7 +1,8 @@
-"""The bound of a checkpoint of the original under its tied noise and under independent noise.
+"""L_K of a checkpoint of the original, under the original's tied noise and independent noise.
 
-The original creates every Gaussian with the same seed, so latents of one shape get the same noise
-in each run. Then z is no sample of q(z|x), and the mean of log p(x, z) - log q(z|x) is no bound.
+The original creates every Gaussian with the same seed, so in each run all latents of the same shape
+get the same noise. As a result, z is not a sample from q(z|x), and the mean of
+log p(x, z) - log q(z|x) is not a bound.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ _ROWS = 64  # images at once
 
 
 class TiedNoise:
-    """Noise that is the same for all streams of one shape, as in the original."""
+    """Noise that is the same for all streams of the same shape, as in the original."""
 
     def __init__(self, noise: Noise):
         self._noise = noise
@@ -30,7 +31,7 @@ class TiedNoise:
         return self._noise.normal("x".join(map(str, shape[1:])), shape)
 
     def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
-        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32: not tied."""
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32. They are not tied."""
         return self._noise.uniform(stream, shape)
 
 
@@ -39,8 +40,8 @@ class Bounds:
     """L_K of each image in nats, [images].
 
     Attributes:
-      tied: under tied noise, which makes it no bound.
-      independent: under noise that is independent for each latent.
+      tied: with tied noise. This is not a true bound.
+      independent: with independent noise for each latent.
     """
 
     tied: np.ndarray
@@ -48,7 +49,7 @@ class Bounds:
 
 
 def bounds(model: Network, images: np.ndarray, iw_samples: int, seed: int = 0) -> Bounds:
-    """Both bounds of images [images, *spec.image_shape] in [0, 1].
+    """Computes L_K of images [images, *spec.image_shape] in [0, 1] with both kinds of noise.
 
     Raises:
       ReferenceFileError: a bound is not finite; the message names the image.
@@ -61,19 +62,19 @@ def bounds(model: Network, images: np.ndarray, iw_samples: int, seed: int = 0) -
             noise = TiedNoise(noise)
         return objectives.terms(model(batch, noise=noise), batch)
 
-    def of(tied: bool) -> np.ndarray:
-        def rows(first: int, stop: int) -> np.ndarray:
+    def l_k(tied: bool) -> np.ndarray:
+        def l_k_of_rows(first: int, stop: int) -> np.ndarray:
             batch = tf.constant(images[first:stop])
             sums = objectives.ImportanceSums.zero(len(batch), len(model.spec.latents))
             for sample in range(iw_samples):
-                place = (tf.constant(first, tf.int64), tf.constant(sample, tf.int64))
-                sums = sums.add(terms(batch, *place, tied), 1)
+                indices = (tf.constant(first, tf.int64), tf.constant(sample, tf.int64))
+                sums = sums.add(terms(batch, *indices, tied), 1)
             return sums.scores().bound.numpy()
 
-        values = chunks.concat_on_host(rows, len(images), _ROWS)
+        values = chunks.concat_on_host(l_k_of_rows, len(images), _ROWS)
         if not np.all(np.isfinite(values)):
-            at = int(np.argmin(np.isfinite(values)))
-            raise ReferenceFileError(f"image {at}: the bound is {values[at]}")
+            image = int(np.argmin(np.isfinite(values)))
+            raise ReferenceFileError(f"image {image}: the bound is {values[image]}")
         return values
 
-    return Bounds(of(True), of(False))
+    return Bounds(tied=l_k(True), independent=l_k(False))

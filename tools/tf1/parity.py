@@ -1,4 +1,4 @@
-"""Every quantity of a reference file of the original, computed by this port and compared."""
+"""Computes every quantity of a reference file of the original with this port, and compares."""
 
 import math
 import re
@@ -31,8 +31,9 @@ def compare(
     """Yields (quantity, relative error) for every quantity of the format.
 
     Args:
-      reference: the file.
-      rtol: errors up to this need no explanation; see `tf1_replay.replay`.
+      reference: the reference file.
+      rtol: the relative error at which the search for the order of updates stops; see
+        `tf1_replay.replay`.
 
     Raises:
       ReferenceFileError: the file lacks an array, or one does not fit the model.
@@ -148,11 +149,11 @@ def _optimiser_steps(reference, model, x, noise, rtol):
 
 
 def _sign_only(variables) -> set[str]:
-    """The V of layers with one input per filter.
+    """The names of the V of layers with one input per filter.
 
-    There V/||V|| is the sign of V and its gradient is 0: both programs compute rounding errors, of
-    which Adamax makes full steps. So the gradient is measured against that of g, and only the sign
-    is compared after the steps.
+    In such a layer, V/||V|| is the sign of V, so the gradient of V is 0. Both programs compute
+    rounding errors instead, and Adamax turns them into full steps. So the error of this gradient is
+    measured relative to the gradient of g, and after the steps only the sign of V is compared.
     """
     gains = {name.removesuffix("g") + "V": g for name, g in variables.items() if name[-2:] == "/g"}
     return {name for name, g in gains.items() if math.prod(variables[name].shape) == g.shape[0]}

@@ -1,15 +1,16 @@
-"""The original's optimiser steps, replayed, with the order in which its dense layers are updated.
+"""Replays the original's optimiser steps, with the order in which it updated its dense layers.
 
-The original computes a dense layer as scale * (x V) + b, so its backward pass reads V once more,
-for the gradient of x. TensorFlow 1 puts no order between that read and the optimiser's update of V
-in the same step: for each dense layer and step, a run of the original used either the old V or the
-new one. (Convolutions read a normalised copy and are not concerned.) The difference in the
-gradients below the layer is small, but Adamax divides a gradient by its own size, and so carries it
-to every weight whose gradient is near zero: to 5e-4 of the largest weight in three steps.
+The original computes a dense layer as scale * (x V) + b, so the backward pass reads V again to
+compute the gradient of x. TensorFlow 1 does not order this read and the optimiser's update of V in
+the same step. So for each dense layer and step, a run of the original used either the old V or the
+updated V. (Convolutions read a normalised copy of V, so they are not affected.) This changes the
+gradients below the layer only a little. But Adamax divides a gradient by its own size, so the
+change reaches every weight whose gradient is near zero: up to 5e-4 of the largest weight in three
+steps.
 
-`replay` finds for each dense layer and step the order that the arrays show. An order that was not
-the original's makes the errors of hundreds of weights larger, and the right one brings them down to
-rounding, so the search has little freedom to fit anything but the order itself.
+`replay` finds the order that the arrays show for each dense layer and step. A wrong order increases
+the errors of hundreds of weights, and the right order reduces them to rounding. So the search has
+little freedom to fit anything but the order itself.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from biva_tf.training.optimizer import Adamax
 from tools.tf1.names import relative_error, variables_by_tf1_name
 
 _ROUNDING = 1e-9
-_IMPROVEMENT = 0.01  # of the misfit, for an order to be taken as shown
+_IMPROVEMENT = 0.01  # an order is accepted if it reduces the misfit by more than this
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Replay:
     """The result of optimiser steps.
 
     Attributes:
-      losses: before each step, and after the last, [steps + 1].
-      weights: after the last step, by TF1 name.
-      late: by dense layer, the steps (from 1) whose backward pass read the updated V.
+      losses: the loss before each step and after the last, [steps + 1].
+      weights: the weights after the last step, by TF1 name.
+      late: for each dense layer, the steps (from 1) whose backward pass read the updated V.
     """
 
     losses: np.ndarray
@@ -52,22 +53,22 @@ def replay(
     learning_rate: float,
     rtol: float,
 ) -> Replay:
-    """Replays optimiser steps from the model's weights; the model is left as it was.
+    """Replays optimiser steps from the model's weights, and restores these weights afterwards.
 
     Args:
-      model: with the weights to start from.
-      loss: the training loss of the model, a scalar.
+      model: the model, with the weights to start from.
+      loss: computes the training loss of the model, a scalar.
       expected: the weights after the steps, by TF1 name.
-      steps: how many.
-      learning_rate: of Adamax.
-      rtol: if every weight is within rtol of the largest of its variable with V read before its
-        update everywhere, no other order is tried.
+      steps: the number of steps.
+      learning_rate: the learning rate of Adamax.
+      rtol: the search for the order stops when the error of every weight, relative to the largest
+        weight of its variable, is at most rtol. It starts with the old V in all layers and steps.
     """
     replayer = _Replayer(model, loss, learning_rate)
     late = np.zeros((steps, len(replayer.layers)), bool)
     best = replayer.run(late)
-    # From the loss down, since the order of a layer shows in the weights below it: first the layers
-    # whose order is the same in every step, then single steps.
+    # The order of a layer shows in the weights below it, so the search goes from the loss down. It
+    # first tries each layer with the same order in all steps, then single steps.
     layers = range(late.shape[1] - 1, -1, -1)
     candidates = [(slice(None), layer) for layer in layers]
     candidates += [(step, layer) for layer in layers for step in range(steps)]
@@ -87,8 +88,11 @@ def _worst(weights, expected) -> float:
 
 
 def _misfit(weights, expected) -> float:
-    """The mean order of magnitude (log10) of the variables' errors: the right order takes those of
-    the variables below from 1e-6 to rounding, and the largest errors must not hide it."""
+    """The mean order of magnitude (log10) of the variables' errors.
+
+    The right order reduces the errors of the variables below the layer from 1e-6 to rounding. In
+    the logarithm, the largest errors cannot hide this.
+    """
     errors = [np.mean(np.abs(weights[name] - e)) for name, e in expected.items()]
     return float(np.mean(np.log10(np.array(errors) + _ROUNDING)))
 
@@ -104,7 +108,7 @@ class _Replayer:
         self._loss = loss
 
     def run(self, late: np.ndarray) -> Replay:
-        """Runs the steps with V read late where `late` [steps, layers]; the model is restored."""
+        """Runs the steps, reading V late where `late` [steps, layers], and restores the model."""
         self._reset()
         losses = []
         for flags in late:
@@ -138,7 +142,7 @@ class _Replayer:
 
     @contextlib.contextmanager
     def _racing(self, layer: Dense, late: tf.Tensor):
-        """While active, the layer's gradient of x reads V updated where `late`."""
+        """While active, the layer's gradient of x reads the updated V if `late` is true."""
         optimizer = self._optimizer
         slots = optimizer.slots(layer.v)
 
@@ -154,7 +158,7 @@ class _Replayer:
                 d_direction, d_gain = tape.gradient(y, (direction, gain), dy)
                 *_, step = optimizer.rule(d_direction, *slots, optimizer.learning_rate)
                 updated = direction - step
-                # The scale g/||V|| is a value of the forward pass: of the old V in either order.
+                # The forward pass computed the scale g/||V||, so it uses the old V in both orders.
                 scale = gain / tf.norm(direction, axis=0)
                 with tf.GradientTape() as tape:
                     tape.watch(x)

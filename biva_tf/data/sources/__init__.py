@@ -1,10 +1,10 @@
-"""The data sources. Each module here is one, named as the module, with
+"""The data sources. Each module in this folder is one source, has its name, and defines
 
     INFO: Info
     load(location: Location) -> Source
 
-and, where it is made from files that a user downloads, a RECIPE (`biva_tf.data.preparation`). A
-module added to this folder is a data set that every command knows.
+If the source is made from files that a user downloads, the module also defines a RECIPE
+(`biva_tf.data.preparation`). Every command knows every module in this folder as a data set.
 """
 
 import dataclasses
@@ -21,18 +21,18 @@ from biva_tf.errors import UserError
 
 
 class DataError(UserError, ValueError):
-    """Data that is missing or wrong; the message names the file, what was expected, what came."""
+    """Data that is missing or wrong; the message names the file and says what was expected."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What is known of a data set without its data.
+    """What is known about a data set without reading its data.
 
     Attributes:
       image_shape: (height, width, channels); None if it depends on the user's files.
       train, test: numbers of images; None if they depend on the user's files.
-      validation: of its own validation split; 0 if it has none.
-      binarize: what its experiment does with grey images, one of `Images`' modes.
+      validation: number of images in the data set's own validation split; 0 if it has none.
+      binarize: how grey images are binarised by default; one of `images.BINARIZATIONS`.
     """
 
     image_shape: tuple[int, int, int] | None
@@ -43,21 +43,21 @@ class Info:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of images by split."""
+        """The number of images in each split."""
         counts = {"train": self.train, "test": self.test}
         return counts | ({"validation": self.validation} if self.validation else {})
 
 
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """Where data sets are in TFDS's format, and whether TFDS may download what is missing."""
+    """The folder of data sets in TFDS's format, and whether TFDS may download missing ones."""
 
     data_dir: Path
     download: bool = False
 
     @staticmethod
     def of(data_dir: str, download: bool = False) -> "Location":
-        """The location that flags name; ~ is the user's home."""
+        """The location that the flags give; ~ is the user's home folder."""
         return Location(Path(data_dir).expanduser(), download)
 
 
@@ -73,8 +73,8 @@ class Split:
 class Source:
     """A data set as its authors split it.
 
-    Where they have no validation split, one is cut from `train` when it is read. `version` names
-    the one of several versions that this is.
+    If they have no validation split, `biva_tf.data.pipeline` cuts one from `train`. If the data set
+    has several versions, `version` is the name of this one.
     """
 
     train: Split
@@ -94,28 +94,31 @@ def names() -> list[str]:
 
 
 def module(name: str) -> ModuleType:
-    """The module of a source. Raises DataError if there is none of that name."""
+    """The module of a source. Raises DataError if there is no source of that name."""
     if name not in names():
         raise DataError(f"--dataset: expected one of {', '.join(names())}, got {name!r}")
     return importlib.import_module(f"{__name__}.{name}")
 
 
 def info(name: str) -> Info:
-    """What is known of a source without its data. Raises DataError if there is none."""
+    """The `Info` of a source. Raises DataError if there is no source of that name."""
     return module(name).INFO
 
 
 def load(name: str, location: Location) -> Source:
-    """Loads a source by name. Raises DataError if there is none, or its data is missing."""
+    """Loads a source. Raises DataError if there is no such source or its data is missing."""
     return module(name).load(location)
 
 
 def shipped(path: Path, train: int) -> Source:
-    """A source that ships as an npz file with uint8 `images` [n, height, width] and `labels` [n].
+    """Reads a source that ships as an npz file.
+
+    The file holds uint8 arrays `images` [n, height, width] and `labels` [n].
 
     Args:
       path: the file.
-      train: how many of the first images are to train; the rest are to test.
+      train: how many images, from the first on, form the training split; the rest form the test
+        split.
 
     Raises:
       DataError: the file is missing or damaged.

@@ -1,8 +1,8 @@
-"""CelebA in 64x64, in colour, cropped as in Larsen et al. 2016.
+"""CelebA as 64x64 colour images, cropped as in Larsen et al. 2016.
 
-Of the aligned 218x178 photographs, rows 40 to 188 and columns 15 to 163 (148x148), shrunk to 64x64
-by Pillow's bilinear filter, which averages over all the pixels that an output pixel covers: that is
-what scipy.misc.imresize, common at the time, did by default.
+Rows 40 to 188 and columns 15 to 163 (148x148) of each aligned 218x178 photograph are shrunk to
+64x64 with Pillow's bilinear filter. This filter averages over all the pixels that an output pixel
+covers, as scipy.misc.imresize, common at the time, did by default.
 """
 
 from pathlib import Path
@@ -21,7 +21,11 @@ _SPLITS = {"train": "train", "validation": "validation", "test": "test"}
 
 
 def crop(photograph: np.ndarray) -> np.ndarray:
-    """A photograph, uint8 [218, 178, 3], to uint8 [64, 64, 3]. DataError if it is another size."""
+    """Crops and shrinks a photograph from uint8 [218, 178, 3] to uint8 [64, 64, 3].
+
+    Raises:
+      DataError: the photograph has another size.
+    """
     if photograph.shape != (218, 178, 3):
         raise DataError(f"celeba64: expected photographs of 218x178x3, got {photograph.shape}")
     face = Image.fromarray(photograph[40:188, 15:163])
@@ -29,7 +33,7 @@ def crop(photograph: np.ndarray) -> np.ndarray:
 
 
 def _partition(path: Path) -> dict[str, list[str]]:
-    """The names of the photographs of each split."""
+    """The file names of the photographs in each split."""
     names: dict[str, list[str]] = {split: [] for split in _SPLITS}
     try:
         for line in path.read_text().splitlines():
@@ -44,15 +48,12 @@ def _partition(path: Path) -> dict[str, list[str]]:
 def _examples(folder: Path):
     names = _partition(folder / _PARTITION)
 
-    def photographs(of: list[str]):
+    def photographs(split: str):
         if (folder / _ZIP).exists():
-            return formats.zipped_images(folder / _ZIP, of)
-        return formats.images([folder / "img_align_celeba" / name for name in of])
+            return formats.zipped_images(folder / _ZIP, names[split])
+        return formats.images([folder / "img_align_celeba" / name for name in names[split]])
 
-    return {
-        split: ((crop(image), label) for image, label in photographs(of))
-        for split, of in names.items()
-    }
+    return {split: ((crop(image), label) for image, label in photographs(split)) for split in names}
 
 
 RECIPE = Recipe(
@@ -74,6 +75,6 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """162,770 faces to train, 19,867 to validate, 19,962 to test, as Liu et al. split them."""
+    """162,770 training, 19,867 validation and 19,962 test images, in the split of Liu et al."""
     in_tfds = prepared.Prepared("celeb_a", _SPLITS, crop, "64x64")
     return prepared.read("celeba64", location, INFO, in_tfds)

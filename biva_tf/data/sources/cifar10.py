@@ -1,4 +1,4 @@
-"""CIFAR-10: 32x32 photographs in colour."""
+"""CIFAR-10: 32x32 colour photographs."""
 
 from pathlib import Path
 
@@ -30,6 +30,6 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """50,000 to train, of which a validation split is cut, and 10,000 to test."""
+    """50,000 training images, from which the validation split is cut, and 10,000 test images."""
     in_tfds = prepared.Prepared("cifar10", _SPLITS)
     return prepared.read("cifar10", location, INFO, in_tfds)

@@ -1,4 +1,4 @@
-"""FashionMNIST in grey, to be binarised at every visit (paper, section 4.4)."""
+"""FashionMNIST in grey, binarised again in every epoch (paper, section 4.4)."""
 
 from pathlib import Path
 
@@ -45,6 +45,9 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """28x28 grey clothes: 60,000 to train, of which a validation split is cut, 10,000 to test."""
+    """28x28 grey clothes.
+
+    60,000 training images, from which the validation split is cut, and 10,000 test images.
+    """
     in_tfds = prepared.Prepared("fashion_mnist", _SPLITS)
     return prepared.read("fashion_mnist", location, INFO, in_tfds)

@@ -1,7 +1,7 @@
 """A user's own pictures, in colour, all of one size.
 
-A folder with the sub-folders train/ and test/ (and validation/, if wished), or without: then, in
-the order of their names, every tenth picture is to test.
+The folder may have the sub-folders train/ and test/, and optionally validation/. If it has none of
+them, the pictures are sorted by path, and every tenth picture goes to the test split.
 """
 
 from pathlib import Path
@@ -29,17 +29,17 @@ def _examples(folder: Path):
         }
     for split in ("train", "test"):
         if not splits.get(split):
-            raise DataError(f"{folder}: expected pictures to {split}, found none")
+            raise DataError(f"{folder}: expected pictures for the {split} split, found none")
     return {split: formats.images(paths) for split, paths in splits.items()}
 
 
 RECIPE = Recipe(
-    files=(File("*", "you: pictures of one size, or the folders train/ and test/ of them"),),
+    files=(File("*", "you: pictures of one size, or folders train/ and test/ with such pictures"),),
     examples=_examples,
     counts={},
 )
 
 
 def load(location: Location) -> Source:
-    """The pictures as `tools.prepare_data` stored them."""
+    """The pictures that `tools.prepare_data` stored."""
     return prepared.read("image_folder", location, INFO)

@@ -1,8 +1,9 @@
 """ImageNet downsampled to 32x32, in colour.
 
-There are two. The paper's is that of van den Oord et al. 2016, PNG archives with 1,281,149 / 49,999
-images (TFDS: downsampled_imagenet/32x32). That of Chrabaszcz et al. 2017, npz files with 1,281,167
-/ 50,000, was shrunk by another filter: bits/dim of the two do not compare. A run says which it is.
+There are two versions. The paper uses the version of van den Oord et al. 2016: PNG archives with
+1,281,149 training and 49,999 test images (TFDS: downsampled_imagenet/32x32). The version of
+Chrabaszcz et al. 2017, npz files with 1,281,167 and 50,000 images, was shrunk with another filter,
+so bits/dim on the two versions are not comparable. Every run reports which version it reads.
 """
 
 import dataclasses
@@ -61,7 +62,10 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """The published validation images are to test; one to validate is cut from those to train."""
+    """The published validation images are the test split.
+
+    The validation split is cut from the training images.
+    """
     splits = {"train": "train", "test": "validation"}
     in_tfds = prepared.Prepared("downsampled_imagenet/32x32", splits)
     source = prepared.read("imagenet32", location, INFO, in_tfds)

@@ -10,5 +10,5 @@ _FILE = Path(__file__).with_name("letters_2k.npz")
 
 
 def load(location: Location) -> Source:
-    """28x28 grey letters in file order: the first 1,000 to train, the last 1,000 to test."""
+    """28x28 grey letters in file order: 1,000 training images, then 1,000 test images."""
     return shipped(_FILE, train=INFO.train)

@@ -1,4 +1,4 @@
-"""MNIST in grey, to be binarised at every visit."""
+"""MNIST in grey, binarised again in every epoch."""
 
 from pathlib import Path
 
@@ -45,6 +45,9 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """28x28 grey digits: 60,000 to train, of which a validation split is cut, 10,000 to test."""
+    """28x28 grey digits.
+
+    60,000 training images, from which the validation split is cut, and 10,000 test images.
+    """
     in_tfds = prepared.Prepared("mnist", _SPLITS)
     return prepared.read("mnist_dynamic", location, INFO, in_tfds)

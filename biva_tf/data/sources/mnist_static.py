@@ -39,7 +39,7 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """28x28 images of 0 and 255."""
-    # TFDS keeps zeros and ones.
+    """28x28 images whose pixels are 0 or 255."""
+    # TFDS stores the pixels as 0 and 1.
     in_tfds = prepared.Prepared("binarized_mnist", _SPLITS, lambda stored: stored * 255, "0to255")
     return prepared.read("mnist_static", location, INFO, in_tfds)

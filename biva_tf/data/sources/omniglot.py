@@ -1,4 +1,4 @@
-"""OMNIGLOT in 28x28 grey, in the split of Burda et al. 2015, to be binarised at every visit."""
+"""OMNIGLOT in 28x28 grey, in the split of Burda et al. 2015, binarised again in every epoch."""
 
 from pathlib import Path
 
@@ -21,5 +21,5 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """24,345 characters to train, of which a validation split is cut, and 8,070 to test."""
+    """24,345 training images, from which the validation split is cut, and 8,070 test images."""
     return prepared.read("omniglot", location, INFO)

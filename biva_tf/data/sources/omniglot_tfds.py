@@ -1,9 +1,10 @@
-"""OMNIGLOT in 28x28 grey made from the 105x105 drawings that TFDS has.
+"""OMNIGLOT in 28x28 grey, made from the 105x105 drawings that TFDS has.
 
-Where chardata.mat is not to be had. Not the split or the pixels of Burda et al. 2015, so numbers
-compare with theirs only roughly. The procedure: all 32,460 drawings (TFDS's train, then its test),
-ink made white on black, averaged down to 28x28 by area, shuffled by NumPy's Generator(Philox(0));
-the first 24,345 are to train, the next 8,070 to test, and 45 are left over.
+This source is for users who cannot get chardata.mat. Its split and its pixels are not those of
+Burda et al. 2015, so results compare only roughly with theirs. The procedure takes all 32,460
+drawings (TFDS's train split, then its test split), makes the ink white on black, shrinks the
+drawings to 28x28 by averaging over areas, and shuffles them with NumPy's Generator(Philox(0)). The
+first 24,345 form the training split, the next 8,070 the test split, and 45 are left over.
 """
 
 import numpy as np
@@ -16,13 +17,13 @@ INFO = Info((28, 28, 1), train=24_345, test=8_070, binarize="dynamic")
 
 
 def shrink(drawing: np.ndarray) -> np.ndarray:
-    """A drawing, uint8 [105, 105, 3], black on white, to uint8 [28, 28, 1], white on black."""
+    """Shrinks black ink on white, uint8 [105, 105, 3], to white on black, uint8 [28, 28, 1]."""
     grey = Image.fromarray(255 - drawing[..., 0])
     return np.asarray(grey.resize((28, 28), Image.Resampling.BOX))[..., np.newaxis]
 
 
 def load(location: Location) -> Source:
-    """See above. Of a smaller copy of the data set, the same share is to train."""
+    """Loads the source. A smaller copy of the data set is split in the same proportion."""
     splits = {"train": "train", "test": "test"}
     in_tfds = prepared.Prepared("omniglot", splits, shrink, "28x28")
     source = prepared.read("omniglot_tfds", location, INFO, in_tfds)
@@ -34,5 +35,8 @@ def load(location: Location) -> Source:
     train, test = INFO.train, INFO.test
     if len(images) < train + test:
         train = len(images) * train // (train + test)
-    ours, theirs = order[:train], order[train : train + test]
-    return Source(Split(images[ours], labels[ours]), Split(images[theirs], labels[theirs]))
+    in_train, in_test = order[:train], order[train : train + test]
+    return Source(
+        train=Split(images[in_train], labels[in_train]),
+        test=Split(images[in_test], labels[in_test]),
+    )

@@ -1,4 +1,7 @@
-"""SVHN: house numbers, cropped to 32x32 (paper, section 4.4: what CIFAR-10 models must detect)."""
+"""SVHN: house numbers, cropped to 32x32.
+
+A CIFAR-10 model must detect these images as anomalies (paper, section 4.4).
+"""
 
 from pathlib import Path
 
@@ -35,6 +38,6 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """73,257 to train, of which a validation split is cut, and 26,032 to test."""
+    """73,257 training images, from which the validation split is cut, and 26,032 test images."""
     in_tfds = prepared.Prepared("svhn_cropped", _SPLITS)
     return prepared.read("svhn", location, INFO, in_tfds)
