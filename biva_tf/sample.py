@@ -55,7 +55,7 @@ class SampleSettings:
     )
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
     data_dir: str | None = setting(
-        None, "Where prepared data sets are; by default where the run looked."
+        None, "The folder of prepared data sets; by default the one that the run used."
     )
     split: str = setting("test", "The split that images are from.", choices=pipeline.SPLITS)
     examples: tuple[int, ...] | None = setting(

@@ -19,7 +19,7 @@ import tensorflow as tf
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.model.network import Network
-from biva_tf.nn import weight_norm
+from biva_tf.nn import compute, weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.frequency import FrequencyConvolution
 from biva_tf.nn.weight_norm import Conv2D
@@ -61,7 +61,8 @@ class _Case:
     def work_in_frequency(self, mode: str) -> tuple[float, float]:
         """How many products, and how many numbers in spectra, as `Compute` counts them."""
         c, f, rows = self.channels, self.filters, self.rows
-        numbers = rows * (c + f) + c * f * (1.0 if mode == "train" else 0.1)
+        cost = compute.TRAINING if mode == "train" else compute.FIXED_WEIGHTS
+        numbers = rows * (c + f) + c * f * cost.of_weights
         return self.convolution.places * c * f * rows, self.convolution.places * numbers
 
     def auto(self, mode: str) -> str:

@@ -30,7 +30,7 @@ class PrepareSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class PreparedDataSet:
     """A prepared data set: its path, image shape, and number of images in each split."""
 
     path: Path
@@ -38,20 +38,20 @@ class Prepared:
     counts: dict[str, int]
 
 
-def run(settings: PrepareSettings) -> Prepared:
+def run(settings: PrepareSettings) -> PreparedDataSet:
     """Prepares a data set.
 
     Raises:
       DataError: a file is missing, damaged or not the published one, or the settings do not say
         what to make the data set from.
     """
-    dataset, data_dir = settings.dataset, Path(settings.data_dir)
+    dataset, data_dir = settings.dataset, Location.of(settings.data_dir).data_dir
     module = sources.module(dataset)
     recipe = getattr(module, "RECIPE", None)
     if settings.source is not None:
         if recipe is None:
             raise DataError(f"--source: {dataset} is not made from files; {_how(recipe)}")
-        folder = Path(settings.source)
+        folder = Path(settings.source).expanduser()
         if not folder.is_dir():
             raise DataError(f"--source={settings.source}: expected a folder")
         path = preparation.prepare(
@@ -65,7 +65,7 @@ def run(settings: PrepareSettings) -> Prepared:
     loaded = sources.load(dataset, location)
     splits = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
     counts = {name: len(split.images) for name, split in splits.items() if split is not None}
-    return Prepared(path, loaded.train.images.shape[1:], counts)
+    return PreparedDataSet(path, loaded.train.images.shape[1:], counts)
 
 
 def _how(recipe) -> str:

@@ -14,7 +14,7 @@ class ScoringSettings:
     """The settings of a command that scores data sets with a trained model."""
 
     model_dir: str = required("The folder of the run.")
-    num_examples: int = setting(0, "Score the first so many images of a split; 0: all.", lower=0)
+    num_examples: int = setting(0, "Score the first so many images of a split; 0 for all.", lower=0)
     k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
     iw_samples: int = setting(
         10, "Importance samples per image: K of L_K, and the samples whose mean is L^{>k}.", lower=1
@@ -29,7 +29,7 @@ class ScoringSettings:
         256, "At most this many pairs of image and sample are in memory.", lower=1
     )
     data_dir: str | None = setting(
-        None, "Where prepared data sets are; by default where the run looked."
+        None, "The folder of prepared data sets; by default the one that the run used."
     )
 
     def scoring_config(self, ks: tuple[int, ...], *, bounds: bool) -> ScoringConfig:

@@ -127,13 +127,8 @@ def npz_channels_first(paths: list[Path], side: int) -> Examples:
 
 
 def image_archive(path: Path) -> Examples:
-    """The images of a .tar or .zip archive, sorted by name, in colour."""
+    """The images of a .tar archive, sorted by name, in colour."""
     with _reading(path, "an archive of images"):
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for name in sorted(filter(_is_image, archive.namelist())):
-                    yield _decoded(archive.read(name), f"{path}/{name}"), 0
-            return
         with open(path, "rb") as file:
             file.seek(-1024, io.SEEK_END)
             if any(file.read()):

@@ -12,7 +12,7 @@ CONVS = ("auto", "direct", "frequency")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
-class _Cost(NamedTuple):
+class Cost(NamedTuple):
     """The cost of the frequency domain, in multiply-adds of a direct convolution.
 
     `python -m tools.crossover` measures the costs and prints these constants.
@@ -28,9 +28,9 @@ class _Cost(NamedTuple):
     of_weights: float
 
 
-_TRAINING = _Cost(product=0.3, number=85.0, of_weights=1.0)
+TRAINING = Cost(product=0.3, number=85.0, of_weights=1.0)
 # With fixed weights, their spectrum is only read.
-_FIXED_WEIGHTS = _Cost(product=1.2, number=175.0, of_weights=0.1)
+FIXED_WEIGHTS = Cost(product=1.2, number=175.0, of_weights=0.1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Compute:
             return 0
         if self.conv == "direct" or tf.config.list_physical_devices("GPU"):
             return math.inf
-        cost = _FIXED_WEIGHTS if fixed_weights else _TRAINING
+        cost = FIXED_WEIGHTS if fixed_weights else TRAINING
         pairs = channels * filters
         per_batch = cost.of_weights * cost.number * pairs
         per_row = cost.product * pairs + cost.number * (channels + filters)

@@ -32,7 +32,7 @@ class RunConfig:
     )
     dataset: str = setting("mnist_10k", "The data set.", choices=sources.names())
     data_dir: str = setting(
-        sources.default_data_dir(), "Where prepared data sets are (TFDS's data_dir)."
+        sources.default_data_dir(), "The folder of prepared data sets (TFDS's data_dir)."
     )
     download: bool = setting(False, "Let TFDS download the data set if it is not there.")
     binarize: str = setting(

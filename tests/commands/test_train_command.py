@@ -289,15 +289,26 @@ def test_a_damaged_checkpoint_is_named(finished, tmp_path):
         biva_tf.load(model_dir)
 
 
-def test_the_readmes_snippet_runs(finished, tmp_path):
+def _readme_snippet(start):
     text = (ROOT / "README.md").read_text()
-    snippet = re.search(r"```python\n(import biva_tf\n.*?)```", text, re.DOTALL)[1]
+    return re.search(rf"```python\n({start}\n.*?)```", text, re.DOTALL)[1]
+
+
+def test_the_readmes_snippet_runs(finished, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mnist_sample").symlink_to(finished[0])
     code = f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"
-    result = run("-c", code + snippet)
+    result = run("-c", code + _readme_snippet("import biva_tf"))
     assert result.returncode == 0, result.stderr[-3000:]
     assert "['z1_bu', 'z1_td', 'z2_bu', 'z2_td', 'z3']" in result.stdout
+
+
+@pytest.mark.slow
+def test_the_readmes_keras_snippet_runs(tmp_path):
+    code = f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"
+    result = run("-c", code + _readme_snippet("import keras"))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "'bits_per_dim'" in result.stdout and (tmp_path / "model.keras").exists()
 
 
 def test_the_readmes_commands_exist():
