@@ -77,8 +77,8 @@ def run(settings: AnomalySettings) -> Anomalies:
         for name in names
     ]
     results = [
-        evaluator.scores(of_one, f"{name} test").examples
-        for name, of_one in zip(names, images, strict=True)
+        evaluator.scores(split, f"{name} test").examples
+        for name, split in zip(names, images, strict=True)
     ]
     ks = sorted({0, *config.ks}, reverse=True)
     scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
@@ -93,7 +93,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     whole = {
         "in_dataset": names[0],
         "out_dataset": names[1],
-        "examples": [len(of_one) for of_one in images],
+        "examples": [len(split) for split in images],
         "weights_step": trained.weights_step,
         "settings": dataclasses.asdict(config),
         "L_above": {
@@ -120,7 +120,7 @@ def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
 
 
 def _detections(scores: Scores) -> dict[str, Detection]:
-    """By the name of the score, of which higher is more anomalous."""
+    """The detection by each score, by its name. A higher score is more anomalous."""
     found = {}
     for k, (inliers, outliers) in scores.items():
         found[f"-L^{{>{k}}}"] = detect(-inliers, -outliers)
@@ -132,7 +132,7 @@ def _detections(scores: Scores) -> dict[str, Detection]:
 
 
 def _table(names: tuple[str, str], scores: Scores, factor: float) -> list[str]:
-    """In the form of Table 5: the mean of -L^{>k}, highest k first, lower is better."""
+    """The mean of -L^{>k} in the form of Table 5: highest k first, lower is better."""
     lines = [" " * 16 + "".join(f"{f'L^{{>{k}}}':>12}" for k in scores)]
     for i, name in enumerate(names):
         means = [factor * pair[i].mean() for pair in scores.values()]

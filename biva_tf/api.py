@@ -172,10 +172,10 @@ def load_trained(model_dir: str | Path, weights: str = "averaged") -> Trained:
     spec, settings = run_dir.read()
     model = BIVA(spec)
     if weights == "raw":
-        of_step = restore_raw(run_dir.checkpoints, model)
+        weights_step = restore_raw(run_dir.checkpoints, model)
     else:
-        of_step = SelectedWeights(run_dir.weights, model).restore()
-    return Trained(model, weights, of_step, settings)
+        weights_step = SelectedWeights(run_dir.weights, model).restore()
+    return Trained(model, weights, weights_step, settings)
 
 
 def load(model_dir: str | Path) -> BIVA:

@@ -1,4 +1,4 @@
-"""The base of the errors that a user can mend: commands print them in one line, without a trace."""
+"""Errors that a user can mend. Commands print them in one line, without a traceback."""
 
 
 class UserError(Exception):

@@ -58,7 +58,7 @@ def run(settings: PlotSettings) -> tuple[Path, ...]:
 
 
 def _scalar_curves(lines: dict[str, list[dict]]) -> dict:
-    """By metric and split, steps and values of all metrics that are numbers."""
+    """The steps and values of all metrics that are numbers, by metric and split."""
     curves: dict[str, dict] = {}
     for split, of_split in lines.items():
         steps = np.array([line["step"] for line in of_split])

@@ -53,7 +53,7 @@ def from_the_top(
 def levels(
     model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
 ) -> np.ndarray:
-    """What each level adds to a sample: levels > k drawn, the rest at their prior's mean.
+    """Samples that show what each level adds: levels > k drawn, the rest at their prior's mean.
 
     Returns:
       [num_samples, L, *spec.image_shape] in [0, 1], for k = L-1, where only the top latent is
@@ -138,8 +138,8 @@ def traverse(
     Raises:
       ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
     """
-    place, latent = _find(model, latent_name)
-    size = model.latent_shapes[place][-1]
+    index, latent = _find(model, latent_name)
+    size = model.latent_shapes[index][-1]
     for unit in units:
         if not 0 <= unit < size:
             raise ValueError(f"unit: expected an integer in 0..{size - 1}, got {unit}")
@@ -170,9 +170,9 @@ def traverse(
 
 
 def _find(model: Network, name: str) -> tuple[int, LatentSpec]:
-    for place, latent in enumerate(model.spec.latents):
+    for index, latent in enumerate(model.spec.latents):
         if latent.name == name:
-            return place, latent
+            return index, latent
     names = ", ".join(latent.name for latent in model.spec.latents)
     raise ValueError(f"latent: expected one of {names}, got {name!r}")
 
@@ -187,7 +187,7 @@ def _images(model: Network, output: Output, noise: Noise) -> np.ndarray:
 
 
 def _great_circle(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    """From a (t = 0) to b (t = 1), row by row."""
+    """The point at t on the way from a (t = 0) to b (t = 1), row by row."""
     flat_a, flat_b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     lengths = [np.linalg.norm(flat, axis=1, keepdims=True) for flat in (flat_a, flat_b)]
     unit_a, unit_b = flat_a / lengths[0], flat_b / lengths[1]

@@ -111,7 +111,7 @@ class ImportanceSums(NamedTuple):
         return ImportanceSums(tf.constant(0, tf.float64), nothing, nothing, zeros, kl)
 
     def add(self, t: Terms, samples) -> "ImportanceSums":
-        """With the terms of more samples, whose rows are [samples, images], samples first."""
+        """The sums with the terms of more samples, whose rows are [samples, images]."""
         reconstruction, kl = tf.cast(t.reconstruction, tf.float64), tf.cast(t.kl, tf.float64)
         log_weights = reconstruction - tf.reduce_sum(kl, axis=-1)
 

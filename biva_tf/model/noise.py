@@ -38,7 +38,7 @@ class SeededNoise:
 
     Args:
       seed: an int, or an int32 or int64 tensor of shape [2].
-      first_row: the place of this batch's first row in the whole batch, an int or a scalar tensor:
+      first_row: the index of this batch's first row in the whole batch, an int or a scalar tensor:
         the offset of a replica or of a chunk.
     """
 
@@ -71,12 +71,12 @@ class SeededNoise:
 
         0 with probability `rate` (rounded to 16 bits), else 1 / (1 - rate).
         """
-        return _dropout_mask(*self._place(stream), rate, *_static(shape))
+        return _dropout_mask(*self._stream(stream), rate, *_static(shape))
 
     def _draw(self, op, stream, shape):
-        return _floats(*self._place(stream), op, *_static(shape))
+        return _floats(*self._stream(stream), op, *_static(shape))
 
-    def _place(self, stream):
+    def _stream(self, stream):
         return self._root, tf.constant(zlib.crc32(stream.encode()), tf.int64), self._first_row
 
 
@@ -130,7 +130,7 @@ class SampleNoise:
     Args:
       noise: to be folded by the sample.
       first_sample, samples: draw samples first_sample, ..., first_sample + samples - 1.
-      first_image: the place of the batch's first image among all images.
+      first_image: the index of the batch's first image among all images.
     """
 
     def __init__(self, noise: SeededNoise, first_sample, samples, first_image=0):

@@ -301,10 +301,10 @@ def fixed_weights(
     """While active, the layers of `parts` use these weights and do not look at V and g."""
     layers = layers_of(parts)
     before = [layer._mode.fixed_weights for layer in layers]
-    for layer, of_layer in zip(layers, weights, strict=True):
-        layer._mode.fixed_weights = of_layer
+    for layer, layer_weights in zip(layers, weights, strict=True):
+        layer._mode.fixed_weights = layer_weights
     try:
         yield
     finally:
-        for layer, of_layer in zip(layers, before, strict=True):
-            layer._mode.fixed_weights = of_layer
+        for layer, layer_weights in zip(layers, before, strict=True):
+            layer._mode.fixed_weights = layer_weights

@@ -111,8 +111,8 @@ def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
     }
     found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
-    of_k = {"num_importance_samples": 3, "seed": seed}
-    bound, above = model.score(images, **of_k), model.score(images, k=k, **of_k)
+    arguments = {"num_importance_samples": 3, "seed": seed}
+    bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
         ("sample", "images"): model.sample(4, seed=seed, temperature=0.7).numpy(),
         ("score", "bound_nats"): bound.bound_nats,

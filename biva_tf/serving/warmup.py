@@ -19,11 +19,11 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     seed = np.zeros(2, np.int32)
     images = np.zeros((1, *spec.image_shape), np.float32)
     one = np.int32(1)
-    of_score = {"num_importance_samples": one, "seed": seed}
+    arguments = {"num_importance_samples": one, "seed": seed}
     return (
         ("sample", {"num_samples": one, "temperature": np.float32(1), "seed": seed}),
-        ("score", {"images": images, "k": np.int32(0), **of_score}),
-        ("score", {"images": images, "k": np.int32(spec.num_levels - 1), **of_score}),
+        ("score", {"images": images, "k": np.int32(0), **arguments}),
+        ("score", {"images": images, "k": np.int32(spec.num_levels - 1), **arguments}),
         ("reconstruct", {"images": images, "levels": np.int32(spec.num_levels), "seed": seed}),
     )
 

@@ -148,7 +148,7 @@ class KerasModel(Network):
             max_rows=1,
         )
         terms = Terms(tf.cast(scores.reconstruction, tf.float32), tf.cast(scores.kl, tf.float32))
-        return self._updated(training_step.metrics_of_rows(terms), None)
+        return self._updated(training_step.row_metrics(terms), None)
 
     def predict_step(self, data) -> tf.Tensor:
         """Reconstructions, [rows, *spec.image_shape] in [0, 1], from a draw of all latents.

@@ -106,9 +106,9 @@ class Adamax(keras.optimizers.Optimizer):
     def _update(self, gradients, learning_rate, local):
         """Updates the weights, the slots and the averages: the `local` copies of the variables."""
         for group, v, m in zip(self._packing.groups, self._v, self._m, strict=True):
-            weights = [local(self._trainable_variables[place]) for place in group]
-            gradients_of_group = [gradients[index] for index in group]
-            self._update_group(weights, gradients_of_group, local(v), local(m), learning_rate)
+            weights = [local(self._trainable_variables[index]) for index in group]
+            group_gradients = [gradients[index] for index in group]
+            self._update_group(weights, group_gradients, local(v), local(m), learning_rate)
         if self.moving_averages is not None:
             self.moving_averages.update(local)
 

@@ -86,8 +86,8 @@ class TrainingStep:
             tape.watch(weights)
             output = self.model(batch.images, noise=noise, training=True)
             terms = objectives.terms(output, batch.images)
-            loss_of_rows = self._loss_of_rows(terms, kl_weight, batch_mean)
-            loss = tf.reduce_sum(loss_of_rows) / global_rows  # the all-reduce sums over replicas
+            row_losses = self._row_losses(terms, kl_weight, batch_mean)
+            loss = tf.reduce_sum(row_losses) / global_rows  # the all-reduce sums over replicas
         gradients = tape.gradient(loss, weights)
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
@@ -96,12 +96,12 @@ class TrainingStep:
         learning_rate = tf.identity(self.optimizer.learning_rate)
         context.merge_call(self.optimizer.apply_summed, args=(gradients,))
 
-        of_rows = _row_metrics(spec, terms, loss_of_rows)
-        means = tf.unstack(batch_mean(tf.stack(list(of_rows.values()), axis=1)))
-        metrics = dict(zip(of_rows, means, strict=True))
+        by_row = _row_metrics(spec, terms, row_losses)
+        means = tf.unstack(batch_mean(tf.stack(list(by_row.values()), axis=1)))
+        metrics = dict(zip(by_row, means, strict=True))
         return metrics["loss"], metrics | _step_metrics(norm, learning_rate, kl_weight)
 
-    def metrics_of_rows(self, terms: objectives.Terms) -> dict[str, tf.Tensor]:
+    def row_metrics(self, terms: objectives.Terms) -> dict[str, tf.Tensor]:
         """The metrics of rows that are not trained on, by name, each [rows].
 
         The loss has the KL weight of the step that the optimizer is at.
@@ -110,10 +110,10 @@ class TrainingStep:
         kl_weight = objectives.linear_warmup(
             self.optimizer.iterations.value, objective.kl_warmup_steps, objective.kl_weight
         )
-        loss_of_rows = self._loss_of_rows(terms, kl_weight, batch_mean=None)
-        return _row_metrics(self.model.spec, terms, loss_of_rows)
+        row_losses = self._row_losses(terms, kl_weight, batch_mean=None)
+        return _row_metrics(self.model.spec, terms, row_losses)
 
-    def _loss_of_rows(self, terms, kl_weight, batch_mean) -> tf.Tensor:
+    def _row_losses(self, terms, kl_weight, batch_mean) -> tf.Tensor:
         return objectives.training_loss(
             terms,
             free_bits=self.objective.free_bits,
@@ -124,11 +124,11 @@ class TrainingStep:
 
 
 def _row_metrics(
-    spec: ModelSpec, terms: objectives.Terms, loss_of_rows: tf.Tensor
+    spec: ModelSpec, terms: objectives.Terms, row_losses: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """Metrics with a value for each row, [rows]: a step reports the mean over the global batch."""
     return {
-        "loss": loss_of_rows,
+        "loss": row_losses,
         "elbo": terms.bound,
         "reconstruction": terms.reconstruction,
         "bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape),
