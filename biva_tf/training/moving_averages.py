@@ -1,13 +1,12 @@
 """The exponential moving average (EMA) of the weights, with which a model is evaluated."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
-from biva_tf.nn import graphs
-from biva_tf.training.packing import Packing, join
+from biva_tf.training.packing import Packing
 
 
 class MovingAverages:
@@ -21,6 +20,9 @@ class MovingAverages:
       packing: of its slots.
       weights: of the model, in the order of the optimizer. The averages start at their values.
       decay: in (0, 1).
+
+    Attributes:
+      slots: the averages, a variable for each group of the packing.
     """
 
     def __init__(
@@ -31,24 +33,24 @@ class MovingAverages:
         decay: float,
     ):
         self._packing, self._weights, self._decay = packing, weights, decay
-        self._slots = packing.add_slots(optimizer, "average")
+        self.slots = packing.add_slots(optimizer, "average")
         self.reset()
 
     @property
     def values(self) -> list[tf.Tensor]:
         """The average of each weight."""
-        return self._packing.unpack(self._slots)
+        return self._packing.unpack(self.slots)
 
     def reset(self) -> None:
         """Sets every average to the value that its weight has now."""
-        self._packing.assign(self._slots, [w.value for w in self._weights])
+        self._packing.assign(self.slots, [w.value for w in self._weights])
 
     def swap(self) -> None:
         """Gives every weight the value of its average, and the average that of the weight."""
         values = [tf.identity(w.value) for w in self._weights]
         for weight, average in zip(self._weights, self.values, strict=True):
             weight.assign(average)
-        self._packing.assign(self._slots, values)
+        self._packing.assign(self.slots, values)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -59,15 +61,6 @@ class MovingAverages:
         finally:
             self.swap()
 
-    def update(self, local: Callable) -> None:
-        """Moves the averages towards the weights.
-
-        Args:
-          local: maps a variable to the copy of the replica at hand.
-        """
-        for group, slot in zip(self._packing.groups, self._slots, strict=True):
-            self._move(local(slot), [local(self._weights[index]) for index in group])
-
-    @graphs.traced_once
-    def _move(self, average, weights):
-        average.assign_add((1.0 - self._decay) * (join(weights) - average))
+    def move(self, average: tf.Variable, weights: tf.Tensor) -> None:
+        """Moves a slot towards the new weights of its group; part of the optimizer's update."""
+        average.assign_add((1.0 - self._decay) * (weights - average))

@@ -105,22 +105,27 @@ class Adamax(keras.optimizers.Optimizer):
 
     def _update(self, gradients, learning_rate, local):
         """Updates the weights, the slots and the averages: the `local` copies of the variables."""
-        for group, v, m in zip(self._packing.groups, self._v, self._m, strict=True):
+        for i, group in enumerate(self._packing.groups):
             weights = [local(self._trainable_variables[index]) for index in group]
             group_gradients = [gradients[index] for index in group]
-            self._update_group(weights, group_gradients, local(v), local(m), learning_rate)
-        if self.moving_averages is not None:
-            self.moving_averages.update(local)
+            slots = [local(self._v[i]), local(self._m[i])]
+            if self.moving_averages is not None:
+                slots.append(local(self.moving_averages.slots[i]))
+            self._update_group(weights, group_gradients, slots, learning_rate)
 
     # A model has many weights of few shapes; the update of a shape is traced once.
     @graphs.traced_once
-    def _update_group(self, weights, gradients, v, m, learning_rate):
+    def _update_group(self, weights, gradients, slots, learning_rate):
+        v, m, *average = slots
         new_v, new_m, decrement = self.rule(join(gradients), v, m, learning_rate)
         v.assign(new_v)
         m.assign(new_m)
-        new_weights = split(join(weights) - decrement, [weight.shape[0] for weight in weights])
-        for weight, value in zip(weights, new_weights, strict=True):
+        new_weights = join(weights) - decrement
+        sizes = [weight.shape[0] for weight in weights]
+        for weight, value in zip(weights, split(new_weights, sizes), strict=True):
             weight.assign(value)
+        for slot in average:
+            self.moving_averages.move(slot, new_weights)
 
     def get_config(self):
         """The constructor's arguments."""
