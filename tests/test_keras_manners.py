@@ -25,7 +25,7 @@ from biva_tf.training.trainer import Trainer
 ADAMAX = {"ema_decay": 0.9}
 
 
-def test_a_call_draws_every_latent_from_its_posterior_by_the_seed_0(model):
+def test_a_call_draws_every_latent_from_its_posterior_with_seed_0(model):
     images = random_images(model.spec)
     output = model(images)
     explicit = model(images, plan=plans.posterior(model.spec), noise=SeededNoise(0))
@@ -45,7 +45,7 @@ def test_a_call_draws_every_latent_from_its_posterior_by_the_seed_0(model):
         ),
     ],
 )
-def test_a_call_refuses_other_images(images, message):
+def test_a_call_refuses_images_of_a_wrong_type_or_shape(images, message):
     with pytest.raises(ValueError, match=message):
         biva_tf.build("tiny_dense")(images)
 
@@ -69,7 +69,7 @@ def test_the_summary_lists_the_stages_with_shapes_and_parameters(model, monkeypa
 
 
 @pytest.mark.parametrize("name", ["tiny_dense", "tiny_conv", "tiny_dense_lvae"])
-def test_a_saved_model_is_the_model(name, tmp_path):
+def test_a_saved_model_loads_with_the_same_weights_and_outputs(name, tmp_path):
     model = perturbed(name)
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
@@ -82,7 +82,7 @@ def test_a_saved_model_is_the_model(name, tmp_path):
     np.testing.assert_array_equal(model.sample(2, seed=1), again.sample(2, seed=1))
 
 
-def test_how_a_model_computes_is_saved_with_it(tmp_path):
+def test_the_way_to_compute_is_saved_with_the_model(tmp_path):
     compute = Compute("direct", "mixed_bfloat16")
     biva_tf.BIVA(architectures.get("tiny_conv"), compute).save(tmp_path / "m.keras")
     assert keras.saving.load_model(tmp_path / "m.keras").compute == compute
@@ -121,8 +121,8 @@ def _fitted(images, batch_size, epochs=2, **keras_arguments):
     return model, history.history
 
 
-def test_fit_takes_the_steps_of_the_command():
-    """The same batches: the same weights, slots, averages and metrics, bit for bit."""
+def test_fit_takes_the_same_steps_as_the_command():
+    """On the same batches: weights, slots and averages agree bit for bit, metrics up to rounding."""
     images = random_images(architectures.get("tiny_dense"), 16)
     fitted, history = _fitted(images, 8)
     config = RunConfig(
@@ -150,7 +150,7 @@ def test_fit_takes_the_steps_of_the_command():
         np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=name)
 
 
-def test_fit_goes_on_after_a_save_as_if_there_had_been_none(tmp_path):
+def test_fit_after_save_and_load_equals_fit_without_interruption(tmp_path):
     images = random_images(architectures.get("tiny_dense"), 16)
     whole, _ = _fitted(images, 8, epochs=2)
     half, _ = _fitted(images, 8, epochs=1)
@@ -163,15 +163,15 @@ def test_fit_goes_on_after_a_save_as_if_there_had_been_none(tmp_path):
         np.testing.assert_array_equal(a, b, a.path)
 
 
-def test_the_last_batch_may_be_smaller():
-    """Of 11 images the last batch has 3: the loss is their mean, and training goes on."""
+def test_fit_takes_a_step_on_a_smaller_last_batch():
+    """Of 11 images the last batch has 3; its loss is the mean over them, and training continues."""
     images = random_images(architectures.get("tiny_dense"), 11)
     model, history = _fitted(images, 8, epochs=1, validation_data=(images,))
     assert int(model.optimizer.iterations) == 2
     assert np.isfinite(history["val_elbo"][0])
 
 
-def test_a_data_set_with_labels_is_fitted_too():
+def test_fit_ignores_the_labels_of_a_data_set():
     images = random_images(architectures.get("tiny_dense"), 16)
     labels = np.arange(16, dtype=np.int64)
     plain, _ = _fitted(images, 8, epochs=1)
@@ -181,7 +181,7 @@ def test_a_data_set_with_labels_is_fitted_too():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_evaluate_is_the_mean_score(model):
+def test_evaluate_returns_the_mean_score(model):
     images = random_images(model.spec, 11)
     model.compile(seed=5)
     logs = model.evaluate(images, batch_size=4, return_dict=True, verbose=0)
@@ -203,13 +203,13 @@ def test_averaged_weights_are_swapped_in_and_out():
         np.testing.assert_array_equal(v, weight)
 
 
-def test_another_optimizer_is_refused():
+def test_an_optimizer_of_keras_is_refused():
     with pytest.raises(ValueError, match=r"optimizer: expected a biva_tf.*Adamax, got Adam"):
         biva_tf.build("tiny_dense").compile(keras.optimizers.Adam())
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
-def test_a_foreign_dtype_policy_is_refused(policy):
+def test_a_dtype_policy_other_than_float32_is_refused(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
