@@ -1,4 +1,4 @@
-"""What the tests share: small specs, and a runner of the project's commands."""
+"""Shared by the tests: small specs, a trained run, and a runner of the project's commands."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def stage(latent, *strides, filters=4, kernel=(3, 3)):
 
 
 def random_images(spec, rows=4, seed=0):
-    """Images of a spec's shape, in [0, 1]."""
+    """Random images [rows, *image_shape] in [0, 1]; zeros and ones if the spec is binary."""
     levels = np.random.default_rng(seed).integers(0, 256, (rows, *spec.image_shape))
     if spec.likelihood.binary:
         return (levels > 127).astype(np.float32)
@@ -31,7 +31,7 @@ def random_images(spec, rows=4, seed=0):
 
 
 def perturbed(name_or_spec, seed=0):
-    """A model whose weights are not special: random gains and biases too."""
+    """A model with random numbers added to every weight, gains and biases included."""
     keras.utils.set_random_seed(seed)
     model = biva_tf.build(name_or_spec)
     rng = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def model(request):
 
 @pytest.fixture(scope="session")
 def digits_spec():
-    """The smallest model of 28x28 binary images that has every kind of latent."""
+    """A very small model of binary 28x28 images with both kinds of latents."""
     return ModelSpec(
         image_shape=(28, 28, 1),
         stages=(
@@ -66,7 +66,7 @@ def digits_json(digits_spec, tmp_path_factory):
 
 
 def command(*args):
-    """Starts a command of the project; its output is captured."""
+    """Starts a command of the project and captures its output."""
     env = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.Popen(
         [sys.executable, *map(str, args)],
@@ -79,18 +79,19 @@ def command(*args):
 
 
 def run(*args, timeout=300):
-    """Runs a command of the project to its end."""
+    """Runs a command of the project and waits for its end."""
     with command(*args) as process:
         out, err = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(args, process.returncode, out, err)
 
 
 def last_json(stdout):
+    """The JSON object in the last line of an output."""
     return json.loads(stdout.strip().splitlines()[-1])
 
 
 def train_args(model_dir, spec, *changes):
-    """The training command with a few small steps, and changes to its settings."""
+    """Arguments of a short training run; the flags in `changes` override its settings."""
     settings = (
         "--binarize=dynamic",
         "--batch_size=8",
@@ -108,7 +109,7 @@ def train_args(model_dir, spec, *changes):
 
 @pytest.fixture(scope="session")
 def finished(digits_json, tmp_path_factory):
-    """A run that was not interrupted, and what it printed. Not to be changed: copy it."""
+    """(model_dir, completed process) of an uninterrupted run. Tests change a copy: `trained`."""
     model_dir = tmp_path_factory.mktemp("run") / "model"
     result = run(*train_args(model_dir, digits_json))
     assert result.returncode == 0, result.stderr[-3000:]
@@ -117,5 +118,5 @@ def finished(digits_json, tmp_path_factory):
 
 @pytest.fixture
 def trained(finished, tmp_path):
-    """A copy of that run."""
+    """The model_dir of a copy of the run `finished`, which a test may change."""
     return Path(shutil.copytree(finished[0], tmp_path / "trained"))

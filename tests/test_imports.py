@@ -1,4 +1,4 @@
-"""The imports inside the package go one way."""
+"""The imports inside the package go in one direction and have no cycle."""
 
 import ast
 import itertools
@@ -6,7 +6,7 @@ import itertools
 import pytest
 from conftest import ROOT
 
-# Each may import those before it. WORKSPACE.md draws the same order.
+# A part may import itself and the parts before it. WORKSPACE.md lists the same order.
 ORDER = (
     "quiet",
     "errors",
@@ -44,32 +44,34 @@ def _imports(path):
 
 
 def _modules():
+    """(Dotted name without `biva_tf.`, path) of every module but the package's own two."""
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
         if name not in ("__init__", "__main__"):
             yield name, path
 
 
-def test_every_part_has_its_place_in_the_order():
+def test_order_and_commands_list_every_part():
     parts = {name.split(".")[0] for name, _ in _modules()}
     assert parts == {*ORDER, *COMMANDS}
 
 
 @pytest.mark.parametrize("name,path", _modules(), ids=[name for name, _ in _modules()])
-def test_a_module_imports_what_comes_before_it(name, path):
+def test_a_module_imports_only_its_own_part_and_earlier_parts(name, path):
     part = name.split(".")[0]
     allowed = set(ORDER if part in COMMANDS else ORDER[: ORDER.index(part) + 1])
     imported = {target.split(".")[0] for target in _imports(path)}
     assert imported <= allowed, f"{name} imports {sorted(imported - allowed)}"
 
 
-def test_there_is_no_circle_inside_a_part():
+def test_no_module_imports_itself_through_others():
     modules = dict(_modules())
     graph = {}
     for name, path in modules.items():
         targets = set()
         for target in _imports(path):
-            # `from biva_tf.model import plans` imports a module, `... .plans import Plan` a name.
+            # `from biva_tf.model import plans` imports a module;
+            # `from biva_tf.model.plans import Plan` imports a name from a module.
             module = target if target in modules else target.rpartition(".")[0]
             if module in modules and path.name != "__init__.py":
                 targets.add(module)
@@ -82,18 +84,18 @@ def test_there_is_no_circle_inside_a_part():
                 return True
         return False
 
-    circular = [name for name in graph if reaches(name, name, set())]
-    assert not circular
+    in_a_cycle = [name for name in graph if reaches(name, name, set())]
+    assert not in_a_cycle
 
 
-def test_the_map_lists_every_module():
+def test_workspace_md_lists_every_module_except_data_sources():
     text = (ROOT / "WORKSPACE.md").read_text()
     names = [path.name for _, path in _modules() if path.name != "__init__.py"]
     sources = (PACKAGE / "data" / "sources").glob("*.py")
-    missing = set(names) - {path.name for path in sources}
-    assert not [name for name in missing if name not in text]
+    listed = set(names) - {path.name for path in sources}
+    assert not [name for name in listed if name not in text]
 
 
-def test_the_commands_do_not_import_each_other():
+def test_commands_do_not_import_each_other():
     for name, other in itertools.permutations(COMMANDS, 2):
         assert other not in {t.split(".")[0] for t in _imports(PACKAGE / f"{name}.py")}

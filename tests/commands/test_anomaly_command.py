@@ -9,7 +9,7 @@ import biva_tf
 from biva_tf import api
 
 
-def test_the_command(trained):
+def test_the_command_prints_and_writes_the_scores(trained):
     args = (f"--model_dir={trained}", "--out_dataset=letters_2k", "--num_examples=40")
     result = run("-m", "biva_tf.anomaly", *args, "--k=0,2", "--iw_samples=2")
     assert result.returncode == 0, result.stderr[-3000:]
@@ -17,22 +17,22 @@ def test_the_command(trained):
     for text in ("AUROC", "AUPRC", "FPR80", "letters_2k (positive) against mnist_10k", "in nats"):
         assert text in result.stdout
     (path,) = (trained / "evaluations").glob("*_against_*.json")
-    whole = json.loads(path.read_text())
-    # The table is that of the scores, and these are those of evaluate.
+    written = json.loads(path.read_text())
+    # The printed table has the written scores, which are those of `evaluate`.
     table = {
         line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if "." in line
     }
     for i, name in enumerate(("mnist_10k", "letters_2k")):
-        expected = [-whole["L_above"][k][i]["nats"] for k in ("2", "0")]
+        expected = [-written["L_above"][k][i]["nats"] for k in ("2", "0")]
         np.testing.assert_allclose(np.float64(table[name]), expected, atol=0.006)
     letters = api.load_trained(trained).images("letters_2k")[:40]
     above = biva_tf.load(trained).score(letters, k=2, num_importance_samples=2)
-    assert above.elbo_nats.mean() == pytest.approx(whole["L_above"]["2"][1]["nats"], rel=1e-6)
+    assert above.elbo_nats.mean() == pytest.approx(written["L_above"]["2"][1]["nats"], rel=1e-6)
     picture = tf.io.decode_png(path.with_suffix(".png").read_bytes()).numpy()
     assert picture.shape[1] > 2 * picture.shape[0] * 0.9 and picture.std() > 10
 
 
-def test_the_prior_mode_below(trained):
+def test_below_mode_gives_the_latents_up_to_k_their_prior_modes(trained):
     args = (f"--model_dir={trained}", "--out_dataset=letters_2k", "--num_examples=10", "--k=1")
     result = run("-m", "biva_tf.anomaly", *args, "--below=mode")
     assert "latents <= k: prior mode" in result.stdout

@@ -1,4 +1,4 @@
-"""Every flagfile: it parses, its model has the size it had, and it trains a step."""
+"""Every flagfile parses, its model has a fixed number of parameters, and a narrow copy trains."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ PARAMETERS = {
     "cifar10_l29_lvae_plus": 120_789_472,
     "celeba64_l20": 94_356_208,
 }
-PAPER = {
+EXPERIMENTS = {
     "mnist_static",
     "mnist_static_finetune",
     "mnist_dynamic",
@@ -57,7 +57,7 @@ def _settings(path):
 
 
 def _base(path):
-    """The settings of a config; of a fine-tuning, with those of the run it starts from."""
+    """The settings of a config. A fine-tuning has the model and data of the run it starts from."""
     settings, _ = _settings(path)
     if not settings.init_from:
         return settings
@@ -67,11 +67,11 @@ def _base(path):
 
 
 def test_every_experiment_of_the_paper_has_a_config():
-    assert {path.stem for path in CONFIGS} == PAPER
+    assert {path.stem for path in CONFIGS} == EXPERIMENTS
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_says_what_it_is_for_and_fits_its_data(path):
+def test_a_config_has_a_comment_and_its_model_fits_its_data(path):
     settings, model_dir = _settings(path)
     assert model_dir == f"runs/{path.stem}"
     comment = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
@@ -85,14 +85,14 @@ def test_a_config_says_what_it_is_for_and_fits_its_data(path):
 
 
 @pytest.mark.parametrize("architecture", PARAMETERS)
-def test_full_size(architecture):
+def test_a_model_of_a_config_has_its_number_of_parameters(architecture):
     used = {_base(path).architecture for path in CONFIGS}
     assert used == set(PARAMETERS)
     assert biva_tf.build(architecture).count_params() == PARAMETERS[architecture]
 
 
 def _narrowed(spec):
-    """Four filters and two units or channels; depth, kernels, strides and dropout as they are."""
+    """A copy with 4 filters per block and 2 units or channels per latent, and else the same."""
     stages = []
     for stage in spec.stages:
         blocks = tuple(BlockSpec(4, b.kernel, b.stride) for b in stage.blocks)
@@ -103,7 +103,7 @@ def _narrowed(spec):
     return dataclasses.replace(spec, stages=tuple(stages))
 
 
-# Those of colour are deep; together they take two minutes.
+# The models of colour images are deep; together they take two minutes.
 DEEP = ("cifar10", "imagenet32", "celeba64")
 BY_DEPTH = [
     pytest.param(path, marks=[pytest.mark.slow] if path.stem.startswith(DEEP) else [])
@@ -112,7 +112,7 @@ BY_DEPTH = [
 
 
 @pytest.mark.parametrize("path", BY_DEPTH, ids=[path.stem for path in CONFIGS])
-def test_a_step_of_a_narrowed_copy(path, monkeypatch):
+def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
     settings = dataclasses.replace(
         _base(path), batch_size=2, validation_size=0, train_on_validation=False
     )
@@ -122,15 +122,15 @@ def test_a_step_of_a_narrowed_copy(path, monkeypatch):
     if settings.dataset == "mnist_static":
         levels = (levels // 128) * 255
     split = Split(levels, np.zeros(8))
-    own = split if info.validation else None
-    monkeypatch.setattr(sources, "load", lambda name, location: Source(split, split, own))
+    validation = split if info.validation else None
+    monkeypatch.setattr(sources, "load", lambda name, location: Source(split, split, validation))
     data = pipeline.load(settings.data, settings.seed)
     spec = _narrowed(architectures.get(settings.architecture))
     pipeline.check_fits(spec, data.train.images, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:
         trainer = Trainer(spec, settings, make_strategy("one_device"))
-        # On all images: of two, the outputs of some filters hardly differ, and are scaled up.
+        # On all images: on two, the outputs of some filters hardly differ, and would be scaled up.
         trainer.initialise(data.train.batch(0, 8).images)
         before = [v.numpy() for v in trainer.model.trainable_variables]
         _, metrics = trainer.train_step(next(trainer.distribute(data.train, 0, 1)))
@@ -164,7 +164,7 @@ def test_a_dry_run_needs_no_data(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_missing_data_and_an_unknown_flag_are_one_message_each(tmp_path):
+def test_missing_data_and_an_unknown_flag_give_one_message_each(tmp_path):
     flagfile = f"--flagfile={ROOT / 'configs' / 'cifar10.flags'}"
     for more, message in (
         ("--steps=10", "--dataset=cifar10: not found in --data_dir="),

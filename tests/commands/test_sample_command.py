@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_files(trained, tmp_path):
         (("--mode=traverse", "--latent=z2_bu", "--steps=3"), (3, 3), (3, 3)),
     ],
 )
-def test_the_modes(trained, tmp_path, args, shape, cells):
+def test_every_mode_writes_arrays_and_a_picture(trained, tmp_path, args, shape, cells):
     result = _sample(trained, *args)
     assert result.returncode == 0, result.stderr[-3000:]
     npz, png = result.stdout.split()
@@ -52,7 +52,7 @@ def test_the_modes(trained, tmp_path, args, shape, cells):
         (("--mode=reconstruct", "--examples=5000"), "--examples: expected places in 0..999"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_message(finished, args, message):
+def test_what_cannot_be_drawn_gives_one_message(finished, args, message):
     result = _sample(finished[0], *args)
     assert result.returncode == 1
     assert message in result.stderr and "Traceback" not in result.stderr

@@ -24,7 +24,7 @@ def _metrics(model_dir):
     return [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_the_last_line_is_the_result(finished):
+def test_the_last_line_printed_is_the_summary(finished):
     model_dir, result = finished
     summary = last_json(result.stdout)
     assert summary.keys() == {"step", "elbo_nats", "bits_per_dim"}
@@ -42,7 +42,7 @@ def test_progress_goes_to_stderr_in_plain_lines(finished):
         assert part in lines[0]
 
 
-def test_the_files_of_a_run(finished):
+def test_a_run_writes_metrics_config_and_samples(finished):
     model_dir, _ = finished
     rows = _metrics(model_dir)
     train = [row for row in rows if row["split"] == "train"]
@@ -81,29 +81,29 @@ def test_load_gives_the_selected_averaged_weights(finished):
     assert abs(score.bound_nats.mean() - last_json(result.stdout)["elbo_nats"]) < error
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(model_dir / "checkpoints")))
     saved = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
-    # Of every variable the average in the last checkpoint, not the weight.
+    # Every variable is its average in the newest checkpoint, not its weight there.
     best = json.loads((model_dir / "summary.json").read_text())["selected_step"]
     assert best == 40
-    moved = 0
+    different = 0
     vectors = [v.shape[0] for v in model.trainable_variables if len(v.shape) == 1]
-    together = saved["optimizer/adamax.Svectors_average/.ATTRIBUTES/VARIABLE_VALUE"]
-    of_vectors = iter(np.split(together, np.cumsum(vectors[:-1])))
+    packed_averages = saved["optimizer/adamax.Svectors_average/.ATTRIBUTES/VARIABLE_VALUE"]
+    vector_averages = iter(np.split(packed_averages, np.cumsum(vectors[:-1])))
     for variable in model.trainable_variables:
         path = variable.path.replace("/", ".S")
         slot = path.replace(".S", "_")
         if len(variable.shape) == 1:
-            average = next(of_vectors)
+            average = next(vector_averages)
         else:
             average = saved[f"optimizer/adamax.S{slot}_average/.ATTRIBUTES/VARIABLE_VALUE"]
         np.testing.assert_array_equal(variable, average)
-        last = saved[f"weights/{path}/.ATTRIBUTES/VARIABLE_VALUE"]
-        moved += not np.array_equal(last, average)
-    # All but those that free bits leave without a gradient.
-    assert moved > len(model.trainable_variables) / 2
+        raw = saved[f"weights/{path}/.ATTRIBUTES/VARIABLE_VALUE"]
+        different += not np.array_equal(raw, average)
+    # The others have no gradient because of the free bits.
+    assert different > len(model.trainable_variables) / 2
 
 
 def _state(model_dir):
-    """Everything that a run leaves and that has to be the same: bit for bit."""
+    """Everything that a run leaves and that has to be reproduced bit for bit."""
     state = {}
     for folder in ("checkpoints", "weights"):
         path = tf.train.latest_checkpoint(str(model_dir / folder))
@@ -126,8 +126,8 @@ def _wait_for_step(process, model_dir, step):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_as_if_it_had_not_been(finished, digits_json, tmp_path):
-    whole, _ = finished
+def test_a_killed_and_restarted_run_ends_like_an_uninterrupted_one(finished, digits_json, tmp_path):
+    uninterrupted, _ = finished
     killed = tmp_path / "killed"
     delays = random.Random(0)
     for step in (5, 15, 20, 35):  # before the first checkpoint, between two, while evaluating
@@ -138,7 +138,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(finished, digits_json, tmp_path
     result = run(*train_args(killed, digits_json))
     assert result.returncode == 0, result.stderr[-3000:]
     assert "going on from step" in result.stderr
-    expected, actual = _state(whole), _state(killed)
+    expected, actual = _state(uninterrupted), _state(killed)
     assert expected.keys() == actual.keys()
     different = [key for key in expected if expected[key] != actual[key]]
     assert not different
@@ -158,7 +158,9 @@ def test_a_finished_run_started_again_gives_the_same_result(finished, digits_jso
         assert (model_dir / "config.json").read_bytes() == config
 
 
-def test_a_changed_architecture_is_refused_with_the_difference(finished, digits_spec, tmp_path):
+def test_a_changed_architecture_is_refused_and_the_difference_is_shown(
+    finished, digits_spec, tmp_path
+):
     model_dir, _ = finished
     before = _state(model_dir)
     path = tmp_path / "changed.json"
@@ -170,12 +172,13 @@ def test_a_changed_architecture_is_refused_with_the_difference(finished, digits_
     assert _state(model_dir) == before
 
 
-def test_a_loss_that_is_not_finite_stops_and_loses_nothing(finished, digits_json, tmp_path):
-
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(
+    finished, digits_json, tmp_path
+):
     model_dir = tmp_path / "diverged"
     shutil.copytree(finished[0], model_dir)
     before = tf.train.latest_checkpoint(str(model_dir / "checkpoints"))
-    # The schedule has no floor as high as this: the next steps blow the weights up.
+    # With a learning rate and a floor this high, the weights diverge in the next steps.
     changes = ("--steps=80", "--learning_rate=1e30", "--learning_rate_floor=1e30")
     result = run(*train_args(model_dir, digits_json, *changes))
     assert result.returncode == 1
@@ -205,7 +208,7 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(finished, digits_json
         (["--batch_size=9", "--strategy=mirrored", "--logical_devices=2"], "2 replicas"),
     ],
 )
-def test_what_a_run_cannot_start_from_is_one_message(digits_json, tmp_path, changes, message):
+def test_settings_that_cannot_start_a_run_give_one_message(digits_json, tmp_path, changes, message):
     result = run(*train_args(tmp_path / "model", digits_json, *changes))
     assert result.returncode != 0
     assert message in result.stderr
@@ -213,15 +216,15 @@ def test_what_a_run_cannot_start_from_is_one_message(digits_json, tmp_path, chan
     assert not (tmp_path / "model" / "checkpoints").exists()
 
 
-def test_a_run_of_an_older_version_goes_on(finished, digits_spec, tmp_path):
-    """Its config.json lacks the settings that came later, which are as by default."""
+def test_a_config_without_newer_settings_has_their_defaults(finished, digits_spec, tmp_path):
+    """The config.json of an older version lacks the settings that were added later."""
     shutil.copy(finished[0] / "config.json", tmp_path)
     plain = json.loads((tmp_path / "config.json").read_text())
     del plain["settings"]["clip_norm"]
     plain["settings"]["binarize"] = "threshold"
     (tmp_path / "config.json").write_text(json.dumps(plain))
     old = {**json.loads((finished[0] / "config.json").read_text())["settings"]}
-    # "auto" means the same for this data set.
+    # For this data set "auto" means "threshold".
     settings = RunConfig(**{**old, "binarize": "auto"})
     assert RunDir(tmp_path).check(digits_spec, settings) == {}
     changed = RunConfig(**{**old, "binarize": "threshold", "clip_norm": 1.0})
@@ -229,7 +232,7 @@ def test_a_run_of_an_older_version_goes_on(finished, digits_spec, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_validation_split_added_later_is_selected_on(digits_json, tmp_path):
+def test_a_validation_split_added_later_selects_the_weights(digits_json, tmp_path):
     model_dir = tmp_path / "model"
     first = run(*train_args(model_dir, digits_json, "--validation_size=0", "--steps=20"))
     assert first.returncode == 0, first.stderr[-3000:]
@@ -264,7 +267,7 @@ def test_load_says_what_is_missing(tmp_path, finished):
         biva_tf.load(tmp_path)
 
 
-def test_weights_of_a_step_become_the_newest(tmp_path):
+def test_restored_weights_of_a_step_become_the_newest(tmp_path):
     model = biva_tf.build("tiny_dense")
     weights = SelectedWeights(tmp_path, model)
     first = [v.numpy() for v in model.trainable_variables]
@@ -280,7 +283,6 @@ def test_weights_of_a_step_become_the_newest(tmp_path):
 
 
 def test_a_damaged_checkpoint_is_named(finished, tmp_path):
-
     model_dir = tmp_path / "damaged"
     shutil.copytree(finished[0], model_dir)
     data = next((model_dir / "weights").glob("ckpt-40.data-*"))

@@ -7,11 +7,11 @@ import pytest
 from biva_tf.data import pipeline, sources
 from biva_tf.data.images import NO_LABEL, Images
 
-HERE = sources.Location(Path("nowhere"))  # for data that ships
+NO_FOLDER = sources.Location(Path("nowhere"))  # for data sets that are part of the package
 
 
 def test_mnist_10k_is_split_in_file_order():
-    source = sources.load("mnist_10k", HERE)
+    source = sources.load("mnist_10k", NO_FOLDER)
     assert source.train.images.shape == (9000, 28, 28, 1)
     assert source.test.images.shape == (1000, 28, 28, 1)
     assert source.train.images.dtype == np.uint8
@@ -32,28 +32,28 @@ def test_a_module_added_to_the_sources_is_found(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
     assert "two_images" in sources.names()
-    assert sources.load("two_images", HERE).train.images.shape == (2, 8, 8, 1)
+    assert sources.load("two_images", NO_FOLDER).train.images.shape == (2, 8, 8, 1)
 
 
-def test_an_unknown_source_lists_the_known_ones():
+def test_the_error_for_an_unknown_source_lists_the_known_ones():
     with pytest.raises(sources.DataError, match=r"--dataset: expected one of .*mnist_10k.*'mnist'"):
-        sources.load("mnist", HERE)
+        sources.load("mnist", NO_FOLDER)
 
 
-def test_a_damaged_source_names_its_file(tmp_path, monkeypatch):
+def test_the_error_for_a_damaged_source_names_its_file(tmp_path, monkeypatch):
     from biva_tf.data.sources import mnist_10k
 
     path = tmp_path / "cut.npz"
     path.write_bytes(mnist_10k._FILE.read_bytes()[:10_000])
     monkeypatch.setattr(mnist_10k, "_FILE", path)
     with pytest.raises(sources.DataError, match=r"cut.npz: expected the npz file that ships"):
-        mnist_10k.load(HERE)
+        mnist_10k.load(NO_FOLDER)
 
 
 GREY = np.repeat(np.array([0, 51, 127, 128, 255], np.uint8), 20_000).reshape(5, 20_000, 1, 1)
 
 
-def test_binarization():
+def test_binarization_keeps_thresholds_or_draws_grey_values():
     def read(mode, seed=0):
         return Images(GREY, mode, seed)[:]
 
@@ -68,7 +68,7 @@ def test_binarization():
     assert not np.array_equal(drawn, read("bernoulli", seed=1))
 
 
-def test_a_draw_is_a_function_of_seed_epoch_and_example():
+def test_binarized_pixels_are_a_function_of_seed_epoch_and_example():
     images = Images(GREY.swapaxes(0, 1)[:100], "dynamic", 3)
     whole = images.batch(np.arange(100), epoch=2).images
     part = images.batch(np.array([7, 90]), epoch=2).images
@@ -98,22 +98,24 @@ def test_the_validation_split_is_the_end_of_the_training_split():
     np.testing.assert_array_equal(joined, whole.train.images.pixels)
 
 
-def test_a_validation_split_of_the_data_sets_own(monkeypatch):
+def test_the_validation_split_of_a_data_set_is_used(monkeypatch):
     source = sources.load("mnist_10k", sources.Location(Path("nowhere")))
-    own = dataclasses.replace(source, validation=sources.Split(*(a[:50] for a in _parts(source))))
-    monkeypatch.setattr(sources, "load", lambda name, location: own)
+    with_validation = dataclasses.replace(
+        source, validation=sources.Split(*(a[:50] for a in _test_arrays(source)))
+    )
+    monkeypatch.setattr(sources, "load", lambda name, location: with_validation)
     plain = pipeline.load(_settings(), 0)
     assert (len(plain.train.images), len(plain.validation)) == (9000, 50)
     both = pipeline.load(_settings(train_on_validation=True, validation_size=20), 0)
     assert (len(both.train.images), len(both.validation)) == (9030, 20)
-    np.testing.assert_array_equal(both.validation.pixels, own.validation.images[30:])
+    np.testing.assert_array_equal(both.validation.pixels, with_validation.validation.images[30:])
 
 
-def _parts(source):
+def _test_arrays(source):
     return source.test.images, source.test.labels
 
 
-def test_a_validation_split_that_leaves_nothing():
+def test_a_validation_split_that_leaves_no_training_images_is_refused():
     with pytest.raises(sources.DataError, match=r"--validation_size: expected .* 0\.\.8999"):
         _load(validation_size=9000)
 
@@ -127,8 +129,8 @@ def test_a_batch_is_a_function_of_seed_and_step():
 
 
 @pytest.mark.parametrize("hosts", [1, 2])
-def test_the_parts_of_all_hosts_are_the_batch(hosts):
-    """Four replicas, on one host or on two of two each."""
+def test_the_parts_of_all_hosts_join_to_the_batch(hosts):
+    """There are four replicas, on one host or on two hosts with two each."""
     data, parts = _load("dynamic").train, 4
     count = parts // hosts
     streams = [
@@ -144,8 +146,8 @@ def test_the_parts_of_all_hosts_are_the_batch(hosts):
 
 
 def test_labels_stay_with_their_images():
-    """Through the splits, the batches and the first so many: found again by the pixels."""
-    source, data = sources.load("mnist_10k", HERE), _load("none")
+    """In splits, in batches and after `first`. The label of an image is looked up by its pixels."""
+    source, data = sources.load("mnist_10k", NO_FOLDER), _load("none")
     of_image = {
         image.tobytes(): label
         for image, label in zip(source.train.images, source.train.labels, strict=True)
@@ -158,12 +160,12 @@ def test_labels_stay_with_their_images():
     np.testing.assert_array_equal(data.test.first(7).labels, source.test.labels[:7])
 
 
-def test_without_labels_a_batch_says_so():
+def test_a_batch_without_labels_has_no_label_in_every_row():
     batch = Images(GREY, "none", 0).batch(np.arange(3))
     np.testing.assert_array_equal(batch.labels, [NO_LABEL] * 3)
 
 
-def test_every_run_is_tested_on_the_same_images():
+def test_the_evaluation_images_do_not_depend_on_the_seed():
     for mode in ("bernoulli", "dynamic"):
         one, two = (_load(mode, seed=seed) for seed in (0, 1))
         np.testing.assert_array_equal(one.test[:], two.test[:])

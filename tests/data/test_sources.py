@@ -1,4 +1,4 @@
-"""Every source, read from small files in the format that its data really comes in."""
+"""Every source loads small files in the format in which its data is published."""
 
 import gzip
 import io
@@ -67,7 +67,7 @@ def _chardata(folder):
         ("test", "testdata", "testtarget", TEST),
     ):
         images, alphabets = _pixels(n, 28, 28, 1), RNG.integers(0, 50, n)
-        # Column by column, as MATLAB has it.
+        # MATLAB stores an image column by column.
         columns = [image[..., 0].ravel(order="F") / 255.0 for image in images]
         arrays |= {data: np.array(columns).T, target: np.eye(50)[alphabets].T}
         expected[split] = (images, alphabets)
@@ -111,7 +111,7 @@ def _imagenet_archives(folder):
     for split, name, n in (("train", "train_32x32", TRAIN), ("test", "valid_32x32", TEST)):
         images = _pixels(n, 32, 32, 3)
         with tarfile.open(folder / f"{name}.tar", "w") as archive:
-            for i in reversed(range(n)):  # read in the order of their names
+            for i in reversed(range(n)):  # they have to be read in the order of their names
                 content = _png(images[i])
                 member = tarfile.TarInfo(f"{name}/{i:07}.png")
                 member.size = len(content)
@@ -151,14 +151,14 @@ def _celeba(folder, zipped):
             (folder / "img_align_celeba" / name).write_bytes(content)
     expected = {}
     for split, number in (("train", 0), ("validation", 1), ("test", 2)):
-        of = [n for n, i in zip(names, numbers, strict=True) if i == number]
-        photographs = [np.asarray(Image.open(io.BytesIO(contents[name]))) for name in of]
-        expected[split] = ([_cropped_by_hand(p) for p in photographs], np.zeros(len(of)))
+        split_names = [n for n, i in zip(names, numbers, strict=True) if i == number]
+        photographs = [np.asarray(Image.open(io.BytesIO(contents[name]))) for name in split_names]
+        expected[split] = ([_cropped_by_hand(p) for p in photographs], np.zeros(len(split_names)))
     return expected
 
 
 def _cropped_by_hand(photograph):
-    """Rows 40 to 188, columns 15 to 163; a triangle of twice the scale's width, in float."""
+    """Rows 40 to 188, columns 15 to 163, shrunk by a triangular filter of width 2 * scale."""
     face = photograph[40:188, 15:163].astype(np.float64)
     scale = 148 / 64
     centres = (np.arange(64) + 0.5) * scale
@@ -183,6 +183,7 @@ def _folder(folder):
     return {"train": (train, np.zeros(len(train))), "test": (test, np.zeros(len(test)))}
 
 
+# Case: (data set, function that writes its files to a folder and returns the arrays in them).
 FORMATS = {
     "mnist_static": ("mnist_static", _amat),
     "mnist_dynamic": ("mnist_dynamic", _idx),
@@ -207,7 +208,7 @@ def _check(source, expected):
     for split, (images, labels) in expected.items():
         read = getattr(source, split)
         assert read.images.dtype == np.uint8
-        # Half a level of rounding, twice where an image is shrunk along both axes in turn.
+        # Shrinking rounds by half a level, once for each axis.
         tolerance = 1.01 if np.asarray(images).dtype == np.float64 else 0
         np.testing.assert_allclose(np.float64(read.images), images, atol=tolerance)
         np.testing.assert_array_equal(read.labels, labels)
@@ -215,14 +216,14 @@ def _check(source, expected):
 
 @pytest.fixture(params=FORMATS)
 def files(request, tmp_path):
-    """The name of a source, a folder with its files, and the arrays to expect."""
+    """(Name of a source, folder with its files, expected arrays by split)."""
     name, write = FORMATS[request.param]
     folder = tmp_path / "files"
     folder.mkdir()
     return name, folder, write(folder)
 
 
-def test_from_files_to_arrays(files, tmp_path):
+def test_prepared_files_load_as_the_arrays_in_them(files, tmp_path):
     name, folder, expected = files
     data_dir = tmp_path / "data"
     made = _prepare(name, folder, data_dir)
@@ -233,14 +234,14 @@ def test_from_files_to_arrays(files, tmp_path):
     assert (source.validation is not None) == ("validation" in expected)
     if name == "imagenet32":
         assert source.version == "a subset"
-    # The second time from the decoded files.
+    # The second load reads the decoded files.
     assert list(made.glob("biva_tf-train-*-x.npy"))
     _check(sources.load(name, location), expected)
     with pytest.raises(DataError, match="there is a data set already"):
         _prepare(name, folder, data_dir)
 
 
-def test_a_truncated_file_is_named_and_nothing_is_left(files, tmp_path):
+def test_the_error_for_a_truncated_file_names_it_and_no_data_set_is_left(files, tmp_path):
     name, folder, _ = files
     paths = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".txt"]
     cut = max(paths, key=lambda path: path.stat().st_size)
@@ -252,7 +253,7 @@ def test_a_truncated_file_is_named_and_nothing_is_left(files, tmp_path):
         sources.load(name, Location(tmp_path / "data"))
 
 
-def test_other_files_than_the_published_are_refused(files, tmp_path):
+def test_files_that_are_not_the_published_ones_are_refused(files, tmp_path):
     name, folder, _ = files
     if name == "image_folder":
         assert _prepare(name, folder, tmp_path / "data", subset=False)
@@ -262,7 +263,7 @@ def test_other_files_than_the_published_are_refused(files, tmp_path):
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
 
-def test_a_missing_file_is_named_with_its_origin(files, tmp_path):
+def test_the_error_for_a_missing_file_names_its_origin(files, tmp_path):
     name, _, _ = files
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -270,14 +271,14 @@ def test_a_missing_file_is_named_with_its_origin(files, tmp_path):
         _prepare(name, empty, tmp_path / "data")
 
 
-def test_a_file_of_another_kind(tmp_path):
+def test_an_amat_file_with_other_contents_is_refused(tmp_path):
     for name in ("train", "valid", "test"):
         (tmp_path / f"binarized_mnist_{name}.amat").write_text("0 1 2\n")
     with pytest.raises(DataError, match=r"amat: expected 784 zeros and ones per line"):
         _prepare("mnist_static", tmp_path, tmp_path / "data")
 
 
-def test_pictures_of_different_sizes(tmp_path):
+def test_pictures_of_different_sizes_are_refused(tmp_path):
     (tmp_path / "files").mkdir()
     for i in range(3):
         (tmp_path / "files" / f"{i}.png").write_bytes(_png(_pixels(1, 8, 8 + i, 3)[0]))
@@ -290,7 +291,7 @@ def _image(shape):
 
 
 LABEL = tfds.features.ClassLabel(num_classes=10)
-# As TFDS has them: name, version, features, splits.
+# As in TFDS: (name, version, features, splits); None stands for train and test.
 TFDS = {
     "mnist_static": (
         "binarized_mnist",
@@ -339,7 +340,7 @@ TFDS = {
 
 
 def _store(name, data_dir, n=6):
-    """A data set as TFDS stores it; the stored arrays by split."""
+    """Writes a data set as TFDS does, and returns the stored images by split."""
     dataset, version, features, splits = TFDS[name]
     side = features["image"].shape
     shape = (32, 32, 3) if side[0] is None else side
@@ -347,7 +348,7 @@ def _store(name, data_dir, n=6):
     for split in splits or ("train", "test"):
         images = _pixels(n, *shape)
         if name == "mnist_static":
-            images //= 128  # TFDS keeps zeros and ones
+            images //= 128  # TFDS stores zeros and ones
         columns = {"image": images}
         if "label" in features:
             columns["label"] = np.arange(n) % 10
@@ -371,7 +372,7 @@ def _store(name, data_dir, n=6):
 
 
 @pytest.mark.parametrize("name", TFDS)
-def test_from_tfds_to_arrays(name, tmp_path):
+def test_data_sets_of_tfds_load_as_the_stored_arrays(name, tmp_path):
     stored = _store(name, tmp_path)
     source = sources.load(name, Location(tmp_path))
     info = sources.info(name)
@@ -386,10 +387,10 @@ def test_from_tfds_to_arrays(name, tmp_path):
         )
         assert found[0].shape == (28, 28, 1)
         return
-    theirs = {"train": "train", "validation": "validation", "test": "test"}
+    tfds_splits = {"train": "train", "validation": "validation", "test": "test"}
     if name == "imagenet32":
-        theirs = {"train": "train", "test": "validation"}
-    for ours, split in theirs.items():
+        tfds_splits = {"train": "train", "test": "validation"}
+    for ours, split in tfds_splits.items():
         if split not in stored:
             continue
         images = stored[split]
@@ -402,14 +403,14 @@ def test_from_tfds_to_arrays(name, tmp_path):
         np.testing.assert_array_equal(getattr(source, ours).images, images)
 
 
-def test_ink_is_white_on_black_in_omniglot():
+def test_shrunk_omniglot_drawings_are_white_on_black():
     drawing = np.full((105, 105, 3), 255, np.uint8)
     drawing[:, 50:55] = 0
     shrunk = shrink(drawing)
     assert shrunk[:, 13].min() > 150 and shrunk[:, :10].max() == 0
 
 
-def test_a_damaged_tfds_file_is_named(tmp_path):
+def test_the_error_for_a_damaged_tfds_file_names_its_data_set(tmp_path):
     _store("cifar10", tmp_path)
     folder = tmp_path / "cifar10" / "3.0.2"
     (record,) = folder.glob("cifar10-train.tfrecord*")
@@ -422,7 +423,7 @@ def test_a_damaged_tfds_file_is_named(tmp_path):
         sources.load("cifar10", Location(tmp_path))
 
 
-def test_images_of_a_wrong_size_in_tfds_format(tmp_path, monkeypatch):
+def test_images_of_a_wrong_size_in_tfds_format_are_refused(tmp_path, monkeypatch):
     shape = {"image": _image((28, 28, 3)), "label": LABEL}
     monkeypatch.setitem(TFDS, "cifar10", ("cifar10", "3.0.2", shape, None))
     _store("cifar10", tmp_path)
@@ -431,7 +432,7 @@ def test_images_of_a_wrong_size_in_tfds_format(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", sorted(set(sources.names()) - {"mnist_10k", "letters_2k"}))
-def test_missing_data_says_what_to_do(name, tmp_path):
+def test_the_error_for_missing_data_says_how_to_prepare_it(name, tmp_path):
     with pytest.raises(DataError) as error:
         sources.load(name, Location(tmp_path))
     assert f"python -m tools.prepare_data --dataset={name}" in str(error.value)
@@ -440,7 +441,7 @@ def test_missing_data_says_what_to_do(name, tmp_path):
         assert file.name in recipe.instructions() and file.origin in recipe.instructions()
 
 
-def test_a_read_only_folder_is_read_all_the_same(tmp_path, monkeypatch):
+def test_a_data_set_in_a_read_only_folder_loads(tmp_path, monkeypatch):
     stored = _store("mnist_dynamic", tmp_path)
 
     def refuse(*args):
@@ -452,7 +453,7 @@ def test_a_read_only_folder_is_read_all_the_same(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.npy"))
 
 
-def test_large_splits_are_mapped(tmp_path, monkeypatch):
+def test_large_splits_are_memory_mapped(tmp_path, monkeypatch):
     from biva_tf.data import prepared
 
     stored = _store("mnist_dynamic", tmp_path)
@@ -462,17 +463,17 @@ def test_large_splits_are_mapped(tmp_path, monkeypatch):
     np.testing.assert_array_equal(source.train.images, stored["train"])
 
 
-def test_a_killed_decoding_leaves_nothing_to_be_read(tmp_path, monkeypatch):
+def test_a_load_after_an_interrupted_decoding_reads_every_image(tmp_path, monkeypatch):
     from biva_tf.data import prepared
 
     stored = _store("mnist_dynamic", tmp_path)
     examples = prepared._examples
 
-    def killed(builder, split):
+    def interrupted(builder, split):
         yield from list(examples(builder, split))[:2]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepared, "_examples", killed)
+    monkeypatch.setattr(prepared, "_examples", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sources.load("mnist_dynamic", Location(tmp_path))
     monkeypatch.setattr(prepared, "_examples", examples)

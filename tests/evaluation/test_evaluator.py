@@ -33,12 +33,15 @@ def test_scores_are_those_of_the_model(model, scored):
 
 
 def test_above_0_is_l_1_under_the_same_noise(scored):
-    """Bit for bit in one batch (test_scoring.py); here the two come in batches of other sizes."""
+    """Here the two are computed in batches of different sizes, so that rounding differs.
+
+    In one batch they are equal bit for bit (tests/inference/test_scoring.py).
+    """
     _, _, results = scored
     np.testing.assert_allclose(results.examples["above_0"], results.examples["elbo"], rtol=1e-6)
 
 
-def test_another_k_does_not_compute_the_bounds_again(model, scored, tmp_path, monkeypatch):
+def test_another_k_does_not_recompute_the_bounds(model, scored, tmp_path, monkeypatch):
     images, _, results = scored
     evaluator = Evaluator(model, ScoringConfig(iw_samples=3, ks=(0, 1)), 4, tmp_path)
     monkeypatch.setattr(evaluator, "_bound_arrays", None)
@@ -55,8 +58,12 @@ def test_one_example_has_no_standard_error_and_no_active_units(model, tmp_path):
     json.dumps(dataclasses.asdict(summary), allow_nan=False)
 
 
-def test_the_variance_of_a_shift_is_not_that_of_its_samples(model, tmp_path):
-    """Its estimate from K = 8 and from K = 64 samples agree; without the correction they do not."""
+def test_the_variance_of_a_shift_does_not_depend_on_the_number_of_samples(model, tmp_path):
+    """A shift is the posterior's mean minus the prior's, averaged over K samples. Its variance over
+    images is corrected for the variance of that average.
+
+    With the correction the estimates from K = 8 and K = 64 agree; without it they do not.
+    """
     images = np.repeat(random_images(model.spec, 3), 200, axis=0)
     variances = {}
     for k in (8, 64):
@@ -69,7 +76,7 @@ def test_the_variance_of_a_shift_is_not_that_of_its_samples(model, tmp_path):
     assert variances[8] == pytest.approx(variances[64], rel=0.2)
 
 
-def test_the_summary_is_the_mean_of_the_examples(model, scored):
+def test_the_summary_has_the_means_of_the_examples(model, scored):
     _, settings, results = scored
     summary = summarise(results, settings, model.spec)
     bounds = results.examples["bound"]
@@ -96,7 +103,7 @@ def test_a_unit_whose_posterior_is_its_prior_is_not_active(tmp_path):
 
     before = active()
     assert before["z1_td"] > 0
-    # Without gain and bias the means of q and p of level 1 see nothing, and are the same.
+    # Without gains and biases, the means of q and p of level 1 are constant and equal.
     for variable in model.trainable_variables:
         if "_1_mean/" in variable.path and variable.path.endswith(("/g", "/b")):
             variable.assign(np.zeros(variable.shape))
@@ -104,7 +111,7 @@ def test_a_unit_whose_posterior_is_its_prior_is_not_active(tmp_path):
     assert after["z1_td"] == after["z1_bu"] == 0
 
 
-def test_what_is_not_finite_names_the_example(model, tmp_path):
+def test_the_error_for_a_bound_that_is_not_finite_names_the_example(model, tmp_path):
     images = random_images(model.spec, 4)
     images[2, 0, 0, 0] = np.nan
     evaluator = Evaluator(model, ScoringConfig(iw_samples=2), 1, tmp_path)
@@ -112,12 +119,12 @@ def test_what_is_not_finite_names_the_example(model, tmp_path):
         evaluator.scores(images, "odd test")
 
 
-def test_settings_out_of_range(model, tmp_path):
+def test_a_k_out_of_range_is_refused(model, tmp_path):
     with pytest.raises(EvaluationError, match=r"k: expected an integer in 0\.\.1, got 2"):
         Evaluator(model, ScoringConfig(iw_samples=1, ks=(2,)), 8, tmp_path)
 
 
-def test_other_weights_images_and_settings_have_other_files(model, tmp_path):
+def test_different_weights_images_and_settings_have_different_files(model, tmp_path):
     images = random_images(model.spec, 4)
 
     def path(iw_samples=2, images=images):
@@ -133,11 +140,11 @@ def test_other_weights_images_and_settings_have_other_files(model, tmp_path):
     assert len(paths) == 4 and path() in paths
 
 
-def test_the_command(trained, tmp_path):
+def test_the_command_prints_and_writes_the_scores(trained, tmp_path):
     scores = tmp_path / "scores.csv"
     result = _evaluate(trained, *EVALUATE, "--k=0,2", f"--scores={scores}")
     assert result.returncode == 0, result.stderr[-3000:]
-    last = last_json(result.stdout)
+    printed = last_json(result.stdout)
     for text in ("L_1 ", "L_20", "L^{>2}", "LLR^{>2}", "nats", "bits/dim", "active units", "z2_td"):
         assert text in result.stdout
     lines = scores.read_text().splitlines()
@@ -146,14 +153,14 @@ def test_the_command(trained, tmp_path):
     assert table.shape == (30, len(columns))
     values = dict(zip(columns, table.T, strict=True))
     np.testing.assert_array_equal(values["example"], np.arange(30))
-    assert values["L_K_nats"].mean() == pytest.approx(last["l_k_nats"])
-    assert values["L_1_nats"].mean() == pytest.approx(last["l_1_nats"])
-    assert last["l_1_nats"] < last["l_k_nats"]
+    assert values["L_K_nats"].mean() == pytest.approx(printed["l_k_nats"])
+    assert values["L_1_nats"].mean() == pytest.approx(printed["l_1_nats"])
+    assert printed["l_1_nats"] < printed["l_k_nats"]
     (written,) = (trained / "evaluations").glob("*.json")
-    whole = json.loads(written.read_text())
-    assert whole["l_k"]["nats"] == last["l_k_nats"] and whole["settings"]["ks"] == [0, 2]
-    assert whole["weights_step"] in (20, 40)
-    # Nothing is computed again, and the npz has the same scores.
+    summary = json.loads(written.read_text())
+    assert summary["l_k"]["nats"] == printed["l_k_nats"] and summary["settings"]["ks"] == [0, 2]
+    assert summary["weights_step"] in (20, 40)
+    # The second call reads the stored scores, and its npz file holds the same ones.
     npz = tmp_path / "scores.npz"
     again = _evaluate(trained, *EVALUATE, "--k=0,2", f"--scores={npz}", "--max_rows=7")
     assert again.stdout == result.stdout
@@ -161,7 +168,7 @@ def test_the_command(trained, tmp_path):
         np.testing.assert_array_equal(file["L_above_2_nats"], values["L_above_2_nats"])
 
 
-def test_another_data_set(trained):
+def test_another_data_set_can_be_evaluated(trained):
     result = _evaluate(trained, *EVALUATE, "--dataset=letters_2k", "--iw_samples=1")
     assert result.returncode == 0, result.stderr[-3000:]
     assert "letters_2k test, 30 images" in result.stdout
@@ -175,7 +182,7 @@ def test_another_data_set(trained):
         (("--num_examples=2000",), "--num_examples: expected at most the 1000 images of mnist_10k"),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_message(finished, args, message):
+def test_what_cannot_be_evaluated_gives_one_message(finished, args, message):
     result = _evaluate(finished[0], "--iw_samples=1", *args)
     assert result.returncode != 0
     assert message in result.stderr and "Traceback" not in result.stderr

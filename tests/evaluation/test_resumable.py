@@ -7,7 +7,7 @@ VALUES = np.arange(10.0)
 
 
 class Compute:
-    """Gives the values and their sum; breaks off before `fails_at`, and counts its calls."""
+    """Returns values and their sum, and records its calls. The chunk at `fails_at` fails."""
 
     def __init__(self, fails_at=None):
         self.fails_at, self.calls = fails_at, []
@@ -20,33 +20,33 @@ class Compute:
         return {"value": part}, {"sum": part.sum(keepdims=True)}
 
 
-def _stream(compute, path):
+def _compute_all(compute, path):
     return compute_all(compute, len(VALUES), 3, path, describe=lambda results: f"{results.done}")
 
 
 def test_every_example_is_computed_once(tmp_path):
     compute = Compute()
-    results = _stream(compute, tmp_path / "new" / "a.npz")
+    results = _compute_all(compute, tmp_path / "new" / "a.npz")
     assert compute.calls == [(0, 3), (3, 6), (6, 9), (9, 10)]
     np.testing.assert_array_equal(results.examples["value"], VALUES)
     assert results.totals["sum"] == VALUES.sum() and results.done == 10
 
 
-def test_an_interrupted_computation_goes_on_from_its_finished_chunks(tmp_path):
+def test_an_interrupted_computation_continues_after_its_finished_chunks(tmp_path):
     path = tmp_path / "a.npz"
     with pytest.raises(KeyboardInterrupt):
-        _stream(Compute(fails_at=6), path)
+        _compute_all(Compute(fails_at=6), path)
     compute = Compute()
-    results = _stream(compute, path)
+    results = _compute_all(compute, path)
     assert compute.calls == [(6, 9), (9, 10)]
     np.testing.assert_array_equal(results.examples["value"], VALUES)
     assert results.totals["sum"] == VALUES.sum()
     again = Compute()
-    assert _stream(again, path).done == 10 and not again.calls
+    assert _compute_all(again, path).done == 10 and not again.calls
 
 
-def test_a_damaged_file_only_costs_work(tmp_path, capsys):
+def test_the_examples_of_a_damaged_file_are_computed_again(tmp_path, capsys):
     path = tmp_path / "a.npz"
     path.write_bytes(b"PK not a zip")
-    np.testing.assert_array_equal(_stream(Compute(), path).examples["value"], VALUES)
+    np.testing.assert_array_equal(_compute_all(Compute(), path).examples["value"], VALUES)
     assert "cannot be read; its examples are computed again" in capsys.readouterr().err

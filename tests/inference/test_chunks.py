@@ -5,8 +5,8 @@ import tensorflow as tf
 from biva_tf.inference import chunks
 
 
-def _graph(number, size, *, static):
-    """Sums 0 ... number-1 by chunks; the sizes of the chunks as the body saw them."""
+def _sum_in_chunks(number, size, *, static):
+    """(The sum of 0 ... number-1, the sizes of the chunks as the body got them), in a graph."""
     seen = []
 
     def run(number, size):
@@ -24,17 +24,17 @@ def _graph(number, size, *, static):
 
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("number,size", [(1, 1), (6, 6), (6, 2), (7, 3), (2, 5)])
-def test_a_loop_sees_every_item_once(number, size, static):
-    total, seen = _graph(number, size, static=static)
+def test_a_loop_visits_every_item_once(number, size, static):
+    total, seen = _sum_in_chunks(number, size, static=static)
     assert total == sum(range(number))
-    # The size is an int, and shapes are static, where all chunks are equally large.
+    # If all chunks are equally large, their size is an int, so that shapes are static.
     known = static and number % size == 0
     assert all(isinstance(count, int) == known for count in seen)
 
 
 @pytest.mark.parametrize("number", [1, 4, 9, 12])
 @pytest.mark.parametrize("as_tensor", [True, False])
-def test_rows_are_joined_in_their_order(number, as_tensor):
+def test_rows_are_joined_in_order(number, as_tensor):
     values = tf.reshape(tf.range(24.0), (12, 2))
     specs = {"a": tf.TensorSpec([None, 2]), "b": tf.TensorSpec([None])}
 
@@ -53,7 +53,7 @@ def test_rows_are_joined_in_their_order(number, as_tensor):
     np.testing.assert_array_equal(joined["b"], values[:number, 0])
 
 
-def test_spans_on_the_host():
+def test_spans_and_joined_rows_on_the_host():
     assert list(chunks.spans(7, 3)) == [(0, 3), (3, 6), (6, 7)]
     assert list(chunks.spans(7, 3, first=3)) == [(3, 6), (6, 7)]
     assert list(chunks.spans(0, 3)) == []

@@ -7,7 +7,7 @@ from biva_tf.model import plans
 from biva_tf.model.noise import SeededNoise
 
 
-def test_reconstructions_without_the_lowest_k_levels(model):
+def test_a_reconstruction_gives_the_lowest_k_levels_their_prior_modes(model):
     images = random_images(model.spec, 3)
     both = exploration.reconstruct(model, images, (0, 1), seed=4)
     assert both.shape == (3, 2, *model.spec.image_shape)
@@ -19,7 +19,7 @@ def test_reconstructions_without_the_lowest_k_levels(model):
     assert not np.allclose(both[:, 0], both[:, 1])
 
 
-def test_levels_end_at_the_samples_of_the_prior(model):
+def test_the_last_column_of_levels_is_a_sample_of_the_prior(model):
     columns = exploration.levels(model, 3, seed=2)
     assert columns.shape == (3, model.spec.num_levels, *model.spec.image_shape)
     np.testing.assert_allclose(columns[:, -1], model.sample(3, seed=2), atol=1e-5)
@@ -31,14 +31,14 @@ def test_interpolations_go_from_one_reconstruction_to_the_other(model):
     between = exploration.interpolate(model, a, b, 5, seed=3)
     assert between.shape == (2, 5, *model.spec.image_shape)
     ends = exploration.reconstruct(model, np.concatenate([a, b]), (0,), seed=3)[:, 0]
-    if model.spec.likelihood.binary:  # the image of a mixture is a draw
+    if model.spec.likelihood.binary:  # the image of a mixture of logistics is drawn
         np.testing.assert_allclose(between[:, 0], ends[:2], atol=1e-5)
         np.testing.assert_allclose(between[:, -1], ends[2:], atol=1e-5)
     steps = np.abs(np.diff(between, axis=1)).mean(axis=(2, 3, 4))
     assert np.all(steps > 0)
 
 
-def test_the_great_circle():
+def test_the_great_circle_goes_from_one_vector_to_the_other():
     a, b = np.array([[3.0, 0.0]]), np.array([[0.0, 1.0]])
     np.testing.assert_allclose(exploration._great_circle(a, b, 0.0), a, atol=1e-6)
     np.testing.assert_allclose(exploration._great_circle(a, b, 1.0), b, atol=1e-6)
@@ -49,15 +49,15 @@ def test_the_great_circle():
 
 
 @pytest.mark.parametrize("name", ["z1_td", "z2"])
-def test_a_traversal_moves_its_unit_alone(name):
-    """At 0 deviations of a unit, all rows agree where the unit is at its prior's mean."""
+def test_a_traversal_changes_only_its_unit_and_the_levels_below(name):
+    """Values are in standard deviations from the mean of the unit's prior, which 0 stands for."""
     model = perturbed("tiny_dense")
     image = random_images(model.spec, 1)[0]
     values = (-2.0, 0.0, 2.0)
     images = exploration.traverse(model, name, (0, 2), values, image=image, seed=1)
     assert images.shape == (2, 3, *model.spec.image_shape)
     assert not np.allclose(images[0, 0], images[0, 2])
-    # The same by hand: decode with the one unit changed.
+    # The expected image is decoded with this one unit changed.
     noise = SeededNoise(1)
     base = model(image[None], plan=plans.posterior(model.spec), noise=noise)
     plan = []
@@ -71,7 +71,7 @@ def test_a_traversal_moves_its_unit_alone(name):
     np.testing.assert_allclose(images[1, 2], expected, atol=1e-5)
 
 
-def test_what_cannot_be_explored(model):
+def test_unknown_latents_units_steps_and_ks_are_refused(model):
     images = random_images(model.spec, 1)
     with pytest.raises(ValueError, match="latent: expected one of z1_bu, z1_td, z2, got 'z9'"):
         exploration.traverse(model, "z9", (0,), (0.0,))

@@ -1,6 +1,6 @@
-"""The bounds on a hierarchy whose marginal is known: z2 -> z1 -> x, linear and Gaussian.
+"""Bounds of a linear Gaussian hierarchy z2 -> z1 -> x, whose log p(x) is known in closed form.
 
-The test double gives the three methods of the model; the scoring is the real one.
+A test double has the three methods of a model that scoring calls; the scoring is the real one.
 """
 
 import keras
@@ -19,11 +19,11 @@ from biva_tf.model.spec import BlockSpec, DenseLatent, ModelSpec, StageSpec
 
 RNG = np.random.default_rng(0)
 CENTRE, NOISE, NOISE_1 = 0.5, 0.06, 0.7
-A = RNG.normal(size=(2, 2)) * 0.8  # z2 to the mean of z1
-B = RNG.normal(size=(4, 2)) * 0.08  # z1 to the mean of x
+A = RNG.normal(size=(2, 2)) * 0.8  # maps z2 to the mean of z1
+B = RNG.normal(size=(4, 2)) * 0.08  # maps z1 to the mean of x
 COV_1 = A @ A.T + NOISE_1**2 * np.eye(2)
 COV_X = B @ COV_1 @ B.T + NOISE**2 * np.eye(4)
-# Posteriors near the true ones, wrong on purpose, so that L_1 is not tight.
+# The posteriors are close to the true ones, but wrong on purpose, so that L_1 is not tight.
 GAIN_2 = 0.8 * (B @ A).T @ np.linalg.inv(COV_X)
 VAR_2 = np.array([0.5, 0.7])
 VAR_1 = np.array([0.3, 0.4])
@@ -91,7 +91,7 @@ def test_the_bounds_rise_with_the_samples_towards_log_p(images, log_p):
     one, ten, hundred = (_bound(images, samples) for samples in (1, 10, 100))
     for gap, least in ((ten - one, 3), (hundred - ten, 3), (log_p - hundred, -3)):
         assert gap.mean() > least * gap.std() / np.sqrt(len(gap))
-    assert (log_p - one).mean() > 0.3  # there is something to gain
+    assert (log_p - one).mean() > 0.3  # L_1 is not tight
 
 
 def test_1000_samples_are_close_to_log_p(images, log_p):
@@ -100,8 +100,8 @@ def test_1000_samples_are_close_to_log_p(images, log_p):
     assert np.abs(gap).max() < 1.0
 
 
-def test_above_1_is_its_closed_form(images):
-    """E over q(z2|x) p(z1|z2) of log p(x|z1), minus KL(q(z2|x) || p(z2))."""
+def test_l_above_1_agrees_with_its_closed_form(images):
+    """It is the mean of log p(x|z1) over q(z2|x) p(z1|z2), minus KL(q(z2|x) || p(z2))."""
     x = images.reshape(-1, 4) - CENTRE
     mean_2 = x @ GAIN_2.T
     cov_x = B @ (A @ np.diag(VAR_2) @ A.T + NOISE_1**2 * np.eye(2)) @ B.T

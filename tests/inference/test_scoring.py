@@ -7,8 +7,8 @@ from biva_tf.model import plans
 from biva_tf.model.noise import SeededNoise
 
 
-def _direct(model, images, samples, k, seed, below=plans.prior_up_to):
-    """Log-weights [images, samples] and KLs, by one plain pass per sample."""
+def _one_pass_per_sample(model, images, samples, k, seed, below=plans.prior_up_to):
+    """(Log-weights [images, samples], KLs), by one pass of the whole model per sample."""
     passes = []
     for sample in range(samples):
         noise = SeededNoise(np.array([seed, 0])).fold(sample)
@@ -19,9 +19,9 @@ def _direct(model, images, samples, k, seed, below=plans.prior_up_to):
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_score_is_the_bound_of_plain_passes(model, k):
+def test_score_agrees_with_one_pass_per_sample(model, k):
     images = random_images(model.spec, 3)
-    log_weights, kl = _direct(model, images, 4, k, seed=5)
+    log_weights, kl = _one_pass_per_sample(model, images, 4, k, seed=5)
     top = log_weights.max(1)
     bound = np.log(np.mean(np.exp(log_weights - top[:, None]), axis=1)) + top
     score = model.score(images, num_importance_samples=4, k=k, seed=5)
@@ -36,15 +36,15 @@ def test_score_is_the_bound_of_plain_passes(model, k):
     assert score.latent_names == tuple(z.name for z in model.spec.latents)
 
 
-def test_below_the_prior_mode_can_be_asked_for(model):
+def test_below_mode_gives_the_levels_up_to_k_their_prior_modes(model):
     images = random_images(model.spec, 3)
-    log_weights, _ = _direct(model, images, 2, 1, 3, plans.prior_mode_up_to)
+    log_weights, _ = _one_pass_per_sample(model, images, 2, 1, 3, plans.prior_mode_up_to)
     score = model.score(images, num_importance_samples=2, k=1, below="mode", seed=3)
     np.testing.assert_allclose(score.elbo_nats, log_weights.mean(1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_chunks_do_not_show(model, k):
+def test_scores_do_not_depend_on_the_size_of_chunks(model, k):
     images = random_images(model.spec, 3)
     whole = model.score(images, num_importance_samples=7, k=k, seed=1)
     for max_rows in (1, 4, 10):
@@ -53,8 +53,8 @@ def test_chunks_do_not_show(model, k):
         np.testing.assert_allclose(parts.kl_nats, whole.kl_nats, rtol=1e-3, atol=1e-4)
 
 
-def test_above_0_is_the_elbo_bit_for_bit(model):
-    """The same passes, whether L^{>0} is asked for alone or beside others."""
+def test_l_above_0_is_the_elbo_bit_for_bit(model):
+    """The passes are the same whether L^{>0} is computed alone or together with others."""
     from biva_tf.inference.scoring import scores
 
     images = random_images(model.spec, 4)
@@ -72,8 +72,8 @@ def test_the_bound_is_above_the_mean_elbo_of_its_samples(model):
 
 
 @pytest.mark.parametrize("architecture", ["tiny_dense", "tiny_dense_lvae", "tiny_dense_vae"])
-def test_what_the_samples_share_is_computed_once_per_image(architecture, monkeypatch):
-    """One call before the loop over the samples; traced once for any number of them."""
+def test_what_all_samples_share_is_computed_once_per_image(architecture, monkeypatch):
+    """It is called before the loop over the samples, and traced once for any number of them."""
     model = perturbed(architecture)
     rows = []
     first = model.bottom_up_stages[0]
@@ -88,7 +88,7 @@ def test_what_the_samples_share_is_computed_once_per_image(architecture, monkeyp
     assert rows == [2]  # traced once, on a batch of images and not of samples
 
 
-def test_score_refuses_what_does_not_fit(model):
+def test_score_refuses_wrong_images_and_settings(model):
     spec = model.spec
     with pytest.raises(ValueError, match=r"images: expected shape \[n >= 1"):
         model.score(np.zeros((2, 3, 3, 1)))

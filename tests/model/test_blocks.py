@@ -29,7 +29,7 @@ def _block(in_shape, filters, stride=(1, 1), **kwargs):
     ],
 )
 def test_the_residual_of_a_gated_block(block, in_shape, residual):
-    """With the last convolution at 0, what comes out is the residual alone."""
+    """With the gains of the last convolution at 0, the output is the residual alone."""
     rng = np.random.default_rng(5)
     layer = block(in_shape)
     layer._conv_out.g.assign(0 * layer._conv_out.g)
@@ -53,11 +53,11 @@ def test_an_aux_map_of_any_size_reaches_the_output(aux_shape):
     assert np.all(np.abs(tape.gradient(out, aux)).max(axis=(1, 2, 3)) > 0)
 
 
-def test_dropout_only_in_training_and_by_seed():
+def test_dropout_acts_only_in_training_and_depends_on_the_seed():
     layer = _block((6, 5, 3), 3, dropout=0.5)
     x = tf.random.stateless_normal((2, 6, 5, 3), (0, 1))
-    quiet = layer(x, noise=SeededNoise(0))
-    np.testing.assert_array_equal(quiet, layer(x, noise=SeededNoise(1)))
+    without_dropout = layer(x, noise=SeededNoise(0))
+    np.testing.assert_array_equal(without_dropout, layer(x, noise=SeededNoise(1)))
     a, b, c = (layer(x, noise=SeededNoise(s), training=True) for s in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
-    assert not np.allclose(a, c) and not np.allclose(a, quiet)
+    assert not np.allclose(a, c) and not np.allclose(a, without_dropout)

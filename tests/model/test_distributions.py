@@ -13,7 +13,7 @@ tfd = tfp.distributions
 LEVELS = np.arange(256, dtype=np.float32) / 255
 
 
-def test_gaussian_log_prob_is_tfps():
+def test_gaussian_log_prob_equals_that_of_tfp():
     rng = np.random.default_rng(0)
     mean, log_variance, x = rng.normal(size=(3, 4, 2, 3)).astype(np.float32)
     flat = [a.reshape(4, 6) for a in (mean, log_variance, x)]
@@ -25,7 +25,7 @@ def test_gaussian_log_prob_is_tfps():
     np.testing.assert_allclose(gaussian.variance(), np.exp(log_variance), rtol=1e-6)
 
 
-def test_gaussian_draws():
+def test_gaussian_draws_have_its_mean_and_deviation():
     gaussian = DiagonalGaussian(tf.fill((1, 2), 3.0), tf.fill((1, 2), np.log(4.0)))
     draws = gaussian.sample(20_000, seed=(0, 1)).numpy()
     np.testing.assert_allclose(draws.mean(axis=0), 3.0, atol=0.05)
@@ -33,7 +33,7 @@ def test_gaussian_draws():
     np.testing.assert_allclose(gaussian.from_noise(tf.ones((1, 2)), 0.5), 3.0 + 0.5 * 2.0)
 
 
-def test_bernoulli_sums_over_pixels():
+def test_bernoulli_log_prob_is_the_sum_over_pixels():
     logits = tf.constant([[[[0.0], [2.0]]]])
     image = bernoulli_image(logits)
     expected = np.log(0.5) + np.log(1 / (1 + np.exp(2.0)))
@@ -41,7 +41,7 @@ def test_bernoulli_sums_over_pixels():
 
 
 def _parameters(rng, channels, components, log_scales, rows=1):
-    """Parameters of single pixels [rows, 1, 1, size], with all log-scales drawn from a range."""
+    """Parameters of single pixels [rows, 1, 1, size], with log-scales drawn from a range."""
     per = DiscretizedLogisticMixture.parameters_per_component(channels)
     l = rng.normal(size=(rows, 1, 1, components * per)).astype(np.float32)
     kinds = (per - 1) // channels
@@ -63,9 +63,12 @@ def test_grey_probabilities_sum_to_one(log_scales):
 
 
 @pytest.mark.parametrize("log_scales", [(-7, -5), (-3, 0), (1, 5)])
-def test_colour_probabilities_sum_to_one_channel_by_channel(log_scales):
-    """The sum over a channel's 256 values leaves the marginal of the channels before, which does
-    not depend on that channel's parameters; over all three channels it is 1."""
+def test_colour_probabilities_sum_to_one_and_to_the_marginal(log_scales):
+    """The sum of the probabilities of all colours is 1.
+
+    The sum over the 256 values of the last channel is the marginal of the first two channels. It
+    does not depend on the parameters of the last channel.
+    """
     rng = np.random.default_rng(2)
     l = _parameters(rng, 3, 4, log_scales)
     rest = l[..., 4:].reshape(1, 1, 1, 3, 3, 4)
@@ -81,7 +84,8 @@ def test_colour_probabilities_sum_to_one_channel_by_channel(log_scales):
     fixed = (LEVELS[100], LEVELS[140])
     marginal = mass(l, fixed)
     np.testing.assert_allclose(marginal, mass(changed, fixed), rtol=1e-4)
-    # Sharp in the last two channels, so that 256^3 values reduce to those with any mass.
+    # The last two channels are sharp: only a few of their values have any mass, so that the sum
+    # over 256^3 colours reduces to the sum over those few.
     sharp = rest.copy()
     sharp[..., 1:, 0, :], sharp[..., 1:, 1, :], sharp[..., 2, :] = 0.2, -7.0, 0.0
     sharp = np.concatenate([l[..., :4], sharp.reshape(1, 1, 1, -1)], axis=-1)
@@ -94,7 +98,7 @@ def test_colour_probabilities_sum_to_one_channel_by_channel(log_scales):
 
 @pytest.mark.parametrize("log_scale", [-7.0, -5.0, 0.0, 5.0])
 @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
-def test_gradients_are_finite(log_scale, value):
+def test_log_prob_and_its_gradients_are_finite(log_scale, value):
     l = _parameters(np.random.default_rng(3), 3, 10, (log_scale, log_scale), rows=8)
     parameters = tf.Variable(l)
     with tf.GradientTape() as tape:
@@ -104,8 +108,8 @@ def test_gradients_are_finite(log_scale, value):
     assert np.all(np.isfinite(tape.gradient(log_prob, parameters)))
 
 
-def test_against_float64():
-    """One component, against the difference of two logistic functions in double precision."""
+def test_grey_log_prob_agrees_with_float64():
+    """With one component, p is the difference of two logistic functions, here in float64."""
     rng = np.random.default_rng(4)
     loc, log_scale = rng.uniform(-1, 1, 256), rng.uniform(-7, 5, 256)
     l = np.stack([np.zeros(256), loc, log_scale], axis=-1).astype(np.float32)
@@ -211,7 +215,7 @@ def test_log_prob_of_a_colour_pixel_is_the_product_of_its_conditionals():
 
 
 def test_conditional_draws_follow_log_prob():
-    """The third channel given the most frequent first two."""
+    """Draws of the third channel, given the most frequent values of the first two."""
     rng = np.random.default_rng(6)
     l = _parameters(rng, 3, 1, (-6.5, -6.0))
     n = 40_000
@@ -231,7 +235,7 @@ def test_conditional_draws_follow_log_prob():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_mean_is_that_of_the_draws(channels):
+def test_the_mean_is_the_mean_of_the_draws(channels):
     l = _parameters(np.random.default_rng(7), channels, 4, (-3.5, -2.5))
     px = DiscretizedLogisticMixture(l, channels)
     draws = px.sample(40_000, seed=(7, 8)).numpy()
@@ -239,7 +243,7 @@ def test_the_mean_is_that_of_the_draws(channels):
     np.testing.assert_allclose(px.mean(), draws.mean(axis=0), atol=0.01)
 
 
-def test_parameters_of_a_wrong_size():
+def test_parameters_of_a_wrong_size_are_refused():
     with pytest.raises(ValueError, match="expected a multiple of 10 channels, got 11"):
         DiscretizedLogisticMixture(tf.zeros((1, 2, 2, 11)), 3)
     with pytest.raises(ValueError, match="expected 1 or 3, got 2"):

@@ -66,7 +66,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_any_mix_of_latents_strides_and_sizes(name):
+def test_any_mix_of_latents_strides_and_sizes_trains_and_samples(name):
     spec = SPECS[name]
     model = biva_tf.build(spec)
     images = random_images(spec, 3)
@@ -92,7 +92,7 @@ def test_a_free_log_variance_can_be_negative_and_the_softplus_one_cannot():
         assert any(np.any(v < 0) for v in values) == negative
 
 
-def test_the_bound_is_the_sum_of_its_terms(model):
+def test_the_bound_is_the_log_joint_minus_log_q(model):
     images = random_images(model.spec)
     output = _run(model, images)
     t = objectives.terms(output, images)
@@ -108,8 +108,8 @@ def test_prior_up_to_0_is_the_elbo_bit_for_bit(model):
     np.testing.assert_array_equal(elbo, objectives.terms(_run(model, images, plan), images).bound)
 
 
-def test_prior_up_to_k_keeps_the_inference_above(model):
-    """Levels <= k come from their priors; q(z_L) is inferred through the same bottom-up draws."""
+def test_prior_up_to_k_keeps_the_posteriors_above_k(model):
+    """Levels <= k are drawn from their priors; q(z_L) follows from the same bottom-up draws."""
     images = random_images(model.spec)
     plain, mixed = (_run(model, images, plan) for plan in (None, plans.prior_up_to(model.spec, 1)))
     for latent, a, b in zip(model.spec.latents, plain.latents, mixed.latents, strict=True):
@@ -123,7 +123,7 @@ def test_prior_up_to_k_keeps_the_inference_above(model):
 
 
 @pytest.mark.parametrize("k", [-1, 2])
-def test_k_out_of_range(model, k):
+def test_a_k_out_of_range_is_refused(model, k):
     with pytest.raises(ValueError, match=r"k: expected an integer in 0..1"):
         plans.prior_up_to(model.spec, k)
 
@@ -136,7 +136,7 @@ def test_given_latents_decode_to_the_same_image(model):
     np.testing.assert_allclose(decoded.px_parameters, output.px_parameters, rtol=1e-5, atol=1e-5)
 
 
-def test_prior_modes_below_reconstruct_from_the_levels_above(model):
+def test_prior_mode_up_to_k_gives_the_levels_up_to_k_their_prior_means(model):
     images = random_images(model.spec)
     plan = plans.prior_mode_up_to(model.spec, 1)
     output = _run(model, images, plan)
@@ -160,14 +160,14 @@ def test_an_example_does_not_depend_on_its_batch(model):
     np.testing.assert_allclose(whole[3:], part, rtol=1e-4, atol=1e-4)
 
 
-def test_the_two_passes_say_what_they_need(model):
+def test_top_down_refuses_missing_features_and_an_incomplete_plan(model):
     with pytest.raises(ValueError, match="needs features"):
         model.top_down(None, plans.posterior(model.spec), SeededNoise(0), rows=2)
     with pytest.raises(ValueError, match="plan: expected 3 sources, got 1"):
         model.top_down(None, (plans.Prior(),), SeededNoise(0), rows=2)
 
 
-def test_samples(model):
+def test_samples_depend_on_seed_and_temperature_and_lie_in_0_to_1(model):
     samples = model.sample(5, seed=3).numpy()
     assert samples.shape == (5, *model.spec.image_shape)
     assert samples.min() >= 0 and samples.max() <= 1

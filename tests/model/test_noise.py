@@ -7,7 +7,7 @@ from biva_tf.model.noise import GivenNoise, SeededNoise
 
 @pytest.mark.parametrize("event", [(1,), (6,), (3, 5, 2), (4, 4, 4)])
 @pytest.mark.parametrize("kind", ["normal", "uniform"])
-def test_the_same_rows_in_chunks_of_any_size(event, kind):
+def test_noise_of_a_row_does_not_depend_on_its_chunk(event, kind):
     whole = getattr(SeededNoise(3), kind)("z1_bu/posterior", (10, *event))
     parts = [
         getattr(SeededNoise(3, first), kind)("z1_bu/posterior", (rows, *event))
@@ -16,7 +16,7 @@ def test_the_same_rows_in_chunks_of_any_size(event, kind):
     np.testing.assert_array_equal(whole, tf.concat(parts, axis=0))
 
 
-def test_no_two_streams_rows_or_seeds_share_noise():
+def test_streams_rows_steps_and_seeds_all_have_different_noise():
     draws = {
         (seed, step, stream): SeededNoise(seed).fold(step).normal(stream, (4, 3)).numpy()
         for seed in (0, 1)
@@ -27,7 +27,7 @@ def test_no_two_streams_rows_or_seeds_share_noise():
     assert len(np.unique(numbers)) == len(numbers)
 
 
-def test_the_same_seed_gives_the_same_draw_inside_a_function():
+def test_the_same_seed_gives_the_same_draw_inside_a_tf_function():
     draw = tf.function(
         lambda seed, first: SeededNoise(seed, first).normal("a", (3, 5)), autograph=False
     )
@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_draw_inside_a_function():
     np.testing.assert_array_equal(inside, SeededNoise(7, 2).normal("a", (3, 5)))
 
 
-def test_normal_and_uniform_are_what_they_say():
+def test_normal_and_uniform_have_the_right_mean_deviation_and_range():
     normal = SeededNoise(0).normal("a", (50_000, 3)).numpy()
     uniform = SeededNoise(0).uniform("a", (50_000, 3)).numpy()
     np.testing.assert_allclose([normal.mean(), normal.std()], [0, 1], atol=0.01)
@@ -45,7 +45,7 @@ def test_normal_and_uniform_are_what_they_say():
 
 
 @pytest.mark.parametrize("event", [(1,), (3, 5, 2), (4, 4, 4)])
-def test_dropout_of_the_same_rows_in_parts_of_any_size(event):
+def test_the_dropout_mask_of_a_row_does_not_depend_on_its_chunk(event):
     whole = SeededNoise(3).dropout_mask("block/dropout", 0.5, (10, *event))
     parts = [
         SeededNoise(3, first).dropout_mask("block/dropout", 0.5, (rows, *event))
@@ -55,17 +55,17 @@ def test_dropout_of_the_same_rows_in_parts_of_any_size(event):
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5])
-def test_dropout_keeps_its_share_and_the_mean(rate):
-    kept = SeededNoise(0).dropout_mask("a", rate, (50_000, 3)).numpy()
-    assert len(np.unique(kept)) == 2
-    np.testing.assert_allclose((kept == 0).mean(), rate, atol=0.005)
-    np.testing.assert_allclose(kept.max(), 1 / (1 - rate), rtol=1e-4)
-    np.testing.assert_allclose(kept.mean(), 1, atol=0.01)
-    assert np.all(np.abs(np.corrcoef(kept.T)[np.triu_indices(3, 1)]) < 0.02)
-    assert abs(np.corrcoef(kept[:-1, 0], kept[1:, 0])[0, 1]) < 0.02
+def test_a_dropout_mask_is_0_at_its_rate_and_has_mean_1(rate):
+    mask = SeededNoise(0).dropout_mask("a", rate, (50_000, 3)).numpy()
+    assert len(np.unique(mask)) == 2
+    np.testing.assert_allclose((mask == 0).mean(), rate, atol=0.005)
+    np.testing.assert_allclose(mask.max(), 1 / (1 - rate), rtol=1e-4)
+    np.testing.assert_allclose(mask.mean(), 1, atol=0.01)
+    assert np.all(np.abs(np.corrcoef(mask.T)[np.triu_indices(3, 1)]) < 0.02)
+    assert abs(np.corrcoef(mask[:-1, 0], mask[1:, 0])[0, 1]) < 0.02
 
 
-def test_given_noise_says_what_is_missing_or_misshapen():
+def test_given_noise_names_what_is_missing_or_misshapen():
     noise = GivenNoise({"z1": np.zeros((2, 3))})
     assert noise.normal("z1/posterior", (2, 3)).shape == (2, 3)
     with pytest.raises(ValueError, match="no noise was given for z1/prior"):

@@ -24,7 +24,7 @@ def test_json_gives_the_same_spec_back(name):
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
-def test_latents_are_in_the_papers_order():
+def test_latents_are_in_the_order_of_the_paper():
     spec = architectures.get("mnist_small")
     assert [z.name for z in spec.latents] == ["z1_bu", "z1_td", "z2_bu", "z2_td", "z3"]
     assert [z.level for z in spec.latents] == [1, 1, 2, 2, 3]
@@ -35,13 +35,13 @@ def test_latents_are_in_the_papers_order():
     ("name", "parameters", "variables"),
     [("mnist_l6", 31_550_946, 681), ("cifar10_l15", 102_948_560, 1674)],
 )
-def test_the_originals_sizes(name, parameters, variables):
+def test_models_have_the_sizes_of_the_original(name, parameters, variables):
     model = biva_tf.build(name)
     assert model.count_params() == parameters
     assert len(model.trainable_variables) == variables
 
 
-def test_cifar10_l10_has_ten_levels_on_the_maps_of_l15():
+def test_cifar10_l10_has_ten_levels_and_its_docstring_says_our_reading():
     spec = architectures.get("cifar10_l10")
     assert spec.num_levels == 10
     assert "our reading" in architectures.cifar10_l10.__doc__
@@ -60,7 +60,7 @@ def test_cifar10_l10_has_ten_levels_on_the_maps_of_l15():
         (lambda: StageSpec((BlockSpec(4, (3, 3)),), 6), "latent: expected a DenseLatent"),
     ],
 )
-def test_a_wrong_part_names_its_field(make, message):
+def test_the_error_for_a_wrong_part_names_the_field(make, message):
     with pytest.raises(SpecError, match=message.replace("(", r"\(")):
         make()
 
@@ -76,7 +76,7 @@ def test_a_wrong_part_names_its_field(make, message):
         ("dropout_generative", -0.1, "dropout_generative"),
     ],
 )
-def test_a_wrong_model_names_its_field(field, value, message):
+def test_the_error_for_a_wrong_model_names_the_field(field, value, message):
     with pytest.raises(SpecError, match=message):
         dataclasses.replace(architectures.get("tiny_dense"), **{field: value})
 
@@ -88,7 +88,7 @@ def test_stages_of_different_depth_are_refused():
         ModelSpec((8, 8, 1), (two, one))
 
 
-def test_the_mixture_of_logistics_needs_grey_or_colour():
+def test_the_mixture_of_logistics_needs_1_or_3_channels():
     spec = architectures.get("tiny_conv")
     with pytest.raises(SpecError, match="1 or 3 channels"):
         dataclasses.replace(spec, image_shape=(8, 8, 2))
@@ -131,24 +131,24 @@ def _with(plain, value, *path):
         (lambda p: _with(p, 5, "stages"), "stages: expected a list of stages, got 5"),
     ],
 )
-def test_wrong_json_names_the_path_of_its_field(change, message):
+def test_the_error_for_wrong_json_names_the_path_of_the_field(change, message):
     plain = change(to_plain(architectures.get("tiny_dense")))
     with pytest.raises(SpecError) as error:
         from_plain(plain)
     assert message in str(error.value)
 
 
-def test_text_that_is_not_json():
+def test_text_that_is_not_json_is_refused():
     with pytest.raises(SpecError, match="not JSON"):
         ModelSpec.from_json("{")
 
 
-def test_an_unknown_architecture_lists_the_known_ones():
+def test_the_error_for_an_unknown_architecture_lists_the_known_ones():
     with pytest.raises(SpecError, match=r"architecture: expected one of mnist_l6.*got 'mnist'"):
         biva_tf.build("mnist")
 
 
-def test_an_architecture_from_a_file(tmp_path):
+def test_an_architecture_is_read_from_a_file(tmp_path):
     spec = architectures.get("tiny_conv")
     path = tmp_path / "spec.json"
     path.write_text(spec.to_json())

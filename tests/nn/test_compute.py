@@ -21,24 +21,24 @@ WAYS = [
 ]
 
 
-def _least_rows(size, kernel, channels, filters, conv="auto", **fixed_weights):
+def _least_rows(size, kernel, channels, filters, conv="auto", **options):
     layer = convolution((size, size), (kernel, kernel))
-    return Compute(conv).least_rows_in_frequency(layer, channels, filters, **fixed_weights)
+    return Compute(conv).least_rows_in_frequency(layer, channels, filters, **options)
 
 
-def test_unknown_ways_are_refused():
+def test_unknown_settings_are_refused():
     with pytest.raises(ValueError, match="conv: expected one of auto, direct, frequency, got 'fft"):
         Compute("fft")
     with pytest.raises(ValueError, match="precision: expected one of float32"):
         Compute(precision="half")
 
 
-def test_auto_knows_from_how_many_rows_the_frequency_domain_pays():
+def test_auto_knows_the_least_rows_for_which_the_frequency_domain_is_faster():
     assert 1 < _least_rows(28, 5, 64, 128) <= 8
     assert _least_rows(16, 16, 96, 76) <= 8
     assert 16 < _least_rows(16, 3, 96, 192) <= 32
     assert _least_rows(14, 3, 64, 128) > 32
-    # With a known spectrum of the weights it pays from fewer rows, or not at all.
+    # With fixed weights the spectrum is known: fewer rows are enough, or direct always wins.
     assert _least_rows(28, 5, 64, 128, fixed_weights=True) <= 4
     assert _least_rows(14, 3, 64, 128, fixed_weights=True) == math.inf
     assert _least_rows(28, 1, 64, 128) == math.inf
@@ -52,7 +52,7 @@ def test_auto_is_direct_where_there_is_a_gpu(monkeypatch):
     assert _least_rows(16, 16, 96, 76, "frequency") == 0
 
 
-def _trained_model(reference, compute):
+def _reference_model(reference, compute):
     model = Network(reference.spec, compute)
     load_variables(model, reference.group("var/"), "reference")
     return model
@@ -68,22 +68,22 @@ def _bound_and_gradients(model, x):
 
 
 @pytest.mark.parametrize("name", ["bernoulli_dense", "discretized_conv"])
-def test_a_model_is_the_same_however_it_computes(name):
+def test_every_way_to_compute_gives_the_same_bound_and_gradients(name):
     reference = read_reference(DATA / f"{name}.npz")
     x = tf.constant(reference["x"])
-    bound, gradients = _bound_and_gradients(_trained_model(reference, Compute("direct")), x)
+    bound, gradients = _bound_and_gradients(_reference_model(reference, Compute("direct")), x)
     for compute in WAYS:
-        other, of_other = _bound_and_gradients(_trained_model(reference, compute), x)
+        other_bound, other_gradients = _bound_and_gradients(_reference_model(reference, compute), x)
         tolerance = 1e-5 if compute.precision == "float32" else 0.1
-        assert tf.norm(of_other - gradients) < tolerance * tf.norm(gradients)
-        assert abs(other - bound) < tolerance * abs(bound)
-        assert compute.precision == "float32" or other != bound
+        assert tf.norm(other_gradients - gradients) < tolerance * tf.norm(gradients)
+        assert abs(other_bound - bound) < tolerance * abs(bound)
+        assert compute.precision == "float32" or other_bound != bound
 
 
 @pytest.mark.parametrize("compute", [Compute(), *WAYS], ids=str)
-def test_fixed_weights_are_those_that_the_layers_had(compute):
+def test_fixed_weights_give_the_same_bound_even_after_the_variables_change(compute):
     reference = read_reference(DATA / "discretized_conv.npz")
-    model = _trained_model(reference, compute)
+    model = _reference_model(reference, compute)
     x = tf.constant(reference["x"])
 
     def bound():
@@ -103,7 +103,7 @@ def test_fixed_weights_are_those_that_the_layers_had(compute):
     assert np.all(bound() != expected)
 
 
-def test_a_graph_for_any_number_of_rows_chooses_when_it_runs(monkeypatch):
+def test_a_graph_for_any_number_of_rows_chooses_how_to_compute_at_run_time(monkeypatch):
     monkeypatch.setattr(Compute, "least_rows_in_frequency", lambda *_, **__: 2.5)
     layer = weight_norm.Conv2D((6, 6, 2), 3, (3, 3), compute=Compute(), name="conv")
     x = tf.random.normal((3, 6, 6, 2))

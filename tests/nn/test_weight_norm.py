@@ -14,6 +14,7 @@ from biva_tf.nn.weight_norm import (
 
 
 def _layers():
+    """(Layer, shape of its input, shape of its output) of every kind."""
     return [
         (
             Conv2D((7, 6, 3), 5, (3, 2), (2, 1), compute=Compute(), name="conv"),
@@ -36,7 +37,7 @@ def _randomise(layer, rng):
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_scaling_v_changes_nothing_and_g_scales(index):
+def test_the_scale_of_v_has_no_effect_and_g_scales_the_output(index):
     rng = np.random.default_rng(0)
     layer, in_shape, out_shape = _layers()[index]
     _randomise(layer, rng)
@@ -49,7 +50,7 @@ def test_scaling_v_changes_nothing_and_g_scales(index):
     np.testing.assert_allclose(layer(x) - layer.b, 2 * (y - layer.b), rtol=1e-4, atol=1e-5)
 
 
-def test_dense_is_the_formula():
+def test_dense_computes_its_formula():
     rng = np.random.default_rng(1)
     layer = Dense(6, 4, compute=Compute(), name="dense")
     _randomise(layer, rng)
@@ -59,7 +60,7 @@ def test_dense_is_the_formula():
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_1x1_convolution_is_dense_over_channels():
+def test_dense_on_maps_is_dense_at_every_pixel():
     rng = np.random.default_rng(2)
     layer = Dense(6, 4, compute=Compute(), name="nin")
     _randomise(layer, rng)
@@ -82,7 +83,7 @@ def test_deconv_is_the_adjoint_of_conv_at_sizes_the_stride_does_not_divide():
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_data_dependent_initialisation(index):
+def test_data_dependent_initialisation_gives_mean_0_and_deviation_0_01(index):
     rng = np.random.default_rng(4)
     layer, in_shape, _ = _layers()[index]
     x = tf.constant(3 + 2 * rng.normal(size=in_shape), tf.float32)
@@ -93,5 +94,5 @@ def test_data_dependent_initialisation(index):
     np.testing.assert_allclose(np.mean(initial, axis=axes), 0, atol=1e-5)
     np.testing.assert_allclose(np.std(initial, axis=axes), 0.01, rtol=1e-3)
     assert is_initialised(layer)
-    # The output during initialisation is what the layer computes from then on.
+    # After the initialisation, the layer computes the same output as during it.
     np.testing.assert_allclose(layer(x), initial, atol=1e-5)

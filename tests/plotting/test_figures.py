@@ -15,7 +15,7 @@ def _decoded(path):
 def test_figure_2_has_a_line_for_each_of_29_latents(tmp_path):
     steps = np.arange(1, 11) * 100
     kl = np.exp(np.random.default_rng(0).normal(size=(10, 29)))
-    kl[0, 3] = -1.0  # a one-sample estimate that has no logarithm
+    kl[0, 3] = -1.0  # a one-sample estimate can be negative; it has no logarithm
     figure = figures.log_kl(steps, kl, NAMES)
     (panel,) = figure.axes
     assert [line.get_label() for line in panel.lines] == NAMES
@@ -26,7 +26,7 @@ def test_figure_2_has_a_line_for_each_of_29_latents(tmp_path):
     assert _decoded(tmp_path / "f" / "log_kl.png").std() > 10
 
 
-def test_bars_are_in_the_papers_order():
+def test_bars_are_in_the_order_of_the_paper():
     figure = figures.kl_bars(np.arange(29.0), NAMES, "test")
     (panel,) = figure.axes
     assert [bar.get_height() for bar in panel.patches] == list(range(29))
@@ -43,7 +43,7 @@ def test_figure_4_has_a_panel_for_each_k():
 
 
 def test_every_scalar_metric_has_a_panel():
-    """Whatever metrics there are: also one that no code here knows by name."""
+    """This includes a metric that the code does not know by name."""
     steps = np.arange(20)
     curves = {
         "loss": {"train": (steps, np.exp(-steps))},
@@ -55,7 +55,7 @@ def test_every_scalar_metric_has_a_panel():
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), np.exp(-steps))
 
 
-def test_the_plot_command(trained):
+def test_the_plot_command_writes_every_picture(trained):
     result = run("-m", "biva_tf.plot", f"--model_dir={trained}")
     assert result.returncode == 0, result.stderr[-3000:]
     names = sorted(path.name for path in (trained / "pictures").iterdir())
@@ -64,7 +64,7 @@ def test_the_plot_command(trained):
         assert _decoded(trained / "pictures" / name).std() > 10
 
 
-def test_plot_without_a_log(trained, tmp_path):
+def test_plotting_without_metrics_is_an_error(trained, tmp_path):
     (trained / "metrics.jsonl").unlink()
     result = run("-m", "biva_tf.plot", f"--model_dir={trained}")
     assert result.returncode == 1 and "metrics.jsonl: no such file" in result.stderr

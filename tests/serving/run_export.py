@@ -1,7 +1,8 @@
 """Runs requests on a SavedModel: python run_export.py FOLDER REQUESTS.pickle ANSWERS.pickle
 
-REQUESTS is a list of (signature, inputs). ANSWERS gets the outputs of each, by TensorFlow's Python
-loader and by the session loader in C++. It needs TensorFlow and NumPy alone.
+REQUESTS is a list of (signature, inputs). ANSWERS receives the outputs of each request, as computed
+by TensorFlow's Python loader and by its session loader in C++. The script needs only TensorFlow and
+NumPy.
 """
 
 import importlib.util
@@ -35,7 +36,7 @@ def by_session(folder, requests):
 
 def main():
     folder, requests, answers = sys.argv[1:]
-    assert importlib.util.find_spec("biva_tf") is None, "the model's code is at hand"
+    assert importlib.util.find_spec("biva_tf") is None, "the model's code can be imported"
     requests = pickle.loads(Path(requests).read_bytes())
     requests = [(name, {k: np.asarray(v) for k, v in inputs.items()}) for name, inputs in requests]
     result = {"python": by_python(folder, requests), "session": by_session(folder, requests)}

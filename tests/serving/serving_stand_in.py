@@ -2,8 +2,8 @@
 
 Serves the newest version under BASE_PATH over gRPC and REST on loopback, and prints one JSON object
 with both ports when it is ready. It loads the SavedModel with TensorFlow's C++ loader, replays the
-warm-up requests first, and feeds what clients send without a look at its shapes, as TF Serving
-does. It needs TensorFlow and the stubs of tensorflow-serving-api alone.
+warm-up requests first, and does not check the shapes of what clients send, as TF Serving does. It
+needs only TensorFlow and the stubs of tensorflow-serving-api.
 """
 
 import base64
@@ -59,7 +59,7 @@ class Model:
         return dict(zip(outputs, values, strict=True))
 
     def signature(self, name: str, given: set[str]) -> str:
-        """The name, checked with the names of the inputs."""
+        """The name of the signature; refuses an unknown name and wrong names of inputs."""
         name = name or "serving_default"
         if name not in self.inputs:
             raise RefusedError(f'Serving signature name: "{name}" not found')
@@ -96,7 +96,7 @@ class Grpc(service_grpc.PredictionServiceServicer):
 
 
 class Rest(BaseHTTPRequestHandler):
-    """POST /v1/models/NAME[/versions/N]:predict, in columns."""
+    """POST /v1/models/NAME[/versions/N]:predict, in the columnar format."""
 
     model: Model
     model_name: str
@@ -128,11 +128,11 @@ class Rest(BaseHTTPRequestHandler):
         plain = {key: _to_json(key, value) for key, value in outputs.items()}
         if len(plain) == 1:
             (plain,) = plain.values()
-        # Strings other than base64 go out byte by byte, whether or not that is UTF-8.
+        # Strings that are not base64 are sent as their bytes, whether or not these are UTF-8.
         return json.dumps({"outputs": plain}, ensure_ascii=False).encode("latin-1")
 
     def log_message(self, *args):
-        """Says nothing."""
+        """Writes no log."""
 
 
 def _from_json(value, dtype: tf.DType) -> np.ndarray:

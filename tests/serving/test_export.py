@@ -1,4 +1,4 @@
-"""Exports: every signature, live, loaded by Python and by C++; versions; what is written."""
+"""Exports: signatures as loaded by Python and by C++, versions, and the files of a version."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SEED = np.array([5, 0], np.int32)
 
 def _trained(name):
     model = perturbed(name)
-    for variable in model.trainable_variables:  # nearer to a trained model's sizes
+    for variable in model.trainable_variables:  # closer to the gains of a trained model
         if variable.path.endswith("/g"):
             variable.assign(0.4 * variable)
     return api.Trained(model, "averaged", 0, {"architecture": name})
@@ -33,7 +33,7 @@ def _trained(name):
     scope="module", params=["mnist_sample", pytest.param("tiny_conv", marks=pytest.mark.slow)]
 )
 def exported(request, tmp_path_factory):
-    """A binary model with dense latents, and a colour model with maps: (model, folder)."""
+    """(Model, folder): a binary model with dense latents, or a colour one with map latents."""
     graphs.disable_rewriting_on_cpu()  # as the commands do; exports must not depend on it
     trained = _trained(request.param)
     return trained.model, exporting.export(trained, tmp_path_factory.mktemp("export"))
@@ -43,8 +43,8 @@ def _png(images):
     return np.array([tf.io.encode_png(np.uint8(np.rint(i * 255))).numpy() for i in images], object)
 
 
-def _loaded(folder, requests, tmp_path):
-    """Answers of a fresh process that cannot see the project."""
+def _answers_of_a_new_process(folder, requests, tmp_path):
+    """The answers of both loaders, computed in a new process that cannot import the project."""
     paths = tmp_path / "requests.pickle", tmp_path / "answers.pickle"
     paths[0].write_bytes(pickle.dumps(requests))
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -87,33 +87,33 @@ def _live_decoded(model, codes):
     return {"images": model.likelihood.image(output.px, noise).numpy()}
 
 
-def test_every_signature_live_in_python_and_in_cpp(exported, tmp_path):
+def test_every_signature_agrees_with_the_live_model_in_python_and_in_cpp(exported, tmp_path):
     model, folder = exported
     top = model.spec.num_levels - 1
     images = random_images(model.spec, 64)
-    of_sample = {"num_samples": np.int32(70), "temperature": np.float32(0.8), "seed": SEED}
+    sample_inputs = {"num_samples": np.int32(70), "temperature": np.float32(0.8), "seed": SEED}
     samples = model.sample(70, seed=5, temperature=0.8).numpy()
 
-    def of_score(k, samples):
+    def score_inputs(k, samples):
         return {"k": np.int32(k), "num_importance_samples": np.int32(samples), "seed": SEED}
 
     cases = [
-        ("sample", of_sample, {"images": samples, "images_png": _png(samples)}),
-        ("serving_default", of_sample, {"images": samples, "images_png": _png(samples)}),
-        ("sample_png", of_sample, {"images_bytes": _png(samples)}),
+        ("sample", sample_inputs, {"images": samples, "images_png": _png(samples)}),
+        ("serving_default", sample_inputs, {"images": samples, "images_png": _png(samples)}),
+        ("sample_png", sample_inputs, {"images_bytes": _png(samples)}),
     ]
     for rows, k, number in ((1, top, 130), (3, 1, 5), (64, 0, 1)):
         x = images[:rows]
         live = _live_score(model, x, k, number)
-        cases.append(("score", {"images": x, **of_score(k, number)}, live))
-        cases.append(("score_png", {"images_png": _png(x), **of_score(k, number)}, live))
-        again = exploration.reconstruct(model, x, (top,), seed=5)[:, 0]
-        one = {"images": x, "levels": np.int32(1), "seed": SEED}
-        cases.append(("reconstruct", one, {"images": again}))
+        cases.append(("score", {"images": x, **score_inputs(k, number)}, live))
+        cases.append(("score_png", {"images_png": _png(x), **score_inputs(k, number)}, live))
+        reconstructed = exploration.reconstruct(model, x, (top,), seed=5)[:, 0]
+        inputs = {"images": x, "levels": np.int32(1), "seed": SEED}
+        cases.append(("reconstruct", inputs, {"images": reconstructed}))
         codes = _live_codes(model, x)
         cases.append(("encode", {"images": x}, codes))
         cases.append(("decode", codes, _live_decoded(model, codes)))
-    answers = _loaded(folder, [case[:2] for case in cases], tmp_path)
+    answers = _answers_of_a_new_process(folder, [case[:2] for case in cases], tmp_path)
     for loader in ("python", "session"):
         for (signature, _, live), found in zip(cases, answers[loader], strict=True):
             assert found.keys() == live.keys()
@@ -122,7 +122,7 @@ def test_every_signature_live_in_python_and_in_cpp(exported, tmp_path):
                 if signature in ("sample", "serving_default", "sample_png"):
                     np.testing.assert_array_equal(found[key], expected, what)
                 else:
-                    # A difference of bounds is as exact as they are.
+                    # The error of a difference of bounds is of the size of their errors.
                     size = live["elbo_above_k_nats"] if key == "llr_above_k_nats" else expected
                     scale = max(1.0, np.abs(size).max())
                     np.testing.assert_allclose(
@@ -131,7 +131,7 @@ def test_every_signature_live_in_python_and_in_cpp(exported, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_export_again_gives_the_same_numbers(tmp_path):
+def test_a_second_export_gives_the_same_numbers(tmp_path):
     trained = _trained("tiny_dense")
     images = random_images(trained.model.spec, 3)
     requests = [
@@ -147,7 +147,7 @@ def test_an_export_again_gives_the_same_numbers(tmp_path):
             np.testing.assert_array_equal(a[key], b[key])
 
 
-def test_an_export_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
+def test_an_export_with_wrong_outputs_is_not_written(tmp_path, monkeypatch):
     def wrong(folder, requests):
         zeros = np.zeros((4, 8, 8, 1)), np.zeros(3), np.zeros((3, 3))
         keys = ("images", "bound_nats", "kl_nats", "elbo_above_k_nats")
@@ -162,7 +162,7 @@ def test_an_export_that_computes_something_else_is_not_written(tmp_path, monkeyp
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_the_command(trained, tmp_path):
+def test_the_command_writes_a_version_once_with_its_metadata(trained, tmp_path):
     args = ("-m", "biva_tf.export", f"--model_dir={trained}", f"--export_dir={tmp_path}/models")
     result = run(*args, "--version=7")
     assert result.returncode == 0, result.stderr[-3000:]
@@ -184,7 +184,7 @@ def test_the_command(trained, tmp_path):
     )
 
 
-def test_raw_weights_are_those_of_the_newest_checkpoint(trained):
+def test_raw_weights_are_of_the_newest_checkpoint_and_not_the_averages(trained):
     raw, averaged = (api.load_trained(trained, weights=kind) for kind in ("raw", "averaged"))
     assert (raw.weights, raw.weights_step) == ("raw", 40)
     differences = [

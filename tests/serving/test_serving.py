@@ -25,7 +25,7 @@ def models(finished, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ports(models, tmp_path_factory):
-    """Those of a server of the model that cannot see the project."""
+    """The ports of a server of the exported model; the server cannot import the project."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with subprocess.Popen(
         [sys.executable, ROOT / "tests" / "serving" / "serving_stand_in.py", models],
@@ -39,7 +39,7 @@ def ports(models, tmp_path_factory):
         process.stdin.close()
 
 
-def test_the_round_trip_over_grpc_and_rest(ports):
+def test_serve_check_passes_over_grpc_and_rest(ports):
     targets = [f"--target=127.0.0.1:{ports['grpc']}", f"--rest=127.0.0.1:{ports['rest']}"]
     result = run("-m", "tools.serve_check", *targets)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
@@ -65,7 +65,7 @@ def test_the_readmes_client_runs(ports, capsys):
 
 
 class Altered:
-    """A client of the server, some of whose answers are changed on the way."""
+    """A client of the server that changes the answers of one signature."""
 
     def __init__(self, client, signature, change):
         self._client, self._signature, self._change = client, signature, change
@@ -76,7 +76,7 @@ class Altered:
         return self._client.call(signature, inputs)
 
 
-def _with(signature, name, change):
+def _with_output_changed(signature, name, change):
     def altered(client, inputs):
         outputs = client.call(signature, inputs)
         return {**outputs, name: change(outputs[name])}
@@ -85,6 +85,7 @@ def _with(signature, name, change):
 
 
 def _lenient(client, inputs):
+    """Answers with the images themselves where the server refuses the request."""
     try:
         return client.call("reconstruct", inputs)
     except serving_checks.RefusedError:
@@ -94,14 +95,30 @@ def _lenient(client, inputs):
 @pytest.mark.parametrize(
     ("signature", "change", "message"),
     [
-        ("sample", _with("sample", "images", lambda x: x + 1), r"images outside of \[0, 1\]"),
-        ("sample", _with("sample", "images", lambda x: x / 2), "serving_default: it is not"),
-        ("score", _with("score", "kl_nats", lambda x: x + 1), "L_1 is not its terms"),
-        ("score_png", _with("score_png", "bound_nats", lambda x: 2 * x), "another score"),
+        (
+            "sample",
+            _with_output_changed("sample", "images", lambda x: x + 1),
+            r"images outside of \[0, 1\]",
+        ),
+        (
+            "sample",
+            _with_output_changed("sample", "images", lambda x: x / 2),
+            "serving_default: it is not",
+        ),
+        (
+            "score",
+            _with_output_changed("score", "kl_nats", lambda x: x + 1),
+            "L_1 is not its terms",
+        ),
+        (
+            "score_png",
+            _with_output_changed("score_png", "bound_nats", lambda x: 2 * x),
+            "another score",
+        ),
         ("reconstruct", _lenient, "no levels: expected an error of reconstruct"),
     ],
 )
-def test_a_server_that_is_wrong_is_found_out(ports, signature, change, message):
+def test_a_server_with_wrong_answers_is_detected(ports, signature, change, message):
     client = serving_checks.GrpcClient(f"127.0.0.1:{ports['grpc']}", "biva", 60.0)
     with pytest.raises(serving_checks.FailedError, match=message):
         list(serving_checks.checks(Altered(client, signature, change)))

@@ -9,11 +9,11 @@ from tools import benchmark
 from tools.bench import flops, timing
 
 
-def test_the_work_of_mnist_l6():
+def test_the_flops_of_mnist_l6():
     model = Network(architectures.get("mnist_l6"))
     assert flops.both_passes(model) == 2_817_307_136
     assert 0 < flops.bottom_up_start(model) < flops.both_passes(model)
-    # Nothing but the posteriors and what leads to them is left out.
+    # Sampling leaves out only the posteriors and what leads to them.
     assert flops.sampling(model) < flops.both_passes(model) - flops.bottom_up_start(model)
 
 

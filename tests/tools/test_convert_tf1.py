@@ -1,4 +1,4 @@
-"""Checkpoints of the original: to a model_dir and back, bit for bit; their bounds."""
+"""Checkpoints of the original: converted to a model_dir and back bit for bit, and their bounds."""
 
 import json
 import shutil
@@ -23,11 +23,11 @@ AVERAGE = "/ExponentialMovingAverage"
 
 
 def _write(path, names_and_shapes):
-    """A random checkpoint, written by the TensorFlow 1 API in one go."""
+    """Writes a checkpoint of random values with the TensorFlow 1 API."""
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         for i, (name, shape) in enumerate(names_and_shapes):
-            # Gains that keep the activations of a deep model in range.
+            # These gains keep the activations of a deep model in range.
             scale = v1.random_uniform_initializer(0.1, 0.2, seed=i)
             normal = v1.random_normal_initializer(0, 0.05, seed=i)
             initializer = scale if "/g" in name else normal
@@ -49,7 +49,7 @@ def _convert(checkpoint, model_dir, *args):
 
 
 def _restored(path, names_and_shapes):
-    """What the TensorFlow 1 Saver restores."""
+    """The values that the TensorFlow 1 Saver restores, by name."""
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         variables = {
@@ -61,7 +61,7 @@ def _restored(path, names_and_shapes):
 
 
 @pytest.mark.slow
-def test_mnist_l6_there_and_back(tmp_path):
+def test_converting_mnist_l6_there_and_back_keeps_every_value(tmp_path):
     names = _names_and_shapes("mnist_l6")
     assert len(names) == 2 * 681
     path, back, model_dir = tmp_path / "model", tmp_path / "back" / "model", tmp_path / "run"
@@ -84,7 +84,7 @@ def test_mnist_l6_there_and_back(tmp_path):
 
 @pytest.fixture(scope="module")
 def digits_checkpoint(tmp_path_factory):
-    """A small model for 28x28 images and a checkpoint of it: (its JSON file, the path)."""
+    """(JSON file of a small model for 28x28 images, path of a checkpoint of the model)."""
     folder = tmp_path_factory.mktemp("tf1")
     spec = ModelSpec(
         image_shape=(28, 28, 1),
@@ -95,7 +95,7 @@ def digits_checkpoint(tmp_path_factory):
     return folder / "spec.json", folder / "model"
 
 
-def test_averages_are_selected_and_training_goes_on_from_the_weights(digits_checkpoint, tmp_path):
+def test_averages_are_selected_and_training_continues_from_the_weights(digits_checkpoint, tmp_path):
     spec, path = digits_checkpoint
     model_dir = tmp_path / "run"
     args = (f"--architecture={spec}", "--batch_size=8", "--log_every=1", "--ema_decay=0.9")
@@ -153,7 +153,7 @@ def test_an_existing_checkpoint_is_not_written_over(digits_checkpoint):
         tf1_checkpoint.write(path, {"BIVA/x": np.zeros(1, np.float32)}, {})
 
 
-def test_a_file_that_is_no_checkpoint(digits_checkpoint, tmp_path):
+def test_a_file_that_is_no_checkpoint_is_refused(digits_checkpoint, tmp_path):
     for file in digits_checkpoint[1].parent.glob("model.*"):
         shutil.copy(file, tmp_path)
     data = tmp_path / "model.data-00000-of-00001"
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_checkpoint(digits_checkpoint, tmp_path):
             tf1_checkpoint.read(path)
 
 
-def test_the_originals_arguments_describe_the_spec():
+def test_the_originals_arguments_give_the_same_stages_back():
     for name in ("mnist_l6", "cifar10_l15"):
         spec = architectures.get(name)
         plain = json.loads(json.dumps(tf1.config_from_spec(spec)))
@@ -172,14 +172,14 @@ def test_the_originals_arguments_describe_the_spec():
         tf1.config_from_spec(architectures.get("mnist_l6_lvae"))
 
 
-def test_tied_noise_is_one_for_latents_of_one_shape():
+def test_tied_noise_is_the_same_for_latents_of_one_shape():
     noise = tf1_noise.TiedNoise(SeededNoise(1))
     a, b = (noise.normal(f"{z}/posterior", (4, 3)) for z in ("z1_bu", "z1_td"))
     np.testing.assert_array_equal(a, b)
     assert np.abs(noise.normal("z2_bu/posterior", (4, 2)) - a[:, :2]).max() > 0.1
 
 
-def test_both_bounds_of_a_checkpoint_side_by_side(digits_checkpoint):
+def test_the_bounds_under_tied_and_independent_noise_are_printed(digits_checkpoint):
     spec, path = digits_checkpoint
     args = (f"--architecture={spec}", "--iw_samples=3", "--num_examples=70")
     result = run("-m", "tools.compare_tf1", f"--checkpoint={path}", *args)
@@ -197,7 +197,7 @@ def test_both_bounds_of_a_checkpoint_side_by_side(digits_checkpoint):
     bounds = tf1_noise.bounds(model, images, 3)
     np.testing.assert_allclose(float(tied[5]), bounds.tied.mean(), rtol=1e-4)
     np.testing.assert_allclose(float(independent[3]), bounds.independent.mean(), rtol=1e-4)
-    # Independent noise is that of the score: another seed, the same bound but for chance.
+    # `score` has independent noise too. Its seed differs, so its bound differs only by chance.
     score = model.score(images, num_importance_samples=3, seed=1).bound_nats
     error = (score - bounds.independent).std() / np.sqrt(len(images))
     assert abs(score.mean() - bounds.independent.mean()) < 5 * error

@@ -24,7 +24,7 @@ CONFIG = {
     "output_distribution": "bernoulli",
 }
 NAMES = ["z1_bu", "z1_td", "z2_bu", "z2_td", "z3"]
-# What is changed of the arguments that work, and what the error says.
+# Case: (the changes to valid arguments, a part of the error).
 ERRORS = {
     "no checkpoint": ({"checkpoint": "ckpt/other"}, "--checkpoint: "),
     "a folder": ({"checkpoint": "ckpt"}, "named as FOLDER/model"),
@@ -58,7 +58,7 @@ def _dump(**changes):
 
 @pytest.fixture(scope="module")
 def dumped(tmp_path_factory):
-    """(The folder, the results of the dumps that work, and of those that do not by their name)."""
+    """(The folder, the results of the two valid dumps, the results of the failing ones by case)."""
     folder = tmp_path_factory.mktemp("dump")
     keyless = {key: value for key, value in CONFIG.items() if key != "stochastic_layers"}
     configs = {"config": CONFIG, "keyless": keyless}
@@ -86,7 +86,7 @@ def dumped(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["averages", "raw"])
-def test_the_port_agrees(dumped, name):
+def test_the_port_agrees_with_the_dumped_arrays(dumped, name):
     folder, _, _ = dumped
     result = run("-m", "tools.compare_tf1", f"--reference={folder / name}.npz")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
@@ -97,7 +97,7 @@ def test_the_port_agrees(dumped, name):
 
 
 @pytest.mark.parametrize("weights", ["averages", "raw"])
-def test_weights_are_the_checkpoints(dumped, weights):
+def test_the_dumped_weights_are_those_of_the_checkpoint(dumped, weights):
     folder, results, _ = dumped
     assert [r["code"] for r in results] == [0, 0], results
     checkpoint = tf.train.load_checkpoint(str(folder / "ckpt" / "model"))
@@ -114,10 +114,13 @@ def test_weights_are_the_checkpoints(dumped, weights):
 
 
 @pytest.mark.parametrize("name,rows,tied", [("averages", 3, True), ("raw", 5, False)])
-def test_noise_is_what_was_drawn(dumped, name, rows, tied):
-    """The stand-in gives every Gaussian one seed, as the original does: latents of one shape have
-    the same noise, and the file must show it, since its outputs were computed so. Where they have
-    not, the noise of one must not stand under the name of another (`test_the_port_agrees`)."""
+def test_the_dumped_noise_is_the_noise_that_was_drawn(dumped, name, rows, tied):
+    """Tied: the stand-in gives every Gaussian the same seed, as the original does.
+
+    Latents of one shape then have the same noise. The outputs were computed with it, so the file
+    must contain it. If the noise is not tied, the noise of one latent must not be stored under the
+    name of another, which `test_the_port_agrees_with_the_dumped_arrays` checks too.
+    """
     folder, _, _ = dumped
     with np.load(folder / f"{name}.npz") as file:
         for prefix, n in (("noise/", rows), ("iw4/noise/", 4 * rows), ("gen/noise/", rows)):
@@ -128,7 +131,7 @@ def test_noise_is_what_was_drawn(dumped, name, rows, tied):
             assert len(np.unique(noise["z1_bu"])) == 3 * n
 
 
-def test_the_model_is_described(dumped):
+def test_the_dump_describes_the_model(dumped):
     folder, _, _ = dumped
     with np.load(folder / "averages.npz") as arrays:
         config = json.loads(str(arrays["config_json"]))
@@ -142,7 +145,7 @@ def test_the_model_is_described(dumped):
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_errors_are_one_line(dumped, case):
+def test_an_error_is_one_line(dumped, case):
     folder, _, failed = dumped
     assert failed[case]["code"] == 2
     (line,) = [li for li in failed[case]["stderr"].splitlines() if "dump_tf1_reference: " in li]
@@ -151,14 +154,14 @@ def test_errors_are_one_line(dumped, case):
     assert not (folder / "unwritten.npz").exists()
 
 
-def test_nothing_is_left_behind(dumped):
+def test_no_temporary_files_are_left(dumped):
     folder, _, _ = dumped
     assert not (folder / "output").exists()  # the folder that the original's constructor makes
     assert not list(folder.glob("*.tmp"))
 
 
-def test_runs_beside_tensorflow_1():
-    """Its syntax is that of the Pythons that TensorFlow 1 has, and it imports nothing of ours."""
+def test_the_script_can_run_in_an_environment_of_tensorflow_1():
+    """Its syntax is valid in the Pythons of TensorFlow 1. It imports nothing of this project."""
     tree = ast.parse(TOOL.read_text(), feature_version=(3, 7))
     imports = {
         alias.name.split(".")[0]

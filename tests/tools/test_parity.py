@@ -1,4 +1,4 @@
-"""Goldens: arrays that the original TensorFlow 1 program computed."""
+"""The port agrees with arrays that the original TensorFlow 1 program computed."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def _compare(path, *args):
 
 
 @pytest.mark.parametrize("name,conv", FILES)
-def test_every_quantity_of_the_original(name, conv):
+def test_every_quantity_agrees_with_the_original(name, conv):
     result = _compare(DATA / f"{name}.npz", f"--conv={conv}")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     last = result.stdout.strip().splitlines()[-1]
@@ -40,7 +40,7 @@ def test_every_quantity_of_the_original(name, conv):
     assert printed == quantities
 
 
-# L^{>k} of an independent implementation of the formulas, on the same arrays.
+# L^{>k} for k = 0, 1, ..., by an independent implementation of the formulas on the same arrays.
 L_ABOVE_K = {
     "bernoulli_dense": [
         [-46.0708, -44.2216, -45.1453],
@@ -57,7 +57,7 @@ L_ABOVE_K = {
 
 
 @pytest.mark.parametrize("name", L_ABOVE_K)
-def test_l_above_k(name):
+def test_l_above_k_agrees_with_an_independent_implementation(name):
     reference = read_reference(DATA / f"{name}.npz")
     model = Network(reference.spec)
     load_variables(model, reference.group("var/"), name)
@@ -80,7 +80,7 @@ def _changed(tmp_path, change, name="bernoulli_dense"):
     return path
 
 
-def test_an_error_is_found_and_fails(tmp_path):
+def test_arrays_that_differ_are_named_and_fail(tmp_path):
     def change(arrays):
         arrays["out/p_mean/z1_td"] = arrays["out/p_mean/z1_td"] * 1.01
         arrays["grad/BIVA/dense/b"] = arrays["grad/BIVA/dense/b"] + 0.1
@@ -114,7 +114,7 @@ def test_an_error_is_found_and_fails(tmp_path):
         (lambda a: a.update(x=a["x"][:, :4]), "x: expected images of (8, 8, 1), got (3, 4, 8, 1)"),
     ],
 )
-def test_a_file_that_does_not_fit(tmp_path, change, message):
+def test_the_error_for_a_file_that_does_not_fit_says_why(tmp_path, change, message):
     from tools.tf1 import parity as tf1_parity
     from tools.tf1.names import ReferenceFileError
 
@@ -124,7 +124,7 @@ def test_a_file_that_does_not_fit(tmp_path, change, message):
     assert message in str(error.value) and str(path) in str(error.value)
 
 
-def test_a_file_that_is_no_npz(tmp_path):
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
     path = tmp_path / "broken.npz"
     path.write_bytes((DATA / "bernoulli_dense.npz").read_bytes()[:100_000])
     result = _compare(path)
@@ -133,8 +133,8 @@ def test_a_file_that_is_no_npz(tmp_path):
     assert "no such file" in _compare(tmp_path / "none.npz").stderr
 
 
-def test_the_names_are_the_originals():
-    """The arrays list the original's variables in the order that it makes them."""
+def test_variables_have_the_names_and_shapes_of_the_original():
+    """The files list the variables of the original in the order in which it makes them."""
     import json
 
     for name in ("bernoulli_dense", "discretized_conv", "mixed_bernoulli", "mixed_discretized"):
@@ -146,7 +146,7 @@ def test_the_names_are_the_originals():
         assert model.count_params() == config.get("n_params", model.count_params())
 
 
-def test_spec_from_config_is_the_named_architecture():
+def test_the_originals_arguments_of_mnist_l6_give_the_named_architecture():
     config = {
         "input_shape": [28, 28, 1],
         "deterministic_layers": [

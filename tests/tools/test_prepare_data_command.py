@@ -7,7 +7,7 @@ def _prepare(*args):
     return run("-m", "tools.prepare_data", *args)
 
 
-def test_from_a_users_pictures_to_a_trained_model(tmp_path):
+def test_a_model_trains_on_the_prepared_pictures_of_a_user(tmp_path):
     folder, data_dir = tmp_path / "pictures", f"--data_dir={tmp_path / 'data'}"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def test_from_a_users_pictures_to_a_trained_model(tmp_path):
     assert trained.returncode == 0, trained.stderr[-3000:]
     assert "image_folder: 23 to train, 4 to validate, 3 to test" in trained.stderr
     assert last_json(trained.stdout)["step"] == 2
-    # A grey data set where the model is of colour.
+    # A grey data set does not fit a model of colour images.
     grey = run(
         "-m", "biva_tf.train", "--architecture=tiny_conv", f"--model_dir={tmp_path / 'other'}"
     )
@@ -38,7 +38,7 @@ def test_from_a_users_pictures_to_a_trained_model(tmp_path):
     assert "--dataset=mnist_10k has images of shape (28, 28, 1), the architecture" in grey.stderr
 
 
-def test_without_a_source_it_says_what_is_needed(tmp_path):
+def test_the_error_without_a_source_says_what_is_needed(tmp_path):
     result = _prepare("--dataset=celeba64", f"--data_dir={tmp_path}")
     assert result.returncode == 1
     for text in ("--source=FOLDER", "list_eval_partition.txt", "fc955bcb3ef8fbdf", "mmlab"):

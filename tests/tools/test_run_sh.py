@@ -1,4 +1,4 @@
-"""tools/run.sh: the environment is made once, made anew when it does not fit, and never half made.
+"""tools/run.sh makes the environment once, replaces one that does not fit, leaves none half made.
 
 The tests run a copy of the script in a folder of its own, with an interpreter that only pretends
 to install.
@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 PYTHON = """#!/usr/bin/env bash
-# Pretends: -c answers as a Python of the version given; -m venv makes a folder with itself in it.
+# A fake: -c answers as a Python of the given version, -m venv copies this script to a new folder.
 case "$1 $2" in
   "-c import sys; print"*) echo {version} ;;
   "-c import sys; sys.exit"*) exit {old} ;;
@@ -45,7 +45,7 @@ def _run(project, *args, version="3.11", old=0, pip="exit 0"):
     return result, log.read_text().split() if log.exists() else []
 
 
-def test_installs_once_and_runs_inside(project):
+def test_the_environment_is_installed_once_and_commands_run_in_it(project):
     result, log = _run(project, "python", "hello")
     assert result.returncode == 0, result.stderr
     assert result.stdout == "ran hello\n"
@@ -62,7 +62,7 @@ def test_installs_once_and_runs_inside(project):
         lambda project: shutil.rmtree(project / ".venv"),
     ],
 )
-def test_an_environment_that_does_not_fit_is_made_anew(project, change):
+def test_an_environment_that_does_not_fit_is_replaced(project, change):
     _run(project, "python", "hello")
     stale = project / ".venv" / "stale"
     stale.write_text("")
@@ -72,7 +72,7 @@ def test_an_environment_that_does_not_fit_is_made_anew(project, change):
     assert not stale.exists()
 
 
-def test_an_install_that_fails_is_one_message_and_is_tried_again(project):
+def test_a_failed_install_gives_one_message_and_is_tried_again(project):
     result, _ = _run(project, "python", "hello", pip="echo 'No matching distribution'; exit 1")
     assert result.returncode == 1
     assert "No matching distribution" in result.stderr
@@ -81,8 +81,8 @@ def test_an_install_that_fails_is_one_message_and_is_tried_again(project):
     assert result.returncode == 0 and log == ["made", "installed"] * 2
 
 
-def test_an_activated_environment_does_not_make_its_successor(project):
-    """python3 is first found in .venv/bin, which is about to be removed."""
+def test_a_new_environment_is_not_made_by_the_python_of_the_activated_one(project):
+    """The first python3 on the path is in .venv/bin, which is about to be removed."""
     _run(project, "python", "hello")
     (project / ".venv" / "bin" / "python3").write_text("#!/usr/bin/env bash\nexit 1\n")
     (project / ".venv" / "bin" / "python3").chmod(0o755)
@@ -99,13 +99,13 @@ def test_an_activated_environment_does_not_make_its_successor(project):
     assert result.returncode == 0 and result.stdout == "ran hello\n", result.stderr
 
 
-def test_an_interpreter_that_is_too_old(project):
+def test_an_interpreter_that_is_too_old_is_refused(project):
     result, log = _run(project, "python", "hello", version="3.9", old=1)
     assert result.returncode == 1 and not log
     assert "expected python >= 3.10" in result.stderr and "is 3.9" in result.stderr
 
 
-def test_no_interpreter_and_no_command(project):
+def test_a_missing_interpreter_and_a_missing_command_are_errors(project):
     missing = subprocess.run(
         ["bash", "tools/run.sh", "python"],
         cwd=project,
@@ -118,7 +118,7 @@ def test_no_interpreter_and_no_command(project):
     assert result.returncode == 1 and "usage: tools/run.sh CMD..." in result.stderr
 
 
-def test_the_exit_code_is_the_commands(project):
+def test_the_exit_code_is_that_of_the_command(project):
     _run(project, "python", "hello")
     result, _ = _run(project, "bash", "-c", "exit 7")
     assert result.returncode == 7

@@ -1,6 +1,6 @@
 """Five training steps on N logical devices: python replicas.py N OUT.npz SETTINGS_JSON
 
-A program of its own, since the devices of a process cannot be split once they are in use.
+It is a separate program because a process cannot split its devices once they are in use.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""A run of version 0.1 (tests/data/golden_run): its checkpoints restore, and compute what they did.
+"""The checkpoints of a run of version 0.1 (tests/data/golden_run) restore and give its numbers.
 
-The files and arrays were written by the code as it was then. A missing one fails the tests.
+The files and arrays were written by the code of that version. The tests fail if one is missing.
 """
 
 import shutil
@@ -21,7 +21,7 @@ def expected():
 
 
 @pytest.mark.parametrize("weights", ["averaged", "raw"])
-def test_the_bound_is_what_it_was(weights, expected):
+def test_the_bound_is_that_of_version_0_1(weights, expected):
     trained = api.load_trained(GOLDEN, weights)
     assert trained.weights_step == 20
     images = trained.images()[:50]
@@ -29,13 +29,13 @@ def test_the_bound_is_what_it_was(weights, expected):
     np.testing.assert_allclose(score.bound_nats, expected[weights], rtol=1e-6)
 
 
-def test_the_samples_are_what_they_were(expected):
+def test_the_samples_are_those_of_version_0_1(expected):
     samples = api.load_trained(GOLDEN).model.sample(2, seed=4)
     np.testing.assert_allclose(samples, expected["samples"], atol=1e-6)
 
 
-def test_the_run_goes_on_as_it_did(tmp_path):
-    """Slots and averages restore too: ten steps more give the ELBO that they gave then."""
+def test_the_run_continues_as_in_version_0_1(tmp_path):
+    """Slots and averages are restored too: ten more steps give the ELBO that they gave then."""
     model_dir = shutil.copytree(GOLDEN, tmp_path / "run")
     spec = tmp_path / "digits.json"
     spec.write_text(api.load(GOLDEN).spec.to_json())

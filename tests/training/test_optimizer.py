@@ -14,7 +14,7 @@ def test_adamax_and_averages_follow_the_formulas():
     w = average = np.float32(start)
     v = m = np.zeros_like(w)
     for step in range(20):
-        # Gradients far below epsilon too, where its place in the rule shows.
+        # Some gradients are far below epsilon: there it matters where the formula adds epsilon.
         gradient = np.float32(rng.normal(size=w.shape) * 10.0 ** rng.integers(-9, 1, w.shape))
         optimizer.apply([gradient])
         v = 0.9 * v + 0.1 * gradient
@@ -27,7 +27,7 @@ def test_adamax_and_averages_follow_the_formulas():
         )
 
 
-def test_a_weight_without_gradient_stays():
+def test_a_weight_with_gradient_0_does_not_change():
     variable = keras.Variable(np.ones(3, np.float32))
     optimizer = Adamax(0.01)
     optimizer.build([variable])
@@ -37,7 +37,7 @@ def test_a_weight_without_gradient_stays():
     assert optimizer.moving_averages is None
 
 
-def test_averages_start_where_they_are_reset():
+def test_reset_sets_the_averages_to_the_weights():
     variable = keras.Variable(np.zeros(3, np.float32))
     optimizer = Adamax(0.01, ema_decay=0.9)
     optimizer.build([variable])
@@ -47,12 +47,12 @@ def test_averages_start_where_they_are_reset():
 
 
 @pytest.mark.parametrize("step", [0, 1, 1_000_000, 2_990_000, 10_000_000])
-def test_the_originals_schedule(step):
+def test_the_default_schedule_is_that_of_the_original(step):
     expected = max(0.002 * 0.999999**step, 0.0001)
     assert float(FlooredExponentialDecay()(step)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_rate_below_the_floor_is_kept():
+def test_an_initial_rate_below_the_floor_is_kept():
     assert float(FlooredExponentialDecay(5e-5)(0)) == pytest.approx(5e-5)
 
 
@@ -68,32 +68,34 @@ def test_the_optimizer_follows_the_schedule():
 
 
 @pytest.mark.parametrize("shapes", [[(4,)], [(3,), (2, 3), (5,)], [(2, 2), (1, 3)]])
-def test_weights_that_share_a_slot_are_updated_as_if_each_had_its_own(shapes):
-    """Vectors share variables; each weight, slot and average is that of an optimizer of its own."""
+def test_packed_weights_are_updated_as_if_each_had_its_own_slots(shapes):
+    """Vectors share slot variables, with the values that separate optimizers have for each."""
     rng = np.random.default_rng(1)
     together = [keras.Variable(np.float32(rng.normal(size=shape))) for shape in shapes]
     apart = [keras.Variable(v.numpy()) for v in together]
-    one = Adamax(0.01, ema_decay=0.9)
-    one.build(together)
-    many = [Adamax(0.01, ema_decay=0.9) for _ in apart]
-    for optimizer, variable in zip(many, apart, strict=True):
+    shared_optimizer = Adamax(0.01, ema_decay=0.9)
+    shared_optimizer.build(together)
+    own_optimizers = [Adamax(0.01, ema_decay=0.9) for _ in apart]
+    for optimizer, variable in zip(own_optimizers, apart, strict=True):
         optimizer.build([variable])
     for _ in range(3):
         gradients = [np.float32(rng.normal(size=shape)) for shape in shapes]
-        one.apply(gradients)
-        for optimizer, gradient in zip(many, gradients, strict=True):
+        shared_optimizer.apply(gradients)
+        for optimizer, gradient in zip(own_optimizers, gradients, strict=True):
             optimizer.apply([gradient])
-    for i, (optimizer, variable) in enumerate(zip(many, apart, strict=True)):
+    for i, (optimizer, variable) in enumerate(zip(own_optimizers, apart, strict=True)):
         np.testing.assert_array_equal(together[i], variable)
-        for a, b in zip(one.slots(together[i]), optimizer.slots(variable), strict=True):
+        for a, b in zip(
+            shared_optimizer.slots(together[i]), optimizer.slots(variable), strict=True
+        ):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(
-            one.moving_averages.values[i], optimizer.moving_averages.values[0]
+            shared_optimizer.moving_averages.values[i], optimizer.moving_averages.values[0]
         )
 
 
-def test_a_rebuilt_optimizer_takes_the_same_steps():
-    """Every argument differs from its default and shows in the result: none may get lost."""
+def test_a_deserialized_optimizer_takes_the_same_steps():
+    """Every argument differs from its default and changes the result, so a lost one would show."""
     schedule = FlooredExponentialDecay(0.5, 0.7, 0.2)
     original = Adamax(schedule, beta_1=0.6, beta_2=0.8, epsilon=0.3, ema_decay=0.5)
     rebuilt = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(original))

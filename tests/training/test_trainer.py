@@ -19,7 +19,7 @@ from biva_tf.training.devices import make_strategy
 from biva_tf.training.trainer import Trainer
 
 
-def _replicas(devices, out, settings):
+def _train_on_replicas(devices, out, settings):
     result = run(
         "-c",
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
@@ -40,9 +40,9 @@ def _replicas(devices, out, settings):
         ),
     ],
 )
-def test_two_replicas_are_one(tmp_path, settings):
-    """The same global batch, noise and seed: the same losses, weights and averages."""
-    one, two = (_replicas(n, tmp_path / f"{n}.npz", settings) for n in (1, 2))
+def test_two_replicas_train_like_one(tmp_path, settings):
+    """With the same global batch, noise and seed, losses, weights and averages are the same."""
+    one, two = (_train_on_replicas(n, tmp_path / f"{n}.npz", settings) for n in (1, 2))
     for key in one:
         np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-5, err_msg=key)
     assert two["step"] == 5
@@ -92,7 +92,7 @@ def test_training_improves_the_bound(images):
     assert trainer.evaluate(images)["elbo"] > before + 1.5
 
 
-def test_clipping_bounds_the_gradient_and_reports_its_norm_before(images):
+def test_clipping_bounds_the_gradient_and_the_norm_before_it_is_reported(images):
     free, clipped = (_trainer(images, clip_norm=c, learning_rate=0.0) for c in (0.0, 0.1))
     norms = [_steps(t, images, 1)[0]["gradient_norm"] for t in (free, clipped)]
     np.testing.assert_allclose(*norms, rtol=1e-5)
@@ -125,8 +125,8 @@ def test_averages_start_from_the_initialised_weights(images):
         np.testing.assert_array_equal(v, average)
 
 
-def test_initialisation_makes_every_layers_output_small(images):
-    """In a pass like the one that initialised it, every layer gives mean 0 and deviation 0.01."""
+def test_initialisation_gives_every_layers_output_mean_0_and_deviation_0_01(images):
+    """This holds in a pass with the batch and the noise of the initialisation."""
     trainer = _trainer(images)
     outputs = {}
     call = WeightNorm.call
@@ -146,8 +146,8 @@ def test_initialisation_makes_every_layers_output_small(images):
 
 
 @pytest.mark.parametrize("batch", [2, 4, 5])
-def test_evaluation_counts_every_image_once(images, batch):
-    """In batches that are filled up, or not, the mean is that of one batch of 6."""
+def test_evaluation_does_not_depend_on_the_batch_size(images, batch):
+    """Every image counts once, whether or not the last batch is padded."""
     small = _trainer(images[:batch])
     one = _trainer(images)
     for a, b in zip(small.model.trainable_variables, one.model.trainable_variables, strict=True):
@@ -159,8 +159,8 @@ def test_evaluation_counts_every_image_once(images, batch):
     assert first == small.evaluate(images)
 
 
-def test_an_evaluation_is_the_score_of_the_model(images):
-    """The same engine: the command's ELBO is that of `score` under the run's evaluation seed."""
+def test_an_evaluation_equals_the_score_of_the_model(images):
+    """Both use the same code: a run's ELBO is that of `scores` under its evaluation seed."""
     trainer = _trainer(images)
     (score,) = scores(trainer.model, images, (0,), seed=(trainer.config.seed, step.EVALUATION))
     metrics = trainer.evaluate(images)
@@ -168,12 +168,12 @@ def test_an_evaluation_is_the_score_of_the_model(images):
     np.testing.assert_allclose(metrics["kl/z2"], score.kl_nats[:, 2].mean(), rtol=1e-9)
 
 
-def test_the_seed_decides(images):
+def test_the_loss_is_determined_by_the_seed(images):
     runs = [_steps(_trainer(images, seed=s), images, 2)[1]["loss"] for s in (0, 0, 1)]
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_dropout_is_trained_with(images):
+def test_dropout_changes_the_training_loss(images):
     spec = dataclasses.replace(
         architectures.get("tiny_dense"), dropout_inference=0.5, dropout_generative=0.5
     )
@@ -182,7 +182,7 @@ def test_dropout_is_trained_with(images):
 
 
 def test_latents_of_one_shape_do_not_share_noise(images):
-    """The original's did. Noise of a draw: (z - mean) / standard deviation."""
+    """In the original they did. The noise of a draw is (z - mean) / standard deviation."""
     trainer = _trainer(images)
     noise = step.seeded_noise(trainer.config.seed, step.TRAINING).fold(3)
     output = trainer.model(tf.constant(images), noise=noise)
@@ -193,7 +193,7 @@ def test_latents_of_one_shape_do_not_share_noise(images):
     assert not np.any(np.isclose(noise[0], noise[1], rtol=1e-4))
 
 
-def test_a_batch_that_does_not_divide(images):
+def test_a_batch_size_that_the_replicas_do_not_divide_is_refused(images):
     class Three(tf.distribute.OneDeviceStrategy):
         num_replicas_in_sync = 3
 
@@ -201,7 +201,7 @@ def test_a_batch_that_does_not_divide(images):
         Trainer(architectures.get("tiny_dense"), RunConfig(batch_size=8), Three("CPU:0"))
 
 
-def test_settings_that_contradict_each_other():
+def test_contradictory_and_out_of_range_settings_are_refused():
     with pytest.raises(ValueError, match="--eval_every: expected a multiple of --log_every=50"):
         RunConfig(eval_every=75)
     with pytest.raises(ValueError, match="--ema_decay"):

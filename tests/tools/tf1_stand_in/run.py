@@ -5,8 +5,8 @@
 runs them in FOLDER. COMMANDS is a JSON list; each is
   ["checkpoint", config.json, PATH, seed, with_averages]: writes a random checkpoint, or
   ["dump", *arguments]: runs tools/dump_tf1_reference.py, or
-  ["dump_untied", *arguments]: does so with noise of no fixed seed.
-For each dump prints a JSON line: its exit code, and its standard error.
+  ["dump_untied", *arguments]: does the same with noise that has no fixed seed.
+For each dump it prints a JSON line with the exit code and the standard error of the dump.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def write_checkpoint(config, path, seed, with_averages):
-    """Random values of every variable and every moving average, by the model's own Saver."""
+    """Writes random values of every variable and moving average with a Saver of the model."""
     from models import BIVA
 
     rng = np.random.default_rng(seed)
@@ -40,7 +40,7 @@ def write_checkpoint(config, path, seed, with_averages):
         }
         session.run([tf.assign(v, value) for v, value in values.items()])
         tf.train.Saver(model.global_variables).save(session, path)
-    os.removedirs("output")  # what the constructor made
+    os.removedirs("output")  # the folder that the constructor made
 
 
 def dump(*arguments):

@@ -6,8 +6,10 @@ from ._vae import stochastic_gaussian
 
 
 def weight_norm(op, x, shape, out_axis, scope, init):
-    """op(x, g V / ||V||) + b; the norm is over all axes of V but `out_axis`. If `init`: what the
-    data-dependent initialisation computes, and running it changes g and b."""
+    """op(x, g V / ||V||) + b, with the norm over all axes of V but `out_axis`.
+
+    If `init`, the data-dependent initialisation sets g and b, and the output is its result.
+    """
     with tf.variable_scope(scope):
         v = tf.get_variable("V", shape, initializer=tf.random_normal_initializer(0, 0.05))
         g = tf.get_variable("g", [shape[out_axis]], initializer=tf.ones_initializer())
@@ -52,7 +54,7 @@ def deconv(x, filters, kernel, stride, scope, init):
 
 
 def _like(aux, x, filters, kernel, scope, init):
-    """The block's second input at the height and width of its first."""
+    """The block's second input, at the height and width of its first input."""
     ours, theirs = int(x.shape[1]), int(aux.shape[1])
     aux = tf.nn.elu(aux)
     if theirs == ours:

@@ -68,7 +68,7 @@ class BIVA:
         self.op_inference = self._bottom_up(x)[0][-1][0]
 
     def _kept(self, term):
-        """Free bits, in training."""
+        """The term of a latent, limited by the free bits in training."""
         return tf.cond(self.ph_is_training, lambda: tf.minimum(self.minimum_kl, term), lambda: term)
 
     def _network(self, x):
@@ -121,7 +121,7 @@ class BIVA:
         return latents, td, _shape(h)
 
     def _decode(self, z, shapes, choose):
-        """d_1 of z_L; `choose(level, d)` gives the (td, bu) Gaussians whose samples go on."""
+        """d_1 from z_L; `choose(level, d)` gives the (td, bu) Gaussians that samples are from."""
         outputs = [None] * len(self.blocks[0])
         for i, dims in enumerate(reversed(self.blocks)):
             level = len(self.blocks) - 1 - i  # of the latent below
