@@ -37,13 +37,8 @@ def histograms(
       names: of the data sets.
       unit: of the scores.
     """
-    columns = min(len(scores), _MAX_COLUMNS)
-    rows = -(-len(scores) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels[len(scores) :]:
-        panel.set_visible(False)
-    for panel, (k, pair) in zip(panels, scores.items(), strict=False):
+    figure, panels = _panels(len(scores), height=3.4)
+    for panel, (k, pair) in zip(panels, scores.items(), strict=True):
         low, high = np.quantile(np.concatenate(pair), (0.002, 0.998))
         margin = 0.0 if high > low else 0.5
         edges = np.linspace(low - margin, high + margin, 50)
@@ -59,6 +54,17 @@ def histograms(
     panels[0].set_ylabel("density")
     panels[0].legend(frameon=False)
     return figure
+
+
+def _panels(number: int, height: float) -> tuple[Figure, list]:
+    """A figure with so many panels, in rows, and the panels. The height of one is in inches."""
+    columns = min(number, _MAX_COLUMNS)
+    rows = -(-number // columns)
+    figure = Figure(figsize=(4.2 * columns, height * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[number:]:
+        panel.set_visible(False)
+    return figure, list(panels[:number])
 
 
 def log_kl(steps: np.ndarray, kl: np.ndarray, latents: list[str]) -> Figure:
@@ -121,13 +127,8 @@ def metrics(curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> Figu
     Args:
       curves: for each metric and each split that has it, steps and values.
     """
-    columns = min(len(curves), _MAX_COLUMNS)
-    rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels[len(curves) :]:
-        panel.set_visible(False)
-    for panel, (name, splits) in zip(panels, curves.items(), strict=False):
+    figure, panels = _panels(len(curves), height=3.0)
+    for panel, (name, splits) in zip(panels, curves.items(), strict=True):
         for split, (steps, values) in splits.items():
             panel.plot(steps, values, label=split, linewidth=1.2)
         late = np.concatenate([values[len(values) // 10 :] for _, values in splits.values()])
@@ -138,7 +139,6 @@ def metrics(curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> Figu
         panel.grid(alpha=0.3)
         if len(splits) > 1:
             panel.legend(frameon=False, fontsize="small")
-    for panel in panels[max(0, len(curves) - columns) : len(curves)]:
         panel.set_xlabel("training step")
     return figure
 
