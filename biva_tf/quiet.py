@@ -12,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+import absl.logging
+
 _VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 _NOTE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
@@ -52,11 +54,11 @@ def start_up_notes() -> Iterator[None]:
 
 
 def warnings() -> None:
-    """Turns off the warnings of TensorFlow and TFDS in Python, of retracing above all.
+    """Turns off the notes and warnings of libraries in Python.
 
-    The functions of `biva_tf.nn.graphs` are traced once per shape, which TensorFlow takes for a
-    mistake.
+    Above all those of retracing: the functions of `biva_tf.nn.graphs` are traced once per shape,
+    which TensorFlow takes for a mistake.
     """
     if not asked_for_notes():
-        for name in ("tensorflow", "absl"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        absl.logging.set_verbosity(absl.logging.ERROR)  # the root logger's level, too
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import re
+import shutil
 import typing
 
 import numpy as np
@@ -186,6 +187,17 @@ def test_nothing_but_the_projects_own_lines_reaches_the_terminal(tmp_path):
         assert result.returncode == 0, result.stderr[-3000:]
         foreign = [li for li in result.stderr.splitlines() if not re.fullmatch(own or "$^", li)]
         assert not foreign, command[0]
+
+
+def test_other_commands_are_quiet_too(tmp_path):
+    model_dir = shutil.copytree(GOLDEN, tmp_path / "run")
+    for command, *args in (
+        ("biva_tf.export", f"--export_dir={tmp_path / 'models'}"),
+        ("biva_tf.anomaly", "--out_dataset=letters_2k", "--num_examples=8", "--iw_samples=1"),
+        ("biva_tf.plot",),
+    ):
+        result = run("-m", command, f"--model_dir={model_dir}", *args)
+        assert result.returncode == 0 and result.stderr == "", command
 
 
 def test_tensorflows_notes_are_shown_to_who_asks_for_them(monkeypatch):

@@ -256,7 +256,8 @@ def test_the_error_for_a_truncated_file_names_it_and_no_data_set_is_left(files, 
 def test_files_that_are_not_the_published_ones_are_refused(files, tmp_path):
     name, folder, _ = files
     if name == "image_folder":
-        assert _prepare(name, folder, tmp_path / "data", subset=False)
+        path = _prepare(name, folder, tmp_path / "data", subset=False)  # it has none published
+        assert (path / "dataset_info.json").exists()
         return
     with pytest.raises(DataError, match=r"expected (sha256 \w{64}, got|[\d,]+ \()"):
         _prepare(name, folder, tmp_path / "data", subset=False)

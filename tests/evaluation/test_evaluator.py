@@ -160,10 +160,12 @@ def test_the_command_prints_and_writes_the_scores(trained, tmp_path):
     summary = json.loads(written.read_text())
     assert summary["l_k"]["nats"] == printed["l_k_nats"] and summary["settings"]["ks"] == [0, 2]
     assert summary["weights_step"] in (20, 40)
-    # The second call reads the stored scores, and its npz file holds the same ones.
+    # The second call reads the stored scores: a new computation would have written them anew.
+    stored = {path: path.stat().st_mtime_ns for path in (trained / "evaluations").glob("*.npz")}
     npz = tmp_path / "scores.npz"
     again = _evaluate(trained, *EVALUATE, "--k=0,2", f"--scores={npz}", "--max_rows=7")
     assert again.stdout == result.stdout
+    assert len(stored) == 2 and all(p.stat().st_mtime_ns == then for p, then in stored.items())
     with np.load(npz) as file:
         np.testing.assert_array_equal(file["L_above_2_nats"], values["L_above_2_nats"])
 
