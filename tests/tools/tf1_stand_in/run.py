@@ -63,7 +63,7 @@ def main(folder, commands):
     os.chdir(folder)
     tf.disable_v2_behavior()
     sys.modules[tensorflow.__name__] = tf
-    tools = str(HERE.parent.parent / "tools")
+    tools = str(HERE.parents[2] / "tools")
     for command, *arguments in commands:
         run = {"checkpoint": write_checkpoint, "dump": dump, "dump_untied": dump_untied}[command]
         sys.path.insert(0, str(HERE) if run is write_checkpoint else tools)
