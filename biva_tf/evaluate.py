@@ -36,7 +36,6 @@ class EvaluateSettings(ScoringSettings):
         "Importance samples per image: K of L_K, and the samples whose mean is L^{>k}.",
         lower=1,
     )
-    k: tuple[int, ...] | None = setting((), "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
     split: str = setting("test", "The split.", choices=pipeline.SPLITS)
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
     scores: str | None = setting(

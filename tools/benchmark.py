@@ -29,7 +29,7 @@ import tensorflow as tf
 
 from biva_tf.api import BIVA
 from biva_tf.commands.start import start
-from biva_tf.data.images import NO_LABEL, Batch, Images
+from biva_tf.data.images import Batch, Images
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model import architectures
 from biva_tf.nn.compute import CONVS, PRECISIONS, Compute
@@ -109,7 +109,7 @@ def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     x = _images(settings.batch, trainer.model.spec)
     trainer.initialise(x)
     startup["build"] = clock()
-    batch = Batch(tf.constant(x), tf.fill([len(x)], tf.constant(NO_LABEL, tf.int64)))
+    batch = Batch.unlabelled(tf.constant(x))
     trainer.train_step.get_concrete_function(batch)
     startup["trace"] = clock()
 

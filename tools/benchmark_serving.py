@@ -25,7 +25,6 @@ from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.serving import exporting
 from biva_tf.settings import setting
-from biva_tf.training import trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +80,8 @@ def run(settings: ServingBenchmarkSettings) -> dict:
     spec = architectures.read(settings.architecture)
     model = biva_tf.build(spec)
     # Without initialisation the activations of a deep model overflow.
-    trainer.initialise(model, _requests(spec, 8)["score"]["images"], seed=0)
+    model.compile()
+    model.initialise(_requests(spec, 8)["score"]["images"])
     trained = api.Trained(model, "raw", 0, {"architecture": settings.architecture})
     with tempfile.TemporaryDirectory() as parent:
         folder, seconds = _timed(lambda: exporting.export(trained, Path(parent)))

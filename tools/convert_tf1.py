@@ -92,7 +92,7 @@ def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conver
     # The averages are loaded first, since the model must hold the weights in the end.
     try:
         load_variables(model, averages or weights, f"{checkpoint}{' (averages)' * bool(averages)}")
-        trainer.reset_averages()
+        optimizer.reset_averages()
         SelectedWeights(run_dir.weights, model).save(0)
         load_variables(model, weights, str(checkpoint))
     except ReferenceFileError as e:

@@ -26,6 +26,11 @@ class Batch(NamedTuple):
     images: np.ndarray | tf.Tensor
     labels: np.ndarray | tf.Tensor
 
+    @staticmethod
+    def unlabelled(images: tf.Tensor) -> "Batch":
+        """A batch of tensors without labels."""
+        return Batch(images, tf.fill(tf.shape(images)[:1], tf.constant(NO_LABEL, tf.int64)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Images:

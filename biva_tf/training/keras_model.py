@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.data.images import NO_LABEL, Batch
+from biva_tf.data.images import Batch
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import check_images, image_scores
 from biva_tf.model.network import Network
@@ -14,7 +14,6 @@ from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
 from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
 from biva_tf.training.step import EVALUATION, Objective, TrainingStep, metric_names
-from biva_tf.training.trainer import initialise
 
 _BATCH_SIZE = 32  # Keras's default
 
@@ -76,10 +75,7 @@ class KerasModel(Network):
           ValueError: the model is not compiled, or images of a wrong shape or dtype.
         """
         self._require_compiled("initialise")
-        with self.distribute_strategy.scope():
-            initialise(self, images, self._training_step.seed)
-        if self.optimizer.moving_averages is not None:
-            self.optimizer.moving_averages.reset()
+        self._training_step.initialise(images)
 
     def fit(self, x=None, y=None, batch_size=None, *arguments, **named_arguments):
         """Trains the model: `keras.Model.fit` with the step of `python -m biva_tf.train`.
@@ -122,8 +118,7 @@ class KerasModel(Network):
           ValueError: the model is not compiled.
         """
         self._require_compiled("averaged_weights")
-        averages = self.optimizer.moving_averages
-        return contextlib.nullcontext() if averages is None else averages.applied()
+        return self.optimizer.averaged_weights()
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Trains on a replica's part of a batch; gives the means of the epoch so far."""
@@ -196,9 +191,7 @@ def _batch(data) -> Batch:
     images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError("sample_weight, class_weight: expected none, since the bound has none")
-    if labels is None:
-        labels = tf.fill(tf.shape(images)[:1], tf.constant(NO_LABEL, tf.int64))
-    return Batch(images, labels)
+    return Batch.unlabelled(images) if labels is None else Batch(images, labels)
 
 
 def _first_batch(x, batch_size: int | None):

@@ -1,5 +1,6 @@
 """The original's Adamax and its learning-rate schedule."""
 
+import contextlib
 import math
 
 import keras
@@ -61,6 +62,16 @@ class Adamax(keras.optimizers.Optimizer):
         self._v, self._m = (self._packing.add_slots(self, name) for name in ("v", "m"))
         if self.ema_decay:
             self.moving_averages = MovingAverages(self, self._packing, weights, self.ema_decay)
+
+    def reset_averages(self) -> None:
+        """Starts the moving averages, if there are any, from the weights as they are now."""
+        if self.moving_averages is not None:
+            self.moving_averages.reset()
+
+    def averaged_weights(self) -> contextlib.AbstractContextManager:
+        """While active, the weights are their moving averages, if there are any."""
+        averages = self.moving_averages
+        return contextlib.nullcontext() if averages is None else averages.applied()
 
     def slots(self, weight: keras.Variable) -> tuple[tf.Tensor, tf.Tensor]:
         """v and m of a weight."""

@@ -167,7 +167,7 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
             f"is another model than --architecture={config.architecture}"
         )
     step = SelectedWeights(start.weights, trainer.model).restore()
-    trainer.reset_averages()
+    trainer.optimizer.reset_averages()
     _note(f"starting from the weights of step {step} of {start.path}")
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from biva_tf.data.images import Batch
@@ -10,6 +11,7 @@ from biva_tf.inference import objectives
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
+from biva_tf.nn import weight_norm
 from biva_tf.training.optimizer import Adamax
 
 # Each use of a run's seed has its own constant, so that no two uses share noise.
@@ -101,6 +103,17 @@ class TrainingStep:
         metrics = dict(zip(by_row, means, strict=True))
         return metrics["loss"], metrics | _step_metrics(norm, learning_rate, kl_weight)
 
+    def initialise(self, images: np.ndarray | tf.Tensor) -> None:
+        """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1].
+
+        The moving averages start from its result.
+        """
+        noise = seeded_noise(self.seed, INITIALISATION)
+        initialising = weight_norm.data_dependent_initialisation(self.model)
+        with self.model.distribute_strategy.scope(), initialising:
+            self.model(tf.convert_to_tensor(images), noise=noise, training=True)
+        self.optimizer.reset_averages()
+
     def row_metrics(self, terms: objectives.Terms) -> dict[str, tf.Tensor]:
         """The metrics of rows that are not trained on, by name, each [rows].
 
@@ -127,8 +140,12 @@ def _row_metrics(
     spec: ModelSpec, terms: objectives.Terms, row_losses: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """Metrics with a value for each row, [rows]: a step reports the mean over the global batch."""
+    return {"loss": row_losses, **bound_metrics(spec, terms)}
+
+
+def bound_metrics(spec: ModelSpec, terms: objectives.Terms) -> dict[str, tf.Tensor]:
+    """The metrics of training and evaluation that the terms of the bound give, each [rows]."""
     return {
-        "loss": row_losses,
         "elbo": terms.bound,
         "reconstruction": terms.reconstruction,
         "bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape),

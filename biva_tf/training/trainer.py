@@ -10,21 +10,15 @@ import tensorflow as tf
 from biva_tf.data.images import Batch, Images
 from biva_tf.data.pipeline import TrainingData
 from biva_tf.errors import SettingsError
-from biva_tf.inference import chunks, objectives
+from biva_tf.inference import chunks
+from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
 from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
-from biva_tf.training.step import (
-    EVALUATION,
-    INITIALISATION,
-    Objective,
-    TrainingStep,
-    seeded_noise,
-)
+from biva_tf.training.step import EVALUATION, Objective, TrainingStep, bound_metrics
 
 Metrics = dict[str, float]
 
@@ -76,14 +70,7 @@ class Trainer:
 
     def initialise(self, images: np.ndarray) -> None:
         """Data-dependent initialisation on the first batch; the averages start from its result."""
-        with self.strategy.scope():
-            initialise(self.model, images, self.config.seed)
-        self.reset_averages()
-
-    def reset_averages(self) -> None:
-        """Starts the moving averages anew, from the weights that the model has now."""
-        if self.optimizer.moving_averages is not None:
-            self.optimizer.moving_averages.reset()
+        self._step.initialise(images)
 
     def distribute(self, data: TrainingData, first_step: int, last_step: int) -> Iterator:
         """The batches of the steps first_step to last_step - 1, as `train_step` takes them.
@@ -124,23 +111,10 @@ class Trainer:
           Means over the images: "elbo", "reconstruction" and "kl/LATENT" in nats, "bits_per_dim".
         """
         (scores,) = self._scorer.image_scores(images, seed=(self.config.seed, EVALUATION))
-        spec = self.model.spec
-        elbo, kl = float(scores.elbo.mean()), scores.kl.mean(axis=0)
-        return {
-            "elbo": elbo,
-            "reconstruction": float(scores.reconstruction.mean()),
-            "bits_per_dim": objectives.bits_per_dim(elbo, spec.image_shape),
-            **{f"kl/{z.name}": float(value) for z, value in zip(spec.latents, kl, strict=True)},
-        }
+        terms = Terms(scores.reconstruction, scores.kl)
+        metrics = bound_metrics(self.model.spec, terms)
+        return {name: float(np.mean(values)) for name, values in metrics.items()}
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:
         """While active, the model has the moving averages as its weights, if the run keeps them."""
-        averages = self.optimizer.moving_averages
-        return contextlib.nullcontext() if averages is None else averages.applied()
-
-
-def initialise(model: Network, images: np.ndarray | tf.Tensor, seed: int) -> None:
-    """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1]."""
-    noise = seeded_noise(seed, INITIALISATION)
-    with weight_norm.data_dependent_initialisation(model):
-        model(tf.convert_to_tensor(images), noise=noise, training=True)
+        return self.optimizer.averaged_weights()
