@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -39,7 +40,8 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 @contextlib.contextmanager
-def _reading(path: Path, expected: str):
+def reading(path: Path, expected: str):
+    """Turns an error from a damaged or missing file into a DataError that names it."""
     try:
         yield
     except DataError:
@@ -48,15 +50,26 @@ def _reading(path: Path, expected: str):
         raise DataError(f"{path}: expected {expected} ({type(e).__name__}: {e})") from e
 
 
+def gzipped_or_not(folder: Path, name: str) -> Path:
+    """The path of NAME.gz in the folder; that of NAME if only the unzipped file is there."""
+    gzipped, plain = folder / f"{name}.gz", folder / name
+    return plain if plain.exists() and not gzipped.exists() else gzipped
+
+
+def open_unzipped(path: Path) -> BinaryIO:
+    """Opens a file; what is read from a .gz file is its unzipped content."""
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+
+
 def idx(folder: Path, split: str) -> Examples:
-    """The gzipped IDX files of MNIST and FashionMNIST."""
+    """The IDX files of MNIST and FashionMNIST, gzipped or not."""
     prefix = {"train": "train", "test": "t10k"}[split]
     images, labels = (
-        folder / f"{prefix}-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1")
+        gzipped_or_not(folder, f"{prefix}-{part}-ubyte") for part in ("images-idx3", "labels-idx1")
     )
 
     def array(path: Path, magic: int) -> np.ndarray:
-        with _reading(path, "a gzipped IDX file"), gzip.open(path) as file:
+        with reading(path, "an IDX file"), open_unzipped(path) as file:
             rank = magic & 0xFF
             found, *shape = struct.unpack(f">{1 + rank}I", file.read(4 * (1 + rank)))
             if found != magic:
@@ -71,7 +84,7 @@ def idx(folder: Path, split: str) -> Examples:
 
 def amat(path: Path) -> Examples:
     """Larochelle's binarised MNIST: one line of 784 zeros and ones per image."""
-    with _reading(path, "784 zeros and ones per line"), open(path) as file:
+    with reading(path, "784 zeros and ones per line"), open(path) as file:
         for number, line in enumerate(file, start=1):
             pixels = np.array(line.split(), np.float32)
             if pixels.size != 784 or not np.isin(pixels, (0, 1)).all():
@@ -85,7 +98,7 @@ def chardata(path: Path, split: str) -> Examples:
     The pixels of an image are in [0, 1] and stored column by column.
     """
     keys = {"train": ("data", "target"), "test": ("testdata", "testtarget")}[split]
-    with _reading(path, "the chardata.mat of Burda et al."):
+    with reading(path, "the chardata.mat of Burda et al."):
         file = scipy_io.loadmat(path, variable_names=keys)
         pixels, alphabets = file[keys[0]], file[keys[1]].argmax(axis=0)
         if pixels.shape[0] != 784 or pixels.min() < 0 or pixels.max() > 1:
@@ -98,7 +111,7 @@ def chardata(path: Path, split: str) -> Examples:
 def cifar10(path: Path, split: str) -> Examples:
     """cifar-10-binary.tar.gz: each record is a label and 3x32x32 pixels."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
-    with _reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
+    with reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
         for name in names:
             content = archive.extractfile(f"cifar-10-batches-bin/{name}").read()
             records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
@@ -108,7 +121,7 @@ def cifar10(path: Path, split: str) -> Examples:
 
 def svhn(path: Path) -> Examples:
     """A cropped-digits file of SVHN: X [32, 32, 3, n], and y, which is 10 for the digit 0."""
-    with _reading(path, "a cropped-digits .mat file of SVHN"):
+    with reading(path, "a cropped-digits .mat file of SVHN"):
         file = scipy_io.loadmat(path, variable_names=("X", "y"))
         images, digits = file["X"].transpose(3, 0, 1, 2), file["y"].ravel() % 10
     yield from zip(images, digits.tolist(), strict=True)
@@ -120,7 +133,7 @@ def npz_channels_first(paths: list[Path], side: int) -> Examples:
     Each file has arrays `data` [n, 3 * side * side] and `labels` [n], which start from 1.
     """
     for path in paths:
-        with _reading(path, "arrays `data` and `labels`"), np.load(path) as file:
+        with reading(path, "arrays `data` and `labels`"), np.load(path) as file:
             images = file["data"].reshape(-1, 3, side, side).transpose(0, 2, 3, 1)
             labels = np.asarray(file["labels"]) - 1
         yield from zip(images, labels.tolist(), strict=True)
@@ -128,7 +141,7 @@ def npz_channels_first(paths: list[Path], side: int) -> Examples:
 
 def image_archive(path: Path) -> Examples:
     """The images of a .tar archive, sorted by name, in colour."""
-    with _reading(path, "an archive of images"):
+    with reading(path, "an archive of images"):
         with open(path, "rb") as file:
             file.seek(-1024, io.SEEK_END)
             if any(file.read()):
@@ -142,7 +155,7 @@ def image_archive(path: Path) -> Examples:
 def images(paths: list[Path]) -> Examples:
     """Image files, in colour."""
     for path in paths:
-        with _reading(path, "an image"):
+        with reading(path, "an image"):
             yield _decoded(path.read_bytes(), str(path)), 0
 
 
@@ -153,7 +166,7 @@ def image_paths(folder: Path) -> list[Path]:
 
 def zipped_images(path: Path, names: list[str]) -> Examples:
     """The images with these file names, from any folder inside a zip archive."""
-    with _reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:
+    with reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:
         places = {name.rpartition("/")[2]: name for name in archive.namelist()}
         for name in names:
             yield _decoded(archive.read(places[name]), f"{path}/{name}"), 0

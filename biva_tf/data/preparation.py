@@ -1,6 +1,7 @@
 """Makes a data set in TFDS's format from files that a user downloaded."""
 
 import dataclasses
+import functools
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from biva_tf.data.formats import Examples
+from biva_tf.data.formats import Examples, gzipped_or_not, open_unzipped, reading
 from biva_tf.data.prepared import own_name
 from biva_tf.data.sources import DataError, Info
 
@@ -25,11 +26,26 @@ class File:
       name: the name of the file, or a pattern that matches several files.
       origin: where to get it.
       sha256: its checksum. None if no checksum is published; then the number of images is checked.
+      gzipped: it is published as NAME.gz. `sha256` is then that of the unzipped content, so that
+        the same content passes however it was zipped, and unzipped too.
     """
 
     name: str
     origin: str
     sha256: str | None = None
+    gzipped: bool = False
+
+    @property
+    def published_name(self) -> str:
+        """The name under which the file is published."""
+        return f"{self.name}.gz" if self.gzipped else self.name
+
+    def find(self, folder: Path) -> list[Path]:
+        """The paths in a folder that this file, or pattern, stands for."""
+        if self.gzipped:
+            path = gzipped_or_not(folder, self.name)
+            return [path] if path.exists() else []
+        return sorted(folder.glob(self.name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +71,9 @@ class Recipe:
         lines = []
         for file in self.files:
             verified = f"sha256 {file.sha256}" if file.sha256 else "verified by its contents"
-            lines.append(f"  {file.name}\n    from {file.origin}\n    {verified}")
+            if file.gzipped:
+                verified += ", unzipped"
+            lines.append(f"  {file.published_name}\n    from {file.origin}\n    {verified}")
         return "\n".join(lines)
 
 
@@ -86,7 +104,7 @@ def prepare(
         raise DataError(f"{target}: there is a data set already; remove it to make another")
     files = recipe.files
     if recipe.alternatives:
-        files = [file for file in files if any(folder.glob(file.name))] or files
+        files = [file for file in files if file.find(folder)] or files
     for file in files:
         _check(folder, file, subset)
     counts: dict[str, int] = {}
@@ -137,13 +155,16 @@ def prepare(
 
 
 def _check(folder: Path, file: File, subset: bool) -> None:
-    found = sorted(folder.glob(file.name))
+    found = file.find(folder)
     if not found:
-        raise DataError(f"{folder}: expected a file {file.name} in it, from {file.origin}")
+        raise DataError(
+            f"{folder}: expected a file {file.published_name} in it, from {file.origin}"
+        )
     if file.sha256 is None or subset:
         return
     digest = hashlib.sha256()
-    with open(found[0], "rb") as content:
+    opened = open_unzipped if file.gzipped else functools.partial(open, mode="rb")
+    with reading(found[0], "a file that is whole"), opened(found[0]) as content:
         while block := content.read(_BLOCK):
             digest.update(block)
     if digest.hexdigest() != file.sha256:

@@ -1,6 +1,8 @@
 """Every source loads small files in the format in which its data is published."""
 
+import dataclasses
 import gzip
+import hashlib
 import io
 import struct
 import tarfile
@@ -14,7 +16,7 @@ from PIL import Image
 from scipy import io as scipy_io
 
 from biva_tf.data import preparation, sources
-from biva_tf.data.sources import DataError, Location
+from biva_tf.data.sources import DataError, Location, fashion_mnist
 from biva_tf.data.sources.celeba64 import crop
 from biva_tf.data.sources.omniglot_tfds import shrink
 
@@ -261,6 +263,59 @@ def test_files_that_are_not_the_published_ones_are_refused(files, tmp_path):
         return
     with pytest.raises(DataError, match=r"expected (sha256 \w{64}, got|[\d,]+ \()"):
         _prepare(name, folder, tmp_path / "data", subset=False)
+    assert not list((tmp_path / "data").rglob("dataset_info.json"))
+
+
+def _prepare_as_published(folder, data_dir):
+    """Prepares FashionMNIST as if the small files in the folder now were the published ones."""
+    contents = {path.stem: gzip.decompress(path.read_bytes()) for path in folder.glob("*.gz")}
+    recipe = dataclasses.replace(
+        fashion_mnist.RECIPE,
+        files=tuple(
+            dataclasses.replace(file, sha256=hashlib.sha256(contents[file.name]).hexdigest())
+            for file in fashion_mnist.RECIPE.files
+        ),
+        counts={},
+    )
+
+    def prepare():
+        info = fashion_mnist.INFO
+        preparation.prepare("fashion_mnist", info, recipe, folder, data_dir, subset=False)
+
+    return prepare
+
+
+@pytest.mark.parametrize("form", ["zipped by another program", "unzipped"])
+def test_a_gzipped_file_is_verified_by_its_content(form, tmp_path):
+    (folder := tmp_path / "files").mkdir()
+    expected = _idx(folder)
+    prepare = _prepare_as_published(folder, tmp_path / "data")
+    for path in list(folder.glob("*.gz")):
+        content = gzip.decompress(path.read_bytes())
+        path.unlink()
+        if form == "unzipped":
+            path.with_suffix("").write_bytes(content)
+        else:
+            path.write_bytes(gzip.compress(content, compresslevel=1, mtime=12345))
+    prepare()
+    _check(sources.load("fashion_mnist", Location(tmp_path / "data")), expected)
+
+
+@pytest.mark.parametrize("form", ["gzipped", "unzipped"])
+def test_a_changed_byte_in_a_gzipped_file_is_refused(form, tmp_path):
+    (folder := tmp_path / "files").mkdir()
+    _idx(folder)
+    prepare = _prepare_as_published(folder, tmp_path / "data")
+    path = folder / "t10k-images-idx3-ubyte.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[100] ^= 1
+    if form == "unzipped":
+        path.unlink()
+        path.with_suffix("").write_bytes(content)
+    else:
+        path.write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.*: expected sha256 \w{64}, got"):
+        prepare()
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
 
