@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf import api
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.evaluation.detection import Detection, detect
@@ -23,7 +22,6 @@ from biva_tf.files import write_json
 from biva_tf.inference import objectives
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting import figures
-from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
 
 
@@ -65,11 +63,11 @@ def run(settings: AnomalySettings) -> Anomalies:
     Raises:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
-    trained = api.load_trained(settings.model_dir)
+    trained = settings.load()
     spec = trained.model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k
     config = settings.scoring_config(ks, bounds=False)
-    folder = RunDir(Path(settings.model_dir)).evaluations
+    folder = settings.output.evaluations
     evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
     names = (settings.in_dataset or trained.settings["dataset"], settings.out_dataset)
     images = [

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from biva_tf import pretrained
 from biva_tf.data import pipeline
 from biva_tf.data.images import Images
 from biva_tf.inference import sampling
@@ -16,8 +17,9 @@ from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.runs import config
-from biva_tf.runs.checkpoints import SelectedWeights, restore_raw
+from biva_tf.runs.checkpoints import restore_raw
 from biva_tf.runs.run_dir import RunDir
+from biva_tf.runs.selected import restore_selected
 from biva_tf.training.keras_model import KerasModel
 
 _SCORERS = 4  # whose graphs a model keeps
@@ -174,8 +176,21 @@ def load_trained(model_dir: str | Path, weights: str = "averaged") -> Trained:
     if weights == "raw":
         weights_step = restore_raw(run_dir.checkpoints, model)
     else:
-        weights_step = SelectedWeights(run_dir.weights, model).restore()
-    return Trained(model, weights, weights_step, settings)
+        weights_step = restore_selected(run_dir, model)
+    return Trained(model, weights, weights_step, {**config.defaults(), **settings})
+
+
+def load_pretrained(name: str) -> Trained:
+    """A trained model that ships with the project; its card is `biva_tf/pretrained/NAME/README.md`.
+
+    Args:
+      name: one of `pretrained.names()`.
+
+    Raises:
+      SettingsError: there is no model of that name; the message lists them.
+      CheckpointError: its weights are damaged.
+    """
+    return load_trained(pretrained.run_dir(name).path)
 
 
 def load(model_dir: str | Path) -> BIVA:

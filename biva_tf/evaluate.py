@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf import api
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
@@ -23,7 +22,6 @@ from biva_tf.evaluation.evaluator import Evaluator
 from biva_tf.evaluation.resumable import Results
 from biva_tf.evaluation.summary import Mean, Summary, summarise
 from biva_tf.files import write_atomically, write_json
-from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import setting
 
 
@@ -43,6 +41,7 @@ class EvaluateSettings(ScoringSettings):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         if self.scores and Path(self.scores).suffix not in (".csv", ".npz"):
             raise SettingsError(f"--scores: expected a .csv or .npz file, got {self.scores!r}")
 
@@ -70,10 +69,10 @@ def run(settings: EvaluateSettings) -> Evaluation:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
-    trained = api.load_trained(settings.model_dir)
+    trained = settings.load()
     spec = trained.model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
-    folder = RunDir(Path(settings.model_dir)).evaluations
+    folder = settings.output.evaluations
     evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
     dataset = settings.dataset or trained.settings["dataset"]
     name = f"{dataset} {settings.split}"

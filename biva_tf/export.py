@@ -10,16 +10,16 @@ import dataclasses
 from pathlib import Path
 
 from biva_tf import api
+from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.serving import exporting
 from biva_tf.settings import required, setting
 
 
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportSettings(ModelSettings):
     """The settings of `python -m biva_tf.export`."""
 
-    model_dir: str = required("The folder of the run.")
     export_dir: str = required("The folder of the versions.")
     version: int | None = setting(
         None, "The number N of the version; by default the next.", lower=1
@@ -44,7 +44,7 @@ def run(settings: ExportSettings) -> Export:
       UserError: the model cannot be loaded, the version exists, or the export does not compute what
         the model does.
     """
-    trained = api.load_trained(settings.model_dir, weights=settings.weights)
+    trained = settings.load(settings.weights)
     folder = exporting.export(trained, Path(settings.export_dir), settings.version)
     return Export(folder, trained.weights_step)
 

@@ -11,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.plotting import figures
 from biva_tf.runs.run_dir import RunDir, RunDirError
-from biva_tf.settings import required
 
 
-@dataclasses.dataclass(frozen=True)
-class PlotSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlotSettings(ModelSettings):
     """The settings of `python -m biva_tf.plot`."""
-
-    model_dir: str = required("The folder of the run.")
 
 
 def run(settings: PlotSettings) -> tuple[Path, ...]:
@@ -30,7 +28,7 @@ def run(settings: PlotSettings) -> tuple[Path, ...]:
     Raises:
       RunDirError: it is not the model_dir of a run, or it has no metrics that can be read.
     """
-    run_dir = RunDir(Path(settings.model_dir))
+    run_dir = settings.run_dir
     spec, _ = run_dir.read()
     lines = read_metrics(run_dir)
     latents = [latent.name for latent in spec.latents]
@@ -52,7 +50,7 @@ def run(settings: PlotSettings) -> tuple[Path, ...]:
     }
     paths = []
     for name, figure in drawn.items():
-        paths.append(run_dir.pictures / f"{name}.png")
+        paths.append(settings.output.pictures / f"{name}.png")
         figures.write(paths[-1], figure)
     return tuple(paths)
 

@@ -16,16 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf import api
 from biva_tf.api import Trained
+from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.inference import exploration
 from biva_tf.plotting.grid import grid, write_png
-from biva_tf.runs.run_dir import RunDir
-from biva_tf.settings import required, setting
+from biva_tf.settings import setting
 
 _REACH = 3.0  # of a traversal, in standard deviations
 _MAX_UNITS = 8  # of a traversal, unless --units says more
@@ -33,11 +32,10 @@ _MAX_UNITS = 8  # of a traversal, unless --units says more
 Arrays = dict[str, np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class SampleSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleSettings(ModelSettings):
     """The settings of `python -m biva_tf.sample`."""
 
-    model_dir: str = required("The folder of the run.")
     mode: str = setting(
         "prior",
         "What to draw.",
@@ -91,12 +89,12 @@ def run(settings: SampleSettings) -> Samples:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
-    trained = api.load_trained(settings.model_dir)
+    trained = settings.load()
     try:
         arrays = _MODES[settings.mode](trained, settings)
     except ValueError as e:
         raise SettingsError(str(e)) from e
-    output = settings.output or RunDir(Path(settings.model_dir)).pictures / settings.mode
+    output = settings.output or settings.output.pictures / settings.mode
     output = Path(output)
     if output.suffix in (".png", ".npz"):
         output = output.with_suffix("")

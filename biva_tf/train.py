@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
+from biva_tf import pretrained
 from biva_tf.commands.flags import read
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
@@ -50,7 +51,7 @@ def _read() -> TrainSettings:
     this_run = RunDir(Path(flags.FLAGS.model_dir))
     if this_run.config.exists():
         return read(TrainSettings, this_run.read()[1])
-    return read(TrainSettings, {**RunDir(Path(init_from)).read()[1], "kl_warmup_steps": 0})
+    return read(TrainSettings, {**pretrained.find(init_from).read()[1], "kl_warmup_steps": 0})
 
 
 def _print(settings: TrainSettings) -> None:

@@ -18,6 +18,7 @@ ORDER = (
     "data",
     "plotting",
     "runs",
+    "pretrained",
     "training",
     "evaluation",
     "api",

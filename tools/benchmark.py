@@ -33,12 +33,9 @@ from biva_tf.data.images import Batch, Images
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model import architectures
 from biva_tf.nn.compute import CONVS, PRECISIONS, Compute
-from biva_tf.runs.config import RunConfig
 from biva_tf.settings import setting
-from biva_tf.training.devices import make_strategy
-from biva_tf.training.trainer import Trainer
 from tools import START
-from tools.bench import flops, timing
+from tools.bench import flops, steps, timing
 
 _IMPORTED = time.perf_counter()
 
@@ -98,24 +95,15 @@ class _Clock:
         return passed
 
 
-def _images(number: int, spec) -> np.ndarray:
-    shape = (number, *spec.image_shape)
-    return np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)
-
-
 def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = _trainer(settings, compute)
-    x = _images(settings.batch, trainer.model.spec)
+    trainer = steps.trainer(settings.architecture, settings.batch, compute)
+    x = steps.random_images(settings.batch, trainer.model.spec)
     trainer.initialise(x)
     startup["build"] = clock()
-    batch = Batch.unlabelled(tf.constant(x))
-    trainer.train_step.get_concrete_function(batch)
+    trainer.train_step.get_concrete_function(Batch.unlabelled(tf.constant(x)))
     startup["trace"] = clock()
-
-    def run():
-        return trainer.train_step(batch)[0].numpy()
-
+    run = steps.step(trainer, x)
     run()
     startup["first_run"] = clock()
     # The gradients of the inputs cost as much as the forward pass; so do those of the weights.
@@ -124,10 +112,12 @@ def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
 
 def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = _trainer(settings, compute)
+    trainer = steps.trainer(settings.architecture, settings.batch, compute)
     startup["build"] = clock()
     number = _BATCHES * settings.batch
-    images = Images(255 * _images(number, trainer.model.spec).astype(np.uint8), "threshold", 0)
+    images = Images(
+        255 * steps.random_images(number, trainer.model.spec).astype(np.uint8), "threshold", 0
+    )
 
     def run():
         return trainer.evaluate(images)
@@ -135,18 +125,6 @@ def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     run()
     startup["first_run"] = clock()
     return _Subject(run, number, flops.both_passes(trainer.model), startup)
-
-
-def _trainer(settings: BenchmarkSettings, compute: Compute) -> Trainer:
-    config = RunConfig(
-        architecture=settings.architecture,
-        batch_size=settings.batch,
-        conv=compute.conv,
-        precision=compute.precision,
-        ema_decay=0.999,
-    )
-    spec = architectures.read(settings.architecture)
-    return Trainer(spec, config, make_strategy("one_device"))
 
 
 def _sample(settings: BenchmarkSettings, compute: Compute) -> _Subject:
@@ -167,7 +145,7 @@ def _iw(settings: BenchmarkSettings, compute: Compute, *, one_by_one: bool = Fal
     clock, startup = _Clock(), {}
     model = BIVA(architectures.read(settings.architecture), compute)
     images, samples, rows = settings.images, settings.iw_samples, settings.batch
-    x = _images(images, model.spec)
+    x = steps.random_images(images, model.spec)
     if one_by_one:  # K copies of every image, each scored with one sample, in full batches
         rows = settings.against_batch or settings.batch
         x, samples = np.resize(x, (images * samples, *x.shape[1:])), 1

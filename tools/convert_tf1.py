@@ -20,14 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
+from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
 from biva_tf.model import architectures
 from biva_tf.model.network import Network
 from biva_tf.model.spec import SpecError
+from biva_tf.runs import weights_file
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint, restore_raw
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
+from biva_tf.runs.selected import restore_selected
 from biva_tf.settings import required, setting
 from biva_tf.training.devices import make_strategy
 from biva_tf.training.trainer import Trainer
@@ -40,11 +43,10 @@ from tools.tf1.names import (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class ConvertSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertSettings(ModelSettings):
     """The settings of `python -m tools.convert_tf1`."""
 
-    model_dir: str = required("The folder of the run.")
     checkpoint: str = required("The checkpoint, as the original's Saver names it.")
     reverse: bool = setting(False, "Convert the model_dir to the checkpoint.")
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
@@ -69,10 +71,12 @@ def run(settings: ConvertSettings) -> Conversion:
       UserError: the input cannot be converted, or the output would be overwritten; the message says
         why.
     """
-    checkpoint, model_dir = Path(settings.checkpoint), Path(settings.model_dir)
+    checkpoint = Path(settings.checkpoint)
     if settings.reverse:
-        return to_checkpoint(model_dir, checkpoint)
-    return to_model_dir(checkpoint, settings.config, model_dir)
+        return to_checkpoint(settings.run_dir, checkpoint)
+    if settings.pretrained:
+        raise ConversionError("--pretrained: expected --reverse with it, got --noreverse")
+    return to_model_dir(checkpoint, settings.config, Path(settings.model_dir))
 
 
 def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conversion:
@@ -102,28 +106,30 @@ def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conver
     return Conversion(len(weights), len(averages))
 
 
-def to_checkpoint(model_dir: Path, checkpoint: Path) -> Conversion:
-    """Writes a checkpoint from a model_dir.
+def to_checkpoint(run_dir: RunDir, checkpoint: Path) -> Conversion:
+    """Writes a checkpoint from a model_dir. A pretrained model's weights are its averages.
 
     Raises:
       UserError: the model_dir does not hold a run, the original cannot build its model, or the
         checkpoint exists.
     """
-    run_dir = RunDir(model_dir)
     spec, settings = run_dir.read()
     try:
         config_from_spec(spec)
     except SpecError as e:
-        raise ConversionError(f"{model_dir}: {e}") from e
+        raise ConversionError(f"{run_dir.path}: {e}") from e
     model = Network(spec)
 
     def arrays() -> dict[str, np.ndarray]:
         return {name: v.numpy() for name, v in variables_by_tf1_name(model).items()}
 
-    restore_raw(run_dir.checkpoints, model)
+    if weights_file.path(run_dir.path).exists():
+        restore_selected(run_dir, model)
+    else:
+        restore_raw(run_dir.checkpoints, model)
     weights, averages = arrays(), {}
     if settings["ema_decay"]:
-        SelectedWeights(run_dir.weights, model).restore()
+        restore_selected(run_dir, model)
         averages = arrays()
     tf1_checkpoint.write(checkpoint, weights, averages)
     return Conversion(len(weights), len(averages))

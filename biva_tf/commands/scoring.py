@@ -2,18 +2,18 @@
 
 import dataclasses
 
+from biva_tf.commands.model import ModelSettings
 from biva_tf.data.images import Images
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.inference import scoring
-from biva_tf.settings import required, setting
+from biva_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScoringSettings:
+class ScoringSettings(ModelSettings):
     """The settings of a command that scores data sets with a trained model."""
 
-    model_dir: str = required("The folder of the run.")
     num_examples: int = setting(0, "Score the first so many images of a split; 0 for all.", lower=0)
     k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
     iw_samples: int = setting(

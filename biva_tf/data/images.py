@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 BINARIZATIONS = ("none", "threshold", "bernoulli", "dynamic")
-_THRESHOLD = 127
 NO_LABEL = -1  # the label of an image whose class is unknown
 
 
@@ -41,17 +40,19 @@ class Images:
 
     Attributes:
       pixels: uint8 [n, height, width, channels], in memory or mapped from disk.
-      binarize: "none": value / 255. "threshold": 1 above 127, else 0. "bernoulli": 1 with
-        probability value / 255, drawn once. "dynamic": as "bernoulli", but drawn again in every
-        epoch.
+      binarize: "none": value / 255. "threshold": 1 above the threshold, else 0. "bernoulli": 1
+        with probability value / 255, drawn once. "dynamic": as "bernoulli", but drawn again in
+        every epoch.
       seed: the seed of the draws.
       labels: int64 [n]; None if the split has none.
+      threshold: in 0..254.
     """
 
     pixels: np.ndarray
     binarize: str
     seed: int
     labels: np.ndarray | None = None
+    threshold: int = 127
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -81,7 +82,7 @@ class Images:
         if self.binarize == "none":
             return pixels.astype(np.float32) / np.float32(255)
         if self.binarize == "threshold":
-            return (pixels > _THRESHOLD).astype(np.float32)
+            return (pixels > self.threshold).astype(np.float32)
         epoch = epoch if self.binarize == "dynamic" else 0
         uniforms = np.empty(pixels.shape, np.float32)
         for row, example in enumerate(examples):

@@ -23,6 +23,7 @@ class DataConfig:
       dataset: the name of the source.
       location: the folder of prepared data sets.
       binarize: one of `images.BINARIZATIONS`.
+      threshold: of "threshold".
       validation_size: if the source has no validation split, the number of images to cut from the
         end of the training split and use as one; 0 cuts none.
       train_on_validation: append the source's validation split to the training split, and cut
@@ -32,6 +33,7 @@ class DataConfig:
     dataset: str
     location: sources.Location
     binarize: str
+    threshold: int
     validation_size: int
     train_on_validation: bool = False
 
@@ -113,7 +115,7 @@ def load(config: DataConfig, seed: int) -> Data:
     # A training split that is binarised once is the same in every run.
     train_seed = seed if config.binarize == "dynamic" else _SEEDS["train"]
     return Data(
-        train=TrainingData(Images(train.images, config.binarize, train_seed, train.labels), seed),
+        train=TrainingData(_images(train, config.binarize, train_seed, config), seed),
         validation=_fixed(validation, "validation", config) if len(validation.images) else None,
         test=_fixed(splits["test"], "test", config),
         version=source.version,
@@ -153,7 +155,11 @@ def check_fits(spec: ModelSpec, images: Images, dataset: str) -> None:
 
 def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:
     binarize = "bernoulli" if config.binarize == "dynamic" else config.binarize
-    return Images(split.images, binarize, _SEEDS[name], split.labels)
+    return _images(split, binarize, _SEEDS[name], config)
+
+
+def _images(split: sources.Split, binarize: str, seed: int, config: DataConfig) -> Images:
+    return Images(split.images, binarize, seed, split.labels, config.threshold)
 
 
 def _splits(source: sources.Source, config: DataConfig) -> dict[str, sources.Split]:

@@ -27,8 +27,8 @@ class RunConfig:
     )
     init_from: str = setting(
         "",
-        "Start from the selected weights of the run in this folder (fine-tuning); settings that "
-        "are not given are then that run's.",
+        "Start from the selected weights of the run in this folder, or of a trained model that "
+        "ships with the project (fine-tuning); settings that are not given are then that run's.",
     )
     dataset: str = setting("mnist_10k", "The data set.", choices=sources.names())
     data_dir: str = setting(
@@ -37,10 +37,13 @@ class RunConfig:
     download: bool = setting(False, "Let TFDS download the data set if it is not there.")
     binarize: str = setting(
         "auto",
-        "How grey images become binary: none (they do not), threshold (above 127), bernoulli "
-        "(drawn once, the same in every run), dynamic (drawn anew in every epoch; evaluation "
-        "splits once), or auto: as the data set's experiment does.",
+        "How grey images become binary: none (they do not), threshold (above --threshold), "
+        "bernoulli (drawn once, the same in every run), dynamic (drawn anew in every epoch; "
+        "evaluation splits once), or auto: as the data set's experiment does.",
         choices=("auto", *images.BINARIZATIONS),
+    )
+    threshold: int = setting(
+        127, "Of --binarize=threshold: a pixel is 1 if its value, 0 to 255, is above it.", lower=0
     )
     validation_size: int = setting(
         1000,
@@ -112,6 +115,8 @@ class RunConfig:
                 raise SettingsError(
                     f"--{flag}: expected a multiple of --log_every={self.log_every}, got {value}"
                 )
+        if self.threshold > 254:
+            raise SettingsError(f"--threshold: expected 0 to 254, got {self.threshold}")
         if self.ema_decay >= 1:
             raise SettingsError(f"--ema_decay: expected a number in [0, 1), got {self.ema_decay}")
         if not 0 < self.learning_rate_decay <= 1:
@@ -148,6 +153,7 @@ def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataCon
         dataset=changed["dataset"],
         location=sources.Location.of(changed["data_dir"], changed["download"]),
         binarize=binarize,
+        threshold=changed["threshold"],
         validation_size=changed["validation_size"],
         train_on_validation=changed["train_on_validation"],
     )

@@ -5,7 +5,7 @@ metrics.jsonl    the metrics, one JSON object per line
 summary.json     the result, once the run has ended
 samples/*.png    grids of samples
 checkpoints/     the state of training
-weights/         the selected weights
+weights/         the selected weights (models that ship with the project: weights.npz and .json)
 tensorboard/     the metrics for TensorBoard
 evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their finished chunks
 pictures/        the pictures of biva_tf.sample and biva_tf.plot

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from biva_tf import pretrained
 from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
 from biva_tf.errors import SettingsError, UserError
@@ -22,6 +23,7 @@ from biva_tf.model.spec import ModelSpec
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
+from biva_tf.runs.selected import restore_selected
 from biva_tf.training import devices
 from biva_tf.training.reporting import Reporter
 from biva_tf.training.trainer import Metrics, Trainer
@@ -158,7 +160,7 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     Raises:
       SettingsError: they are of another model.
     """
-    start = RunDir(Path(config.init_from))
+    start = pretrained.find(config.init_from)
     old_spec, old = start.read()
     dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
     if dataclasses.replace(old_spec, **dropout) != spec:
@@ -166,7 +168,7 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
             f"--init_from={start.path} has weights of --architecture={old['architecture']}, which "
             f"is another model than --architecture={config.architecture}"
         )
-    step = SelectedWeights(start.weights, trainer.model).restore()
+    step = restore_selected(start, trainer.model)
     trainer.optimizer.reset_averages()
     _note(f"starting from the weights of step {step} of {start.path}")
 

@@ -5,6 +5,7 @@ import importlib
 import re
 import shutil
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import tensorflow as tf
 from absl import flags
 from conftest import DATA, ROOT, run
 
-from biva_tf import anomaly, evaluate, export, plot, sample
+from biva_tf import anomaly, evaluate, export, plot, pretrained, sample
 from biva_tf.commands import flags as settings_flags
 from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDirError
@@ -23,12 +24,14 @@ TOOLS = (
     "ablations",
     "benchmark",
     "benchmark_serving",
+    "binarization",
     "compare_tf1",
     "convert_tf1",
     "crossover",
     "make_letters",
     "prepare_data",
     "serve_check",
+    "ship",
 )
 MODULES = [f"biva_tf.{name}" for name in COMMANDS] + [f"tools.{name}" for name in TOOLS]
 
@@ -146,11 +149,43 @@ def test_commands_can_be_called_from_python(trained):
     np.testing.assert_allclose(
         detected.scores[1][0].mean(), evaluated.summary.above[1].nats, rtol=1e-6
     )
-    drawn = sample.run(sample.SampleSettings(model_dir, num_samples=2))
+    drawn = sample.run(sample.SampleSettings(model_dir=model_dir, num_samples=2))
     assert drawn.arrays["images"].shape == (2, 28, 28, 1) and drawn.png.exists()
-    assert len(plot.run(plot.PlotSettings(model_dir))) == 4
+    assert len(plot.run(plot.PlotSettings(model_dir=model_dir))) == 4
     with pytest.raises(RunDirError, match="no such file"):
-        export.run(export.ExportSettings(str(trained / "nowhere"), str(trained / "models")))
+        export.run(
+            export.ExportSettings(
+                model_dir=str(trained / "nowhere"), export_dir=str(trained / "models")
+            )
+        )
+
+
+def test_commands_take_a_pretrained_model(tmp_path, monkeypatch):
+    """They read it from the package, and write under the folder they are started in."""
+    monkeypatch.chdir(tmp_path)
+    name = "mnist_10k_small"
+    before = sorted(pretrained.FOLDER.rglob("*"))
+    evaluated = evaluate.run(
+        evaluate.EvaluateSettings(pretrained=name, iw_samples=2, num_examples=8, k=(1,))
+    )
+    drawn = sample.run(sample.SampleSettings(pretrained=name, num_samples=2))
+    exported = export.run(export.ExportSettings(pretrained=name, export_dir="models"))
+    assert exported.weights_step == evaluated.weights_step > 0
+    assert exported.folder == Path("models/1")
+    output = Path("runs/pretrained") / name
+    assert evaluated.path.parent == output / "evaluations" and evaluated.path.exists()
+    assert drawn.png == output / "pictures" / "prior.png" and drawn.png.exists()
+    for path in plot.run(plot.PlotSettings(pretrained=name)):
+        assert path.parent == output / "pictures" and path.exists()
+    assert sorted(pretrained.FOLDER.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "given,got", [({}, "neither"), ({"model_dir": "m", "pretrained": "mnist_10k_small"}, "both")]
+)
+def test_a_command_takes_one_model(given, got):
+    with pytest.raises(SettingsError, match=f"expected one of them, got {got}"):
+        sample.SampleSettings(**given)
 
 
 def test_a_model_dir_that_is_a_file_fails_before_anything_is_built(tmp_path):

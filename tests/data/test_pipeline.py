@@ -59,6 +59,8 @@ def test_binarization_keeps_thresholds_or_draws_grey_values():
 
     np.testing.assert_allclose(read("none")[:, 0, 0, 0], [0, 0.2, 127 / 255, 128 / 255, 1])
     np.testing.assert_array_equal(read("threshold")[:, 0, 0, 0], [0, 0, 0, 1, 1])
+    above_0 = Images(GREY, "threshold", 0, threshold=0)
+    np.testing.assert_array_equal(above_0[:][:, 0, 0, 0], [0, 1, 1, 1, 1])
     drawn = read("bernoulli")
     assert set(np.unique(drawn)) == {0.0, 1.0}
     np.testing.assert_allclose(
@@ -83,7 +85,7 @@ def test_binarized_pixels_are_a_function_of_seed_epoch_and_example():
 
 def _settings(binarize="threshold", validation_size=1000, name="mnist_10k", **changes):
     location = sources.Location(Path("nowhere"))
-    return pipeline.DataConfig(name, location, binarize, validation_size, **changes)
+    return pipeline.DataConfig(name, location, binarize, 127, validation_size, **changes)
 
 
 def _load(binarize="threshold", validation_size=1000, seed=0):

@@ -1,4 +1,10 @@
-"""FashionMNIST in grey, binarised again in every epoch (paper, section 4.4)."""
+"""FashionMNIST in grey, binarised above 127 (paper, section 4.4).
+
+The paper does not say how it binarises. Random draws are ruled out: given the grey image, a pixel
+of value v is then a Bernoulli variable with probability v / 255, and the entropy of those draws,
+summed over the pixels, is 189.9 nats for the mean test image. No model can code the draws in less,
+and the paper reports 94.05.
+"""
 
 from pathlib import Path
 
@@ -6,7 +12,7 @@ from biva_tf.data import formats, prepared
 from biva_tf.data.preparation import File, Recipe
 from biva_tf.data.sources import Info, Location, Source
 
-INFO = Info((28, 28, 1), train=60_000, test=10_000, binarize="dynamic")
+INFO = Info((28, 28, 1), train=60_000, test=10_000, binarize="threshold")
 
 _ORIGIN = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _SPLITS = {"train": "train", "test": "test"}

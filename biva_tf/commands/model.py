@@ -1,0 +1,50 @@
+"""What the commands that read a trained model share."""
+
+import dataclasses
+from pathlib import Path
+
+from biva_tf import api, pretrained
+from biva_tf.errors import SettingsError
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.settings import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """The settings that say which trained model a command reads.
+
+    Raises:
+      SettingsError: neither a model_dir nor a pretrained model is given, or both are.
+    """
+
+    model_dir: str | None = setting(None, "The folder of the run.")
+    pretrained: str | None = setting(
+        None,
+        "In place of --model_dir, a trained model that ships with the project; results are then "
+        "written under runs/pretrained/.",
+        choices=pretrained.names(),
+    )
+
+    def __post_init__(self):
+        given = [name for name in ("model_dir", "pretrained") if getattr(self, name)]
+        if len(given) != 1:
+            got = "both" if given else "neither"
+            raise SettingsError(f"--model_dir, --pretrained: expected one of them, got {got}")
+
+    @property
+    def run_dir(self) -> RunDir:
+        """The folder that the model is read from."""
+        return pretrained.run_dir(self.pretrained) if self.pretrained else RunDir(self._own)
+
+    @property
+    def output(self) -> RunDir:
+        """The folder that results are written to."""
+        return RunDir(Path("runs/pretrained") / self.pretrained if self.pretrained else self._own)
+
+    @property
+    def _own(self) -> Path:
+        return Path(self.model_dir)
+
+    def load(self, weights: str = "averaged") -> api.Trained:
+        """The trained model; see `api.load_trained`."""
+        return api.load_trained(self.run_dir.path, weights)

@@ -1,0 +1,42 @@
+"""Trained models that ship with the project, each in a folder of its name.
+
+README.md       the model card: data, commands, results, licence
+samples.png     samples of its prior
+config.json, metrics.jsonl, summary.json     as in a model_dir
+weights.npz, weights.json     the selected weights (`runs.weights_file`)
+
+`python -m tools.ship` makes such a folder from a model_dir.
+"""
+
+from pathlib import Path
+
+from biva_tf.errors import SettingsError
+from biva_tf.runs.run_dir import RunDir
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The names of all shipped models."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
+
+
+def run_dir(name: str) -> RunDir:
+    """The folder of a shipped model, to be read as a model_dir.
+
+    Raises:
+      SettingsError: there is no model of that name; the message lists them.
+    """
+    if name not in names():
+        raise SettingsError(f"pretrained: expected one of {', '.join(names())}, got {name!r}")
+    return RunDir(FOLDER / name)
+
+
+def find(folder_or_name: str) -> RunDir:
+    """The model_dir at a path; where there is none, the shipped model of that name, if any."""
+    folder = RunDir(Path(folder_or_name))
+    return (
+        folder
+        if folder.config.exists() or folder_or_name not in names()
+        else run_dir(folder_or_name)
+    )

@@ -1,0 +1,77 @@
+"""Weights as one small file, as the trained models that ship with the project have them.
+
+weights.npz    an array for each weight, by the path of its variable
+weights.json   the step that the weights are from, and the SHA-256 of weights.npz
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from biva_tf.files import write_atomically, write_json
+from biva_tf.runs.checkpoints import CheckpointError
+
+
+def path(folder: Path) -> Path:
+    """The path of the file with the weights."""
+    return folder / "weights.npz"
+
+
+def write(folder: Path, model: keras.Model, step: int, dtype: str = "float16") -> None:
+    """Writes the weights that a model has now.
+
+    Args:
+      folder: where to.
+      model: the model.
+      step: the step that its weights are from.
+      dtype: of the arrays.
+    """
+    content = io.BytesIO()
+    np.savez_compressed(content, **{v.path: _array(v, dtype) for v in model.trainable_variables})
+    write_atomically(path(folder), content.getvalue())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    write_json(_record(folder), {"step": step, "sha256": digest})
+
+
+def restore(folder: Path, model: keras.Model) -> int:
+    """Gives a model the weights in a folder, and returns the step that they are from.
+
+    Raises:
+      CheckpointError: a file is missing or damaged, or the weights are of another model.
+    """
+    file = path(folder)
+    try:
+        record = json.loads(_record(folder).read_text())
+        step, expected = int(record["step"]), record["sha256"]
+        content = file.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise CheckpointError(f"{file}: expected weights, and {_record(folder).name} ({e})") from e
+    if (digest := hashlib.sha256(content).hexdigest()) != expected:
+        raise CheckpointError(f"{file}: expected sha256 {expected}, got {digest}")
+    try:
+        with np.load(io.BytesIO(content)) as stored:
+            arrays = dict(stored)
+    except (ValueError, zipfile.BadZipFile) as e:
+        raise CheckpointError(f"{file}: expected an npz file ({e})") from e
+    variables = {v.path: v for v in model.trainable_variables}
+    found = {name: array.shape for name, array in arrays.items()}
+    wanted = {name: tuple(v.shape) for name, v in variables.items()}
+    if found != wanted:
+        differing = sorted(set(found.items()) ^ set(wanted.items()))
+        raise CheckpointError(f"{file}: weights of another model than the one built: {differing}")
+    for name, variable in variables.items():
+        variable.assign(arrays[name].astype(np.float32))
+    return step
+
+
+def _array(variable: keras.Variable, dtype: str) -> np.ndarray:
+    return np.asarray(variable.value).astype(dtype)
+
+
+def _record(folder: Path) -> Path:
+    return folder / "weights.json"

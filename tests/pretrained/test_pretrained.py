@@ -1,0 +1,66 @@
+"""The trained models that ship: they load, keep to their size, and score as their cards say."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import biva_tf
+from biva_tf import pretrained
+from biva_tf.errors import SettingsError
+from biva_tf.model.architectures import ARCHITECTURES
+from biva_tf.runs import weights_file
+from biva_tf.runs.checkpoints import CheckpointError
+
+NAMES = pretrained.names()
+
+
+def test_all_weights_together_are_at_most_12_mb():
+    sizes = [weights_file.path(pretrained.FOLDER / name).stat().st_size for name in NAMES]
+    assert len(sizes) >= 2 and sum(sizes) <= 12e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_architecture_is_a_named_one(name):
+    trained = biva_tf.load_pretrained(name)
+    assert trained.model.spec == ARCHITECTURES[trained.settings["architecture"]]()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_tells_what_was_measured(name):
+    folder = pretrained.FOLDER / name
+    card = (folder / "README.md").read_text()
+    measured = json.loads((folder / "evaluation.json").read_text())
+    for bound in ("l_1", "l_k"):
+        mean = measured[bound]
+        assert f"{-mean['nats']:.2f} ± {mean['nats_standard_error']:.2f}" in card
+    for line in card.splitlines():
+        if "--flagfile=" in line:
+            assert (ROOT / line.split("--flagfile=")[1]).is_file()
+    assert (folder / "samples.png").is_file() and "licence" in card
+
+
+def test_the_digits_model_scores_the_test_split_as_its_card_says():
+    trained = biva_tf.load_pretrained("mnist_10k_small")
+    measured = json.loads((pretrained.FOLDER / "mnist_10k_small" / "evaluation.json").read_text())
+    images = trained.images()
+    assert measured["examples"] == len(images)
+    elbo = trained.model.score(images[:]).elbo_nats
+    # One draw of the latents here, the mean over many there.
+    assert np.mean(elbo) == pytest.approx(measured["l_1"]["nats"], abs=0.6)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(SettingsError, match=f"expected one of .*{NAMES[0]}.*, got 'huge'"):
+        biva_tf.load_pretrained("huge")
+
+
+def test_damaged_weights_are_refused(tmp_path, monkeypatch):
+    shutil.copytree(pretrained.FOLDER / NAMES[0], tmp_path / NAMES[0])
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    path = weights_file.path(tmp_path / NAMES[0])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="expected sha256"):
+        biva_tf.load_pretrained(NAMES[0])
