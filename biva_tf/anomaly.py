@@ -2,9 +2,11 @@
 
     python -m biva_tf.anomaly --model_dir=runs/mnist_sample --out_dataset=letters_2k
 
-Scores both test splits with L^{>k} (paper, eq. 2) and LLR^{>k} = L - L^{>k}. Prints a table in the
-form of the paper's Table 5, and how well each score detects the second data set: AUROC, AUPRC and
-FPR80. The whole result, and a figure in the form of Figure 4, are in MODEL_DIR/evaluations/.
+Scores both test splits with L^{>k} (paper, eq. 2) and LLR^{>k} = L - L^{>k}, and with the
+importance-weighted forms of both, L_K^{>k} and LLR_K^{>k} = L_K - L_K^{>k} (Havtorn et al. 2021).
+Prints a table in the form of the paper's Table 5, and how well each score detects the second data
+set: AUROC, AUPRC and FPR80. The whole result, and a figure in the form of Figure 4, are in
+MODEL_DIR/evaluations/.
 """
 
 import dataclasses
@@ -43,6 +45,7 @@ class Anomalies:
     Attributes:
       names: of the data set that the model knows, and of the other.
       scores: by k, highest first: L^{>k} of the two, nats.
+      bounds: as `scores`, of L_K^{>k}.
       detections: by the name of the score. The other data set's examples are the positives.
       spec: of the model.
       weights_step: the step that the weights are from.
@@ -51,6 +54,7 @@ class Anomalies:
 
     names: tuple[str, str]
     scores: Scores
+    bounds: Scores
     detections: dict[str, Detection]
     spec: ModelSpec
     weights_step: int
@@ -67,7 +71,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     spec = trained.model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k
     config = settings.scoring_config(ks, bounds=False)
-    folder = settings.output.evaluations
+    folder = settings.results_dir.evaluations
     evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
     names = (settings.in_dataset or trained.settings["dataset"], settings.out_dataset)
     images = [
@@ -80,8 +84,12 @@ def run(settings: AnomalySettings) -> Anomalies:
     ]
     ks = sorted({0, *config.ks}, reverse=True)
     scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
+    bounds: Scores = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
+    detections = _detections(scores, "L", "LLR")
+    if config.iw_samples > 1:
+        detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
-    found = Anomalies(names, scores, _detections(scores), spec, trained.weights_step, path)
+    found = Anomalies(names, scores, bounds, detections, spec, trained.weights_step, path)
     factor, unit = _lower_is_better(spec)
     folder.mkdir(parents=True, exist_ok=True)
     figure = figures.histograms(
@@ -94,14 +102,19 @@ def run(settings: AnomalySettings) -> Anomalies:
         "examples": [len(split) for split in images],
         "weights_step": trained.weights_step,
         "settings": dataclasses.asdict(config),
-        "L_above": {
-            k: [dataclasses.asdict(mean_of(values, spec)) for values in pair]
-            for k, pair in scores.items()
-        },
+        "L_above": _means(scores, spec),
+        "L_K_above": _means(bounds, spec),
         "detection": {name: dataclasses.asdict(d) for name, d in found.detections.items()},
     }
     write_json(path, whole)
     return found
+
+
+def _means(scores: Scores, spec: ModelSpec) -> dict[int, list[dict]]:
+    return {
+        k: [dataclasses.asdict(mean_of(values, spec)) for values in pair]
+        for k, pair in scores.items()
+    }
 
 
 def _lower_is_better(spec: ModelSpec) -> tuple[float, str]:
@@ -117,21 +130,26 @@ def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
     return tuple(range(levels)) if levels <= 6 else (levels - 2, levels - 4, levels - 6, 0)
 
 
-def _detections(scores: Scores) -> dict[str, Detection]:
-    """The detection by each score, by its name. A higher score is more anomalous."""
+def _detections(scores: Scores, bound: str, ratio: str) -> dict[str, Detection]:
+    """The detection by each score, by its name. A higher score is more anomalous.
+
+    Args:
+      scores: L^{>k}, or its importance-weighted form.
+      bound, ratio: the names of the bound and of the ratio, without their k.
+    """
     found = {}
     for k, (inliers, outliers) in scores.items():
-        found[f"-L^{{>{k}}}"] = detect(-inliers, -outliers)
+        found[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
     for k, pair in scores.items():
         if k:
-            llr = [elbo - above for elbo, above in zip(scores[0], pair, strict=True)]
-            found[f"LLR^{{>{k}}}"] = detect(*llr)
+            llr = [whole - above for whole, above in zip(scores[0], pair, strict=True)]
+            found[f"{ratio}^{{>{k}}}"] = detect(*llr)
     return found
 
 
-def _table(names: tuple[str, str], scores: Scores, factor: float) -> list[str]:
+def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) -> list[str]:
     """The mean of -L^{>k} in the form of Table 5: highest k first, lower is better."""
-    lines = [" " * 16 + "".join(f"{f'L^{{>{k}}}':>12}" for k in scores)]
+    lines = [" " * 16 + "".join(f"{f'{bound}^{{>{k}}}':>12}" for k in scores)]
     for i, name in enumerate(names):
         means = [factor * pair[i].mean() for pair in scores.values()]
         lines.append(f"{name:<16}" + "".join(f"{mean:>12.2f}" for mean in means))
@@ -145,8 +163,12 @@ def _print(settings: AnomalySettings) -> None:
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "
         f"{found.weights_step} ({found.path}, .png):"
     )
-    for line in _table(found.names, found.scores, factor):
-        print(f"  {line}")
+    tables = {"L": found.scores}
+    if settings.iw_samples > 1:
+        tables[f"L_{settings.iw_samples}"] = found.bounds
+    for bound, scores in tables.items():
+        for line in _table(found.names, scores, bound, factor):
+            print(f"  {line}")
     print(f"  {found.names[1]} (positive) against {found.names[0]}:")
     print(f"  {'score':<16}{'AUROC':>12}{'AUPRC':>12}{'FPR80':>12}")
     for name, d in found.detections.items():

@@ -72,7 +72,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     trained = settings.load()
     spec = trained.model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
-    folder = settings.output.evaluations
+    folder = settings.results_dir.evaluations
     evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
     dataset = settings.dataset or trained.settings["dataset"]
     name = f"{dataset} {settings.split}"

@@ -50,7 +50,7 @@ def run(settings: PlotSettings) -> tuple[Path, ...]:
     }
     paths = []
     for name, figure in drawn.items():
-        paths.append(settings.output.pictures / f"{name}.png")
+        paths.append(settings.results_dir.pictures / f"{name}.png")
         figures.write(paths[-1], figure)
     return tuple(paths)
 

@@ -94,7 +94,7 @@ def run(settings: SampleSettings) -> Samples:
         arrays = _MODES[settings.mode](trained, settings)
     except ValueError as e:
         raise SettingsError(str(e)) from e
-    output = settings.output or settings.output.pictures / settings.mode
+    output = settings.output or settings.results_dir.pictures / settings.mode
     output = Path(output)
     if output.suffix in (".png", ".npz"):
         output = output.with_suffix("")

@@ -1,7 +1,7 @@
 """Converts a checkpoint of the original TensorFlow 1 program to a model_dir, and back.
 
     python -m tools.convert_tf1 --checkpoint=PATH/model --architecture=mnist_l6 --model_dir=D
-    python -m tools.convert_tf1 --reverse --checkpoint=PATH/model --model_dir=D
+    python -m tools.convert_tf1 --reverse --checkpoint=PATH/model --model_dir=D   # or --pretrained
 
 The first command makes a model_dir that every command of this project accepts: `train` continues
 from it, the others read it. It takes every flag of `train` for the settings of the run, such as

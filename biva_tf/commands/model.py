@@ -37,7 +37,7 @@ class ModelSettings:
         return pretrained.run_dir(self.pretrained) if self.pretrained else RunDir(self._own)
 
     @property
-    def output(self) -> RunDir:
+    def results_dir(self) -> RunDir:
         """The folder that results are written to."""
         return RunDir(Path("runs/pretrained") / self.pretrained if self.pretrained else self._own)
 

@@ -91,10 +91,12 @@ class Evaluator:
 
         Returns:
           `examples`, float64, nats: `bound` (L_K), `elbo` (L_1, the mean of the K one-sample
-          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; and `above_k`
-          (L^{>k}) for k = 0 and every k of the config. `totals`, by latent, sums over the images:
-          `shift/LATENT`, the posterior's mean minus the prior's; `shift_squared/LATENT`, its square
-          without the part that is due to the finite number of samples.
+          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; and, for k = 0
+          and every k of the config, `above_k` (L^{>k}, the mean of K one-sample bounds) and
+          `bound_above_k` (its importance-weighted form with the same K samples). `totals`, by
+          latent, sums over the images: `shift/LATENT`, the posterior's mean minus the prior's;
+          `shift_squared/LATENT`, its square without the part that is due to the finite number of
+          samples.
 
         Raises:
           EvaluationError: naming the first image whose score is not finite.
@@ -139,7 +141,10 @@ class Evaluator:
     def _above_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
         by_k, _ = self._above.chunk(images, first, size, self.config.seed)
         ks = self._above.ks
-        return {f"above_{k}": scores.elbo for k, scores in zip(ks, by_k, strict=True)}, {}
+        arrays = {}
+        for k, scores in zip(ks, by_k, strict=True):
+            arrays |= {f"above_{k}": scores.elbo, f"bound_above_{k}": scores.bound}
+        return arrays, {}
 
     def _check(self, examples: Arrays, first: int, name: str) -> None:
         for key, values in examples.items():
@@ -158,7 +163,7 @@ class Evaluator:
     def _path(self, kind: str, name: str, *splits: Images) -> Path:
         c = self.config
         bounds = [c.iw_samples if c.bounds else 0]
-        above = [c.iw_samples, c.below, *sorted({0, *c.ks})]
+        above = ["and bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
         depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]
         identity = [kind, c.seed, self._weights, *depends]
         for images in splits:

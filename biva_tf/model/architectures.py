@@ -129,6 +129,25 @@ def mnist_sample() -> ModelSpec:
     )
 
 
+def small_l5() -> ModelSpec:
+    """The model of the trained weights that ship: 28x28 binary images, L = 5, for two cores.
+
+    Levels 1 to 3 are inferred from 14x14 maps, or from the step to 7x7, of few filters: of the
+    shapes tried, latents on maps of this size gain most in a given time (README, "Trained models").
+    """
+    block = BlockSpec
+    return ModelSpec(
+        image_shape=(28, 28, 1),
+        stages=(
+            StageSpec((block(16, (5, 5), (2, 2)), block(16, (3, 3))), DenseLatent(24)),
+            StageSpec((block(16, (3, 3)), block(16, (3, 3))), DenseLatent(16)),
+            StageSpec((block(24, (3, 3)), block(24, (3, 3), (2, 2))), DenseLatent(16)),
+            StageSpec((block(32, (3, 3)), block(32, (3, 3))), DenseLatent(12)),
+            StageSpec((block(32, (3, 3)), block(32, (3, 3), (2, 2))), DenseLatent(8)),
+        ),
+    )
+
+
 def tiny_dense() -> ModelSpec:
     """The smallest dense model: 8x8 binary images, L = 2. For tests."""
     return ModelSpec(
@@ -182,6 +201,7 @@ _BIVA = (
     celeba64_l20,
     mnist_small,
     mnist_sample,
+    small_l5,
     tiny_dense,
     tiny_conv,
 )

@@ -22,6 +22,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 PARAMETERS = {
     "mnist_l6": 31_550_946,
     "mnist_sample": 2_573_354,
+    "small_l5": 2_805_634,
     "cifar10_l10": 71_749_968,
     "cifar10_l15": 102_948_560,
     "cifar10_l15_lvae": 72_476_128,
@@ -37,6 +38,8 @@ EXPERIMENTS = {
     "omniglot",
     "omniglot_finetune",
     "fashion_mnist",
+    "fashion_small",
+    "fashion_small_finetune",
     "cifar10",
     "cifar10_l10",
     "cifar10_lvae",

@@ -129,6 +129,22 @@ def test_without_averages_the_weights_are_selected(digits_checkpoint, tmp_path):
         np.testing.assert_array_equal(variable, weights[name])
 
 
+def test_a_pretrained_model_is_converted_with_its_averages_as_weights(tmp_path):
+    name = "mnist_10k_small"
+    path = tmp_path / "model"
+    args = ("--reverse", f"--checkpoint={path}", f"--pretrained={name}")
+    result = run("-m", "tools.convert_tf1", *args)
+    assert result.returncode == 0, result.stderr[-3000:]
+    weights, averages = tf1_checkpoint.read(path)
+    variables = tf1.variables_by_tf1_name(biva_tf.load_pretrained(name).model)
+    assert weights.keys() == averages.keys() == variables.keys()
+    for key, variable in variables.items():
+        np.testing.assert_array_equal(weights[key], variable)
+        np.testing.assert_array_equal(averages[key], variable)
+    forward = run("-m", "tools.convert_tf1", *args[1:])
+    assert forward.returncode == 1 and "--pretrained: expected --reverse" in forward.stderr
+
+
 def test_every_variable_that_does_not_fit_is_named(digits_checkpoint, tmp_path):
     spec, _ = digits_checkpoint
     names = dict(_names_and_shapes(architectures.read(str(spec)), averages=False))
