@@ -207,7 +207,8 @@ def _seconds_per_step(settings: AblationsSettings, names: list[str]) -> dict[str
     if not path.exists():
         _, of_run = _run_dir(path.parent, names[0], settings.seeds[0]).read()
         compute = Compute(of_run["conv"], of_run["precision"])
-        seconds = bench.seconds_per_step(names, of_run["batch_size"], compute)
+        models = [(name, compute) for name in names]
+        seconds = bench.seconds_per_step(models, of_run["batch_size"])
         write_json(path, dict(zip(names, seconds, strict=True)))
     return json.loads(path.read_text())
 

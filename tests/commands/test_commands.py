@@ -31,6 +31,7 @@ TOOLS = (
     "make_letters",
     "prepare_data",
     "serve_check",
+    "shapes",
     "ship",
 )
 MODULES = [f"biva_tf.{name}" for name in COMMANDS] + [f"tools.{name}" for name in TOOLS]

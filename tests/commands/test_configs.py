@@ -40,6 +40,8 @@ EXPERIMENTS = {
     "fashion_mnist",
     "fashion_small",
     "fashion_small_finetune",
+    "mnist_10k_small",
+    "mnist_10k_small_finetune",
     "cifar10",
     "cifar10_l10",
     "cifar10_lvae",

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run
 
 import biva_tf
 from biva_tf import pretrained
@@ -64,3 +64,24 @@ def test_damaged_weights_are_refused(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="expected sha256"):
         biva_tf.load_pretrained(NAMES[0])
+
+
+def test_a_folder_comes_before_a_shipped_model_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pretrained.find(NAMES[0]).path == pretrained.FOLDER / NAMES[0]
+    shutil.copytree(pretrained.FOLDER / NAMES[1], tmp_path / NAMES[0])
+    assert pretrained.find(NAMES[0]).read() == pretrained.run_dir(NAMES[1]).read()
+    assert pretrained.find("nowhere").path.name == "nowhere"
+
+
+def test_training_starts_from_a_shipped_model(tmp_path):
+    """With a learning rate that changes nothing, the weights stay those of the shipped model."""
+    name = "mnist_10k_small"
+    settings = (f"--init_from={name}", "--steps=1", "--eval_every=50", "--checkpoint_every=50")
+    frozen = ("--learning_rate=1e-30", "--learning_rate_floor=0", "--precision=float32")
+    more = (f"--model_dir={tmp_path}", "--validation_size=8", *settings, *frozen)
+    result = run("-m", "biva_tf.train", *more)
+    assert result.returncode == 0, result.stderr[-3000:]
+    first, second = biva_tf.load_pretrained(name).model, biva_tf.load(tmp_path)
+    for a, b in zip(first.trainable_variables, second.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -40,12 +40,18 @@ def step(trained: Trainer, images: np.ndarray) -> Callable[[], object]:
 
 
 def seconds_per_step(
-    names: Sequence[str], batch: int, compute: Compute, rounds: int = 9
+    models: Sequence[tuple[str, Compute]], batch: int, rounds: int = 9
 ) -> list[float]:
-    """The median seconds of a training step of each architecture; they take turns."""
+    """The median seconds of a training step of each model; they take turns.
+
+    Args:
+      models: the architecture of each, and how it computes.
+      batch: the batch size.
+      rounds: the steps of each.
+    """
     steps = []
-    for name in names:
-        model = trainer(name, batch, compute)
+    for architecture, compute in models:
+        model = trainer(architecture, batch, compute)
         images = random_images(batch, model.model.spec)
         model.initialise(images)
         steps.append(step(model, images))
