@@ -25,16 +25,18 @@ import numpy as np
 
 from biva_tf import anomaly, api, evaluate
 from biva_tf.commands.start import start
+from biva_tf.data import sources
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.summary import Mean
 from biva_tf.files import write_json
 from biva_tf.inference import objectives
+from biva_tf.inference.scoring import BELOW
 from biva_tf.model import architectures
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
-from tools.bench import steps as bench
+from tools.bench import step_time
 
 # Flags for a short run, as in configs/mnist_sample.flags.
 _DEFAULTS = (
@@ -60,8 +62,20 @@ class AblationsSettings:
     num_examples: int = setting(
         0, "Compute L_1 and L_K of the first so many test images; 0 for all.", lower=0
     )
-    out_dataset: str | None = setting(None, "Another data set, to be told from the models' own.")
-    anomaly_samples: int = setting(10, "Samples whose mean is L^{>k}.", lower=1)
+    out_dataset: str | None = setting(
+        None, "Another data set, to be told from the models' own.", choices=sources.names()
+    )
+    anomaly_samples: int = setting(
+        10, "Samples whose mean is L^{>k}, and the K of L_K^{>k}.", lower=1
+    )
+    anomaly_examples: int = setting(
+        0, "Score the first so many test images of both; 0 for all.", lower=0
+    )
+    below: str = setting(
+        "sample",
+        "Latents of levels <= k are a sample of their prior, or its mode.",
+        choices=tuple(BELOW),
+    )
 
 
 class TrainingError(UserError, RuntimeError):
@@ -105,7 +119,8 @@ class Ablations:
 
     Attributes:
       equal_steps: every model was trained for the same number of steps.
-      equal_time: every model was trained for the same time; empty if not asked for.
+      equal_time: each ablation was trained for as long as BIVA, and for no fewer steps; empty if
+        not asked for.
       seconds_per_step: the measured time by model; empty if not asked for.
     """
 
@@ -159,10 +174,8 @@ def _row(
     results = []
     for seed in settings.seeds:
         run_dir = _run_dir(folder, name, seed)
-        summary = run_dir.path / "summary.json"
-        if not summary.exists() or json.loads(summary.read_text())["step"] != steps:
-            _train(run_dir, name, seed, steps, training_flags)
-        results.append(_score(settings, run_dir, seed, json.loads(summary.read_text())))
+        _train(run_dir, name, seed, steps, training_flags)
+        results.append(_score(settings, run_dir, seed))
     return Row(name, api.build(name).count_params(), tuple(results))
 
 
@@ -176,7 +189,8 @@ def _train(run_dir: RunDir, name: str, seed: int, steps: int, training_flags: li
         raise TrainingError(f"the training of {name} with seed {seed} failed with exit code {code}")
 
 
-def _score(settings: AblationsSettings, run_dir: RunDir, seed: int, summary: dict) -> Result:
+def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
+    summary = json.loads((run_dir.path / "summary.json").read_text())
     l_1, l_k, detections = None, None, {}
     if settings.iw_samples:
         scores = evaluate.run(
@@ -193,6 +207,8 @@ def _score(settings: AblationsSettings, run_dir: RunDir, seed: int, summary: dic
                 model_dir=str(run_dir.path),
                 out_dataset=settings.out_dataset,
                 iw_samples=settings.anomaly_samples,
+                num_examples=settings.anomaly_examples,
+                below=settings.below,
             )
         ).detections
     keras.backend.clear_session()
@@ -202,15 +218,12 @@ def _score(settings: AblationsSettings, run_dir: RunDir, seed: int, summary: dic
 
 
 def _seconds_per_step(settings: AblationsSettings, names: list[str]) -> dict[str, float]:
-    """The time of a step by model. It is measured once, so that a second call resumes the first."""
-    path = Path(settings.output_dir) / "seconds_per_step.json"
-    if not path.exists():
-        _, of_run = _run_dir(path.parent, names[0], settings.seeds[0]).read()
-        compute = Compute(of_run["conv"], of_run["precision"])
-        models = [(name, compute) for name in names]
-        seconds = bench.seconds_per_step(models, of_run["batch_size"])
-        write_json(path, dict(zip(names, seconds, strict=True)))
-    return json.loads(path.read_text())
+    folder = Path(settings.output_dir)
+    _, of_run = _run_dir(folder, names[0], settings.seeds[0]).read()
+    compute = Compute(of_run["conv"], of_run["precision"])
+    models = {name: (name, compute) for name in names}
+    path = folder / "seconds_per_step.json"
+    return step_time.measured_once(path, models, of_run["batch_size"])
 
 
 def _copy_runs(settings: AblationsSettings, folder: Path, longer: Path, name: str) -> None:
@@ -270,7 +283,7 @@ def _detection_table(out_dataset: str, rows: tuple[Row, ...]) -> list[str]:
         for row in rows:
             for name in row.results[0].detections:
                 values = [getattr(r.detections[name], measure) for r in row.results]
-                lines.append(f"  {row.name:<26}{name:<10}" + "".join(f"{v:>9.4f}" for v in values))
+                lines.append(f"  {row.name:<26}{name:<16}" + "".join(f"{v:>9.4f}" for v in values))
     return lines
 
 

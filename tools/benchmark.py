@@ -35,7 +35,7 @@ from biva_tf.model import architectures
 from biva_tf.nn.compute import CONVS, PRECISIONS, Compute
 from biva_tf.settings import setting
 from tools import START
-from tools.bench import flops, steps, timing
+from tools.bench import flops, step_time, timing
 
 _IMPORTED = time.perf_counter()
 
@@ -97,13 +97,13 @@ class _Clock:
 
 def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = steps.trainer(settings.architecture, settings.batch, compute)
-    x = steps.random_images(settings.batch, trainer.model.spec)
+    trainer = step_time.make_trainer(settings.architecture, settings.batch, compute)
+    x = step_time.random_images(settings.batch, trainer.model.spec)
     trainer.initialise(x)
     startup["build"] = clock()
     trainer.train_step.get_concrete_function(Batch.unlabelled(tf.constant(x)))
     startup["trace"] = clock()
-    run = steps.step(trainer, x)
+    run = step_time.one_step(trainer, x)
     run()
     startup["first_run"] = clock()
     # The gradients of the inputs cost as much as the forward pass; so do those of the weights.
@@ -112,11 +112,11 @@ def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
 
 def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = steps.trainer(settings.architecture, settings.batch, compute)
+    trainer = step_time.make_trainer(settings.architecture, settings.batch, compute)
     startup["build"] = clock()
     number = _BATCHES * settings.batch
     images = Images(
-        255 * steps.random_images(number, trainer.model.spec).astype(np.uint8), "threshold", 0
+        255 * step_time.random_images(number, trainer.model.spec).astype(np.uint8), "threshold", 0
     )
 
     def run():
@@ -145,7 +145,7 @@ def _iw(settings: BenchmarkSettings, compute: Compute, *, one_by_one: bool = Fal
     clock, startup = _Clock(), {}
     model = BIVA(architectures.read(settings.architecture), compute)
     images, samples, rows = settings.images, settings.iw_samples, settings.batch
-    x = steps.random_images(images, model.spec)
+    x = step_time.random_images(images, model.spec)
     if one_by_one:  # K copies of every image, each scored with one sample, in full batches
         rows = settings.against_batch or settings.batch
         x, samples = np.resize(x, (images * samples, *x.shape[1:])), 1

@@ -123,14 +123,13 @@ def to_checkpoint(run_dir: RunDir, checkpoint: Path) -> Conversion:
     def arrays() -> dict[str, np.ndarray]:
         return {name: v.numpy() for name, v in variables_by_tf1_name(model).items()}
 
-    if weights_file.path(run_dir.path).exists():
+    shipped = weights_file.path(run_dir.path).exists()
+    if shipped or settings["ema_decay"]:
         restore_selected(run_dir, model)
-    else:
+    averages = arrays() if settings["ema_decay"] else {}
+    if not shipped:
         restore_raw(run_dir.checkpoints, model)
-    weights, averages = arrays(), {}
-    if settings["ema_decay"]:
-        restore_selected(run_dir, model)
-        averages = arrays()
+    weights = arrays()
     tf1_checkpoint.write(checkpoint, weights, averages)
     return Conversion(len(weights), len(averages))
 

@@ -4,8 +4,7 @@
 
 Measures the training step of each model, the models taking turns; then trains each for as many
 steps as fit into --seconds, and prints -ELBO on the validation split, with moving averages. This
-is how `small_l5`, the architecture of the trained models that ship, was chosen. Finished trainings
-are not done again.
+is how `small_l5`, the architecture of the trained models that ship, was chosen.
 """
 
 import dataclasses
@@ -24,7 +23,7 @@ from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, Latent, Model
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
-from tools.bench import steps as bench
+from tools.bench import step_time
 
 _BATCH = 32
 _EVALUATIONS = 4
@@ -90,9 +89,10 @@ def shapes() -> dict[str, Shape]:
     small_l5, sample = architectures.small_l5(), architectures.mnist_sample()
     return {
         "small_l5": Shape(small_l5, "L = 5: z1 and z2 from 14x14 maps, z3 and z4 from 7x7"),
-        "small_l5_float32": Shape(small_l5, "the same in float32", "float32"),
+        "small_l5_float32": Shape(small_l5, "small_l5 in float32", "float32"),
         "small_l5_free": Shape(
-            dataclasses.replace(small_l5, log_variance="free"), "the same, variances below 1 too"
+            dataclasses.replace(small_l5, log_variance="free"),
+            "small_l5, with variances below 1 too",
         ),
         "mnist_sample": Shape(sample, "L = 3: z1 and z2 from 14x14 maps, 24 filters"),
         "four": Shape(
@@ -149,7 +149,8 @@ def run(settings: ShapesSettings) -> list[Row]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         write_atomically(_json(folder, name), known[name].spec.to_json().encode())
-    seconds = _seconds_per_step(folder, {name: known[name] for name in names})
+    models = {n: (str(_json(folder, n)), Compute("auto", known[n].precision)) for n in names}
+    seconds = step_time.measured_once(folder / "seconds_per_step.json", models, _BATCH)
     rows = []
     for name in names:
         # A multiple of the steps between two evaluations, so that the last one is the result's.
@@ -167,46 +168,31 @@ def _json(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
-def _seconds_per_step(folder: Path, models: dict[str, Shape]) -> dict[str, float]:
-    """The time of a step by model; it is measured once, so that a second call resumes the first."""
-    path = folder / "seconds_per_step.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    if not models.keys() <= known.keys():
-        timed = [
-            (str(_json(folder, name)), Compute("auto", s.precision)) for name, s in models.items()
-        ]
-        known |= dict(zip(models, bench.seconds_per_step(timed, _BATCH), strict=True))
-        write_json(path, known)
-    return known
-
-
 def _train(
     settings: ShapesSettings, folder: Path, name: str, precision: str, steps: int, every: int
 ) -> float:
     """Trains a model if needed; its validation ELBO at the end."""
     run_dir = RunDir(folder / name)
-    summary = run_dir.path / "summary.json"
-    if not summary.exists() or json.loads(summary.read_text())["step"] != steps:
-        print(f"{name}, {steps} steps", file=sys.stderr, flush=True)
-        flags = {
-            "model_dir": run_dir.path,
-            "architecture": _json(folder, name),
-            "dataset": settings.dataset,
-            "data_dir": settings.data_dir,
-            "precision": precision,
-            "batch_size": _BATCH,
-            "steps": steps,
-            "learning_rate": settings.learning_rate,
-            "ema_decay": 0.99,
-            "log_every": every,
-            "eval_every": every,
-            "checkpoint_every": every,
-            "seed": settings.seed,
-        }
-        command = [sys.executable, "-m", "biva_tf.train"]
-        command += [f"--{flag}={value}" for flag, value in flags.items()]
-        if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-            raise ShapesError(f"the training of {name} failed with exit code {code}")
+    print(f"{name}, {steps} steps", file=sys.stderr, flush=True)
+    flags = {
+        "model_dir": run_dir.path,
+        "architecture": _json(folder, name),
+        "dataset": settings.dataset,
+        "data_dir": settings.data_dir,
+        "precision": precision,
+        "batch_size": _BATCH,
+        "steps": steps,
+        "learning_rate": settings.learning_rate,
+        "ema_decay": 0.99,
+        "log_every": every,
+        "eval_every": every,
+        "checkpoint_every": every,
+        "seed": settings.seed,
+    }
+    command = [sys.executable, "-m", "biva_tf.train"]
+    command += [f"--{flag}={value}" for flag, value in flags.items()]
+    if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        raise ShapesError(f"the training of {name} failed with exit code {code}")
     lines = [json.loads(line) for line in run_dir.metrics.read_text().splitlines()]
     return [line["elbo"] for line in lines if line["split"] == "validation"][-1]
 

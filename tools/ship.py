@@ -24,6 +24,9 @@ from biva_tf.settings import required, setting
 
 TOLERANCE_NATS = 0.05
 
+# Settings that say where a run was made, not how.
+_OF_A_MACHINE = ("data_dir", "init_from", "strategy", "logical_devices")
+
 
 class ShipError(UserError, RuntimeError):
     """A model that cannot be shipped as it is."""
@@ -58,73 +61,85 @@ class Shipped:
 
 
 def run(settings: ShipSettings) -> Shipped:
-    """Ships a trained model.
+    """Ships a trained model, in place of an earlier one of the same name.
 
     Raises:
-      ShipError: the bound of the float16 weights differs by 0.05 nats or more.
+      ShipError: a flagfile does not exist, or the bound with the float16 weights differs by 0.05
+        nats or more. An earlier model of the same name then stays as it was.
       UserError: the run or the data cannot be read.
     """
-    trained = api.load_trained(settings.model_dir)
-    folder = Path(settings.folder) / settings.name
-    before = _evaluate(settings, settings.model_dir).summary
-    folder.mkdir(parents=True, exist_ok=True)
-    weights_file.write(folder, trained.model, trained.weights_step)
-    plain = {name: value for name, value in trained.settings.items() if name not in _OF_A_MACHINE}
-    write_json(folder / "config.json", {"spec": to_plain(trained.model.spec), "settings": plain})
+    for path in settings.flagfiles:
+        if not Path(path).is_file():
+            raise ShipError(f"--flagfiles={path}: expected a file, got none")
     run_dir = RunDir(Path(settings.model_dir))
-    shutil.copy(run_dir.metrics, folder / run_dir.metrics.name)
-    with_file = _evaluate(settings, str(folder))
-    after = with_file.summary
+    trained = api.load_trained(run_dir.path)
+    data_dir = trained.settings["data_dir"]
+    before = _evaluate(settings, run_dir, data_dir).summary
+    made = RunDir(run_dir.path / "shipped")
+    shutil.rmtree(made.path, ignore_errors=True)
+    made.path.mkdir()
+    weights_file.write(made.path, trained.model, trained.weights_step)
+    plain = {name: value for name, value in trained.settings.items() if name not in _OF_A_MACHINE}
+    plain["binarize"] = config.data_config(trained.settings).binarize  # earlier runs have "auto"
+    write_json(made.config, {"spec": to_plain(trained.model.spec), "settings": plain})
+    shutil.copy(run_dir.metrics, made.metrics)
+    evaluated = _evaluate(settings, made, data_dir)
+    after = evaluated.summary
     moved = (after.l_1.nats - before.l_1.nats, after.l_k.nats - before.l_k.nats)
     if max(map(abs, moved)) >= TOLERANCE_NATS:
-        shutil.rmtree(folder)
         raise ShipError(
-            f"{settings.name}: in float16, L_1 and L_{settings.iw_samples} move by "
+            f"--model_dir={run_dir.path}: in float16, L_1 and L_{settings.iw_samples} move by "
             f"{moved[0]:.3f} and {moved[1]:.3f} nats, expected less than {TOLERANCE_NATS}"
         )
-    shutil.copy(with_file.path, folder / "evaluation.json")
-    shutil.rmtree(RunDir(folder).evaluations)
-    sample.run(sample.SampleSettings(model_dir=str(folder), output=str(folder / "samples")))
-    (folder / "samples.npz").unlink()
-    card = _card(settings, api.load_trained(folder), after, moved)
-    write_atomically(folder / "README.md", card.encode())
+    shutil.copy(evaluated.path, made.path / "evaluation.json")
+    shutil.rmtree(made.evaluations)
+    sample.run(sample.SampleSettings(model_dir=str(made.path), output=str(made.path / "samples")))
+    (made.path / "samples.npz").unlink()
+    card = _card(settings, made.path, after, moved)
+    write_atomically(made.path / "README.md", card.encode())
+    folder = Path(settings.folder) / settings.name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.move(made.path, folder)
     return Shipped(folder, after, moved)
 
 
-# Settings that say where a run was made, not how.
-_OF_A_MACHINE = ("data_dir", "init_from", "strategy", "logical_devices")
-
-
-def _evaluate(settings: ShipSettings, model_dir: str) -> evaluate.Evaluation:
-    trained = api.load_trained(settings.model_dir)
+def _evaluate(settings: ShipSettings, run_dir: RunDir, data_dir: str) -> evaluate.Evaluation:
     return evaluate.run(
         evaluate.EvaluateSettings(
-            model_dir=model_dir,
+            model_dir=str(run_dir.path),
             iw_samples=settings.iw_samples,
             num_examples=settings.num_examples,
-            data_dir=trained.settings["data_dir"],
+            data_dir=data_dir,
         )
     )
 
 
 def _card(
-    settings: ShipSettings, trained: api.Trained, summary: Summary, moved: tuple[float, float]
+    settings: ShipSettings, folder: Path, summary: Summary, moved: tuple[float, float]
 ) -> str:
+    trained = api.load_trained(folder)
     spec, run_settings = trained.model.spec, trained.settings
+    height, width, _ = spec.image_shape
+    binarize = f"--binarize={run_settings['binarize']}"
+    if run_settings["binarize"] == "threshold":
+        binarize += f" --threshold={run_settings['threshold']}"
     commands = "\n".join(
         f"    tools/run.sh python -m biva_tf.train --flagfile={path}" for path in settings.flagfiles
     )
-    size = weights_file.path(Path(settings.folder) / settings.name).stat().st_size / 1e6
+    command = f"python -m biva_tf.evaluate --pretrained={settings.name}"
+    command += f" --iw_samples={settings.iw_samples}"
+    if settings.num_examples:
+        command += f" --num_examples={settings.num_examples}"
+    size = weights_file.path(folder).stat().st_size / 1e6
     rows = "\n".join(
         f"| {name} | {-mean.nats:.2f} ± {mean.nats_standard_error:.2f} | {mean.bits_per_dim:.4f} |"
         for name, mean in (("L_1", summary.l_1), (f"L_{settings.iw_samples}", summary.l_k))
     )
-    binarize = config.data_config(run_settings).binarize
     return f"""# {settings.name}
 
 A BIVA of {spec.num_levels} levels, `--architecture={run_settings["architecture"]}`, with
 {trained.model.count_params():,} parameters, trained on `{run_settings["dataset"]}` under
-`--binarize={binarize}`. `biva_tf.load_pretrained("{settings.name}")` loads it; commands take
+`{binarize}`. `biva_tf.load_pretrained("{settings.name}")` loads it; commands take
 `--pretrained={settings.name}`.
 
 Made by these commands (seed {run_settings["seed"]}; the weights are moving averages, of step
@@ -132,8 +147,8 @@ Made by these commands (seed {run_settings["seed"]}; the weights are moving aver
 
 {commands}
 
-The bound on the {summary.examples:,} test images, with its standard error over the images
-(`python -m biva_tf.evaluate --pretrained={settings.name} --iw_samples={settings.iw_samples}`):
+The bound on {summary.examples:,} test images, with its standard error over the images
+(`{command}`):
 
 | | -nats | bits/dim |
 |---|---|---|
@@ -146,9 +161,8 @@ Samples of the prior, the probability of each pixel:
 
 ![samples](samples.png)
 
-The model is small, made to be trained and run on a CPU; the paper's is ten times larger. It scores
-28x28 images that are binarised as above; it was not tested for any use beyond the README's
-benchmarks.
+It scores {height}x{width} images that are binarised as above. It was not tested for any use beyond
+the benchmarks in the project's README.
 
 The weights are under the project's MIT licence. {settings.licence}
 """

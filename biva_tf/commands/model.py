@@ -20,8 +20,8 @@ class ModelSettings:
     model_dir: str | None = setting(None, "The folder of the run.")
     pretrained: str | None = setting(
         None,
-        "In place of --model_dir, a trained model that ships with the project; results are then "
-        "written under runs/pretrained/.",
+        "In place of --model_dir, a trained model that ships with the project; its evaluations and "
+        "pictures are then written under runs/pretrained/.",
         choices=pretrained.names(),
     )
 
@@ -38,7 +38,7 @@ class ModelSettings:
 
     @property
     def results_dir(self) -> RunDir:
-        """The folder that results are written to."""
+        """The folder that evaluations and pictures are written to."""
         return RunDir(Path("runs/pretrained") / self.pretrained if self.pretrained else self._own)
 
     @property

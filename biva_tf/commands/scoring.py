@@ -17,7 +17,7 @@ class ScoringSettings(ModelSettings):
     num_examples: int = setting(0, "Score the first so many images of a split; 0 for all.", lower=0)
     k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
     iw_samples: int = setting(
-        10, "Importance samples per image: K of L_K, and the samples whose mean is L^{>k}.", lower=1
+        10, "Samples per image: K of L_K and L_K^{>k}, and those whose mean is L^{>k}.", lower=1
     )
     below: str = setting(
         "sample",

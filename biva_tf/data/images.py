@@ -45,7 +45,7 @@ class Images:
         every epoch.
       seed: the seed of the draws.
       labels: int64 [n]; None if the split has none.
-      threshold: in 0..254.
+      threshold: a pixel value, 0 to 254.
     """
 
     pixels: np.ndarray

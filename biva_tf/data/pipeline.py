@@ -23,7 +23,7 @@ class DataConfig:
       dataset: the name of the source.
       location: the folder of prepared data sets.
       binarize: one of `images.BINARIZATIONS`.
-      threshold: of "threshold".
+      threshold: under binarize="threshold", a pixel above it is 1.
       validation_size: if the source has no validation split, the number of images to cut from the
         end of the training split and use as one; 0 cuts none.
       train_on_validation: append the source's validation split to the training split, and cut

@@ -72,7 +72,7 @@ class Recipe:
         for file in self.files:
             verified = f"sha256 {file.sha256}" if file.sha256 else "verified by its contents"
             if file.gzipped:
-                verified += ", unzipped"
+                verified += " once unzipped"
             lines.append(f"  {file.published_name}\n    from {file.origin}\n    {verified}")
         return "\n".join(lines)
 

@@ -163,7 +163,8 @@ class Evaluator:
     def _path(self, kind: str, name: str, *splits: Images) -> Path:
         c = self.config
         bounds = [c.iw_samples if c.bounds else 0]
-        above = ["and bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
+        # "bounds" tells these files from those of earlier versions, which lack `bound_above_k`.
+        above = ["bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
         depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]
         identity = [kind, c.seed, self._weights, *depends]
         for images in splits:

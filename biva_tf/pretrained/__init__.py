@@ -2,8 +2,9 @@
 
 README.md       the model card: data, commands, results, licence
 samples.png     samples of its prior
-config.json, metrics.jsonl, summary.json     as in a model_dir
-weights.npz, weights.json     the selected weights (`runs.weights_file`)
+config.json, metrics.jsonl     as in a model_dir
+weights.npz, weights.json      the selected weights (`runs.weights_file`)
+evaluation.json                what `biva_tf.evaluate` gave on the test split
 
 `python -m tools.ship` makes such a folder from a model_dir.
 """
@@ -35,8 +36,6 @@ def run_dir(name: str) -> RunDir:
 def find(folder_or_name: str) -> RunDir:
     """The model_dir at a path; where there is none, the shipped model of that name, if any."""
     folder = RunDir(Path(folder_or_name))
-    return (
-        folder
-        if folder.config.exists() or folder_or_name not in names()
-        else run_dir(folder_or_name)
-    )
+    if not folder.config.exists() and folder_or_name in names():
+        folder = run_dir(folder_or_name)
+    return folder

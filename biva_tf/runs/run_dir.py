@@ -121,7 +121,8 @@ class RunDir:
             self.config,
             {
                 "spec": to_plain(spec),
-                "settings": config.to_plain(),
+                # Not "auto": what it stands for is then known for good.
+                "settings": {**config.to_plain(), "binarize": config.data.binarize},
                 "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
             },
         )

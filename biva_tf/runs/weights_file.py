@@ -1,6 +1,6 @@
 """Weights as one small file, as the trained models that ship with the project have them.
 
-weights.npz    an array for each weight, by the path of its variable
+weights.npz    a float16 array for each weight, by the path of its variable
 weights.json   the step that the weights are from, and the SHA-256 of weights.npz
 """
 
@@ -22,17 +22,17 @@ def path(folder: Path) -> Path:
     return folder / "weights.npz"
 
 
-def write(folder: Path, model: keras.Model, step: int, dtype: str = "float16") -> None:
-    """Writes the weights that a model has now.
+def write(folder: Path, model: keras.Model, step: int) -> None:
+    """Writes the weights that a model has now, in float16.
 
     Args:
       folder: where to.
       model: the model.
       step: the step that its weights are from.
-      dtype: of the arrays.
     """
     content = io.BytesIO()
-    np.savez_compressed(content, **{v.path: _array(v, dtype) for v in model.trainable_variables})
+    arrays = {v.path: np.float16(v.numpy()) for v in model.trainable_variables}
+    np.savez_compressed(content, **arrays)
     write_atomically(path(folder), content.getvalue())
     digest = hashlib.sha256(content.getvalue()).hexdigest()
     write_json(_record(folder), {"step": step, "sha256": digest})
@@ -50,7 +50,9 @@ def restore(folder: Path, model: keras.Model) -> int:
         step, expected = int(record["step"]), record["sha256"]
         content = file.read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise CheckpointError(f"{file}: expected weights, and {_record(folder).name} ({e})") from e
+        raise CheckpointError(
+            f"{folder}: expected weights.npz and weights.json ({type(e).__name__}: {e})"
+        ) from e
     if (digest := hashlib.sha256(content).hexdigest()) != expected:
         raise CheckpointError(f"{file}: expected sha256 {expected}, got {digest}")
     try:
@@ -62,15 +64,14 @@ def restore(folder: Path, model: keras.Model) -> int:
     found = {name: array.shape for name, array in arrays.items()}
     wanted = {name: tuple(v.shape) for name, v in variables.items()}
     if found != wanted:
-        differing = sorted(set(found.items()) ^ set(wanted.items()))
-        raise CheckpointError(f"{file}: weights of another model than the one built: {differing}")
+        name = min(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
+        raise CheckpointError(
+            f"{file}: weights of another model than the one built: expected {name} of shape "
+            f"{wanted.get(name)}, got {found.get(name)}"
+        )
     for name, variable in variables.items():
         variable.assign(arrays[name].astype(np.float32))
     return step
-
-
-def _array(variable: keras.Variable, dtype: str) -> np.ndarray:
-    return np.asarray(variable.value).astype(dtype)
 
 
 def _record(folder: Path) -> Path:

@@ -32,6 +32,7 @@ _GRID = 64  # samples in a grid
 _VALIDATION_SETTINGS = {
     "dataset",
     "binarize",
+    "threshold",
     "validation_size",
     "train_on_validation",
     "seed",

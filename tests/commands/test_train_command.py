@@ -18,6 +18,7 @@ from biva_tf.data import pipeline
 from biva_tf.runs.checkpoints import CheckpointError, SelectedWeights
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir, RunDirError
+from biva_tf.training import run as training_run
 
 
 def _metrics(model_dir):
@@ -229,6 +230,12 @@ def test_a_config_without_newer_settings_has_their_defaults(finished, digits_spe
     assert RunDir(tmp_path).check(digits_spec, settings) == {}
     changed = RunConfig(**{**old, "binarize": "threshold", "clip_norm": 1.0})
     assert RunDir(tmp_path).check(digits_spec, changed) == {"clip_norm": (0.0, 1.0)}
+
+
+def test_validations_of_other_images_are_not_compared():
+    """Whatever the validation images depend on makes a resumed run forget its best one."""
+    of_data = {field.name for field in dataclasses.fields(pipeline.DataConfig)} - {"location"}
+    assert of_data <= training_run._VALIDATION_SETTINGS
 
 
 @pytest.mark.slow

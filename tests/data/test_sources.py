@@ -494,7 +494,7 @@ def test_the_error_for_missing_data_says_how_to_prepare_it(name, tmp_path):
     assert f"python -m tools.prepare_data --dataset={name}" in str(error.value)
     recipe = getattr(sources.module(name), "RECIPE", None)
     for file in recipe.files if recipe else ():
-        assert file.name in recipe.instructions() and file.origin in recipe.instructions()
+        assert file.published_name in recipe.instructions() and file.origin in recipe.instructions()
 
 
 def test_a_data_set_in_a_read_only_folder_loads(tmp_path, monkeypatch):

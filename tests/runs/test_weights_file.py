@@ -17,13 +17,12 @@ def _model(seed, spec=None):
     return Network(spec or architectures.get("tiny_dense"))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_the_weights_and_their_step_come_back(dtype, tmp_path):
+def test_the_weights_come_back_as_float16_has_them_and_their_step_too(tmp_path):
     model, other = _model(0), _model(1)
-    weights_file.write(tmp_path, model, 123, dtype)
+    weights_file.write(tmp_path, model, 123)
     assert weights_file.restore(tmp_path, other) == 123
     for written, read in zip(model.trainable_variables, other.trainable_variables, strict=True):
-        expected = written.numpy().astype(dtype).astype(np.float32)
+        expected = written.numpy().astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(read.numpy(), expected, strict=True)
 
 
@@ -43,7 +42,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     spec = architectures.get("tiny_dense")
     other = dataclasses.replace(spec, generative_skips=False)
     with pytest.raises(
-        CheckpointError, match=r"weights of another model than the one built: .*aux"
+        CheckpointError, match=r"than the one built: expected \S+ of shape None, got \("
     ):
         weights_file.restore(tmp_path, _model(0, other))
 
@@ -52,5 +51,5 @@ def test_weights_of_another_model_are_refused(tmp_path):
 def test_the_error_for_a_missing_file_names_it(name, tmp_path):
     weights_file.write(tmp_path, _model(0), 1)
     (tmp_path / name).unlink()
-    with pytest.raises(CheckpointError, match=name):
+    with pytest.raises(CheckpointError, match=rf"FileNotFoundError.*/{name}"):
         weights_file.restore(tmp_path, _model(0))

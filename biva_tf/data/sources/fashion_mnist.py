@@ -1,4 +1,4 @@
-"""FashionMNIST in grey, binarised above 127 (paper, section 4.4).
+"""FashionMNIST in grey (paper, section 4.4). It is binarised above 127, which is our choice.
 
 The paper does not say how it binarises. Random draws are ruled out: given the grey image, a pixel
 of value v is then a Bernoulli variable with probability v / 255, and the entropy of those draws,
