@@ -45,7 +45,7 @@ class Anomalies:
     Attributes:
       names: of the data set that the model knows, and of the other.
       scores: by k, highest first: L^{>k} of the two, nats.
-      bounds: as `scores`, of L_K^{>k}.
+      bounds: as `scores`, of L_K^{>k}; empty if K = 1, where they are the scores.
       detections: by the name of the score. The other data set's examples are the positives.
       spec: of the model.
       weights_step: the step that the weights are from.
@@ -84,10 +84,11 @@ def run(settings: AnomalySettings) -> Anomalies:
     ]
     ks = sorted({0, *config.ks}, reverse=True)
     scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
-    bounds: Scores = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
-    detections = _detections(scores, "L", "LLR")
+    bounds: Scores = {}
     if config.iw_samples > 1:
-        detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
+        bounds = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
+    detections = _detections(scores, "L", "LLR")
+    detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
     found = Anomalies(names, scores, bounds, detections, spec, trained.weights_step, path)
     factor, unit = _lower_is_better(spec)
@@ -149,6 +150,8 @@ def _detections(scores: Scores, bound: str, ratio: str) -> dict[str, Detection]:
 
 def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) -> list[str]:
     """The mean of -L^{>k} in the form of Table 5: highest k first, lower is better."""
+    if not scores:
+        return []
     lines = [" " * 16 + "".join(f"{f'{bound}^{{>{k}}}':>12}" for k in scores)]
     for i, name in enumerate(names):
         means = [factor * pair[i].mean() for pair in scores.values()]
@@ -163,10 +166,7 @@ def _print(settings: AnomalySettings) -> None:
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "
         f"{found.weights_step} ({found.path}, .png):"
     )
-    tables = {"L": found.scores}
-    if settings.iw_samples > 1:
-        tables[f"L_{settings.iw_samples}"] = found.bounds
-    for bound, scores in tables.items():
+    for bound, scores in ("L", found.scores), (f"L_{settings.iw_samples}", found.bounds):
         for line in _table(found.names, scores, bound, factor):
             print(f"  {line}")
     print(f"  {found.names[1]} (positive) against {found.names[0]}:")

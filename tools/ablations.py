@@ -16,8 +16,6 @@ of them are also in OUTPUT_DIR/ablations.json.
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -26,7 +24,7 @@ import numpy as np
 from biva_tf import anomaly, api, evaluate
 from biva_tf.commands.start import start
 from biva_tf.data import sources
-from biva_tf.errors import SettingsError, UserError
+from biva_tf.errors import SettingsError
 from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.summary import Mean
 from biva_tf.files import write_json
@@ -36,7 +34,7 @@ from biva_tf.model import architectures
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
-from tools.bench import step_time
+from tools.bench import step_time, training
 
 # Flags for a short run, as in configs/mnist_sample.flags.
 _DEFAULTS = (
@@ -78,11 +76,6 @@ class AblationsSettings:
     )
 
 
-class TrainingError(UserError, RuntimeError):
-    """A training run that failed."""
-
-
-@dataclasses.dataclass(frozen=True)
 class Result:
     """The result of a run on the test split.
 
@@ -180,13 +173,8 @@ def _row(
 
 
 def _train(run_dir: RunDir, name: str, seed: int, steps: int, training_flags: list[str]) -> None:
-    print(f"{name}, seed {seed}, {steps} steps", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "biva_tf.train", f"--model_dir={run_dir.path}"]
-    command += [f"--architecture={name}", f"--seed={seed}", f"--steps={steps}"]
-    command += [*_DEFAULTS, *training_flags]
-    code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
-    if code:
-        raise TrainingError(f"the training of {name} with seed {seed} failed with exit code {code}")
+    flags = {"model_dir": run_dir.path, "architecture": name, "seed": seed, "steps": steps}
+    training.train(f"{name}, seed {seed}, {steps} steps", flags, [*_DEFAULTS, *training_flags])
 
 
 def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:

@@ -9,8 +9,6 @@ is how `small_l5`, the architecture of the trained models that ship, was chosen.
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from biva_tf import api
@@ -23,7 +21,7 @@ from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, Latent, Model
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
-from tools.bench import step_time
+from tools.bench import step_time, training
 
 _BATCH = 32
 _EVALUATIONS = 4
@@ -71,8 +69,8 @@ class Row:
     validation_elbo_nats: float
 
 
-class ShapesError(UserError, RuntimeError):
-    """An unknown model, or a training run that failed."""
+class ShapesError(UserError, ValueError):
+    """An unknown model."""
 
 
 def _block(filters: int, kernel: int = 3, stride: int = 1) -> BlockSpec:
@@ -138,7 +136,8 @@ def run(settings: ShapesSettings) -> list[Row]:
     """Trains the models that are not trained yet, and returns the table, best first.
 
     Raises:
-      ShapesError: there is no model of a name, or a training failed.
+      ShapesError: there is no model of a name.
+      TrainingError: a training run failed.
     """
     known = shapes()
     names = list(settings.names or known)
@@ -173,7 +172,6 @@ def _train(
 ) -> float:
     """Trains a model if needed; its validation ELBO at the end."""
     run_dir = RunDir(folder / name)
-    print(f"{name}, {steps} steps", file=sys.stderr, flush=True)
     flags = {
         "model_dir": run_dir.path,
         "architecture": _json(folder, name),
@@ -189,10 +187,7 @@ def _train(
         "checkpoint_every": every,
         "seed": settings.seed,
     }
-    command = [sys.executable, "-m", "biva_tf.train"]
-    command += [f"--{flag}={value}" for flag, value in flags.items()]
-    if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-        raise ShapesError(f"the training of {name} failed with exit code {code}")
+    training.train(f"{name}, {steps} steps", flags)
     lines = [json.loads(line) for line in run_dir.metrics.read_text().splitlines()]
     return [line["elbo"] for line in lines if line["split"] == "validation"][-1]
 
