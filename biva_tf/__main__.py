@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-COMMANDS = ("train", "evaluate", "anomaly", "sample", "plot", "export")
+COMMANDS = ("train", "evaluate", "anomaly", "classify", "sample", "plot", "export")
 
 
 def main() -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from biva_tf import pretrained
 from biva_tf.data import pipeline
 from biva_tf.data.images import Images
-from biva_tf.inference import sampling
+from biva_tf.inference import classification, sampling
 from biva_tf.inference.scoring import Score, Scorer
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
@@ -49,7 +50,14 @@ class BIVA(KerasModel):
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
 
-    def sample(self, num_samples: int, *, seed: int = 0, temperature: float = 1.0) -> tf.Tensor:
+    def sample(
+        self,
+        num_samples: int,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        label: int | None = None,
+    ) -> tf.Tensor:
         """Images from the prior, [num_samples, *spec.image_shape] in [0, 1].
 
         With a Bernoulli likelihood, the probability of each pixel; with a mixture of logistics, a
@@ -59,11 +67,12 @@ class BIVA(KerasModel):
           num_samples: how many.
           seed: the same seed gives the same images.
           temperature: scales the standard deviation of every latent's prior.
+          label: of a model with classes, the class of the images; None for draws from p(y).
 
         Raises:
-          ValueError: num_samples < 1 or temperature < 0.
+          ValueError: num_samples < 1, temperature < 0, or the model has no such class.
         """
-        return sampling.sample(self, num_samples, seed=seed, temperature=temperature)
+        return sampling.sample(self, num_samples, seed=seed, temperature=temperature, label=label)
 
     def score(
         self,
@@ -92,6 +101,26 @@ class BIVA(KerasModel):
         scorer = self._scorer((k,), num_importance_samples, below, max_rows)
         (score,) = scorer.score(images, seed=seed)
         return score
+
+    def classify(
+        self, images, *, num_samples: int = 10, seed: int = 0, max_rows: int = 256
+    ) -> np.ndarray:
+        """q(y|x) of each image, float32 [images, classes], of a model with classes.
+
+        Args:
+          images: [images, *spec.image_shape] in [0, 1].
+          num_samples: q(y | x, z_{<L}^bu) is averaged over so many samples of the bottom-up
+            latents.
+          seed: of the samples.
+          max_rows: at most this many (image, sample) pairs are in memory at once.
+
+        Raises:
+          ValueError: the model has no classes, images of a wrong shape or range, or num_samples or
+            max_rows out of range.
+        """
+        return classification.classify(
+            self, images, num_samples=num_samples, seed=seed, max_rows=max_rows
+        )
 
     def get_config(self) -> dict:
         """The constructor's arguments, for a .keras file."""

@@ -90,8 +90,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     }
     write_json(path, whole)
     if settings.scores:
-        names = [latent.name for latent in spec.latents]
-        _write_scores(Path(settings.scores), _columns(results, names, config.ks))
+        _write_scores(Path(settings.scores), _columns(results, spec.kl_names, config.ks))
     return Evaluation(name, trained.weights_step, summary, path)
 
 
@@ -116,6 +115,8 @@ def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
     for z in summary.latents:
         active = "-" if z.active_units is None else f"{z.active_units} of {z.units}"
         lines.append(f"{z.name:<16}{z.kl_nats:>24.3f}{active:>26}")
+    if summary.kl_y_nats is not None:
+        lines.append(f"{'y':<16}{summary.kl_y_nats:>24.3f}")
     average, median, least = summary.effective_sample_size
     lines.append(
         f"effective sample size of {iw_samples}: mean {average:.1f}, median {median:.1f}, "
@@ -124,7 +125,7 @@ def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
     return lines
 
 
-def _columns(results: Results, names: list[str], ks) -> dict[str, np.ndarray]:
+def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarray]:
     values = results.examples
     columns = {
         "example": np.arange(results.done),

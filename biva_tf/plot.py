@@ -31,7 +31,7 @@ def run(settings: PlotSettings) -> tuple[Path, ...]:
     run_dir = settings.run_dir
     spec, _ = run_dir.read()
     lines = read_metrics(run_dir)
-    latents = [latent.name for latent in spec.latents]
+    latents = list(spec.kl_names)
 
     def column(split: str, name: str) -> np.ndarray:
         return np.array([values[name] for values in lines[split]])

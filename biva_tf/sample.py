@@ -5,6 +5,7 @@
 --mode=reconstruct  per row an image, then its reconstructions without the lowest 0, 1, ... levels
 --mode=interpolate  per row two images, and between them images by interpolated latents
 --mode=traverse     per row a unit of --latent, from -3 to 3 standard deviations of its prior
+--mode=classes      per row a class, per column a style: the same draws in all classes
 
 Writes OUTPUT.png and OUTPUT.npz (`images`, float32 in [0, 1], and the values along its axes). The
 same seed gives the same files.
@@ -39,12 +40,17 @@ class SampleSettings(ModelSettings):
     mode: str = setting(
         "prior",
         "What to draw.",
-        choices=("prior", "levels", "reconstruct", "interpolate", "traverse"),
+        choices=("prior", "levels", "reconstruct", "interpolate", "traverse", "classes"),
     )
     num_samples: int | None = setting(
-        None, "Samples (prior: 64, levels: 8), or images to reconstruct (8).", lower=1
+        None,
+        "Samples (prior: 64, levels: 8, classes: 8 of each), or images to reconstruct (8).",
+        lower=1,
     )
     temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
+    label: int | None = setting(
+        None, "Of --mode=prior and a model with classes: the class; by default any.", lower=0
+    )
     seed: int = setting(0, "Seed of all draws.", lower=0)
     k: tuple[int, ...] | None = setting(
         None,
@@ -121,7 +127,10 @@ def _examples(trained: Trained, settings: SampleSettings, default: list[int]) ->
 
 def _prior(trained: Trained, settings: SampleSettings) -> Arrays:
     samples = trained.model.sample(
-        settings.num_samples or 64, seed=settings.seed, temperature=settings.temperature
+        settings.num_samples or 64,
+        seed=settings.seed,
+        temperature=settings.temperature,
+        label=settings.label,
     )
     return {"images": samples.numpy()}
 
@@ -173,12 +182,21 @@ def _traverse(trained: Trained, settings: SampleSettings) -> Arrays:
     return {"images": images, "units": np.array(units), "standard_deviations": values}
 
 
+def _classes(trained: Trained, settings: SampleSettings) -> Arrays:
+    number = settings.num_samples or 8
+    images = exploration.every_class(
+        trained.model, number, seed=settings.seed, temperature=settings.temperature
+    )
+    return {"images": images, "labels": np.arange(len(images))}
+
+
 _MODES = {
     "prior": _prior,
     "levels": _levels,
     "reconstruct": _reconstruct,
     "interpolate": _interpolate,
     "traverse": _traverse,
+    "classes": _classes,
 }
 
 

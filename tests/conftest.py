@@ -1,5 +1,6 @@
 """Shared by the tests: small specs, a trained run, and a runner of the project's commands."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -83,6 +84,22 @@ def run(*args, timeout=300):
     with command(*args) as process:
         out, err = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def served(models, cwd):
+    """The ports of a server of an exported model; the server cannot import the project."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "serving" / "serving_stand_in.py", models],
+        cwd=cwd,
+        env={**env, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
 
 
 def last_json(stdout):

@@ -25,7 +25,7 @@ ORDER = (
     "serving",
     "commands",
 )
-COMMANDS = ("train", "evaluate", "anomaly", "sample", "plot", "export")
+COMMANDS = ("train", "evaluate", "anomaly", "classify", "sample", "plot", "export")
 PACKAGE = ROOT / "biva_tf"
 
 

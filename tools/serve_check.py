@@ -25,6 +25,7 @@ class ServeCheckSettings:
     target: str | None = setting(None, "host:port of the gRPC API.")
     rest: str | None = setting(None, "host:port of the REST API.")
     model_name: str = setting("biva", "The name that the server gives the model.")
+    classes: int = setting(0, "The classes of the model; 0 if it has none.", lower=0)
     timeout: float = setting(60.0, "Seconds to wait for an answer.", lower=0.0)
 
     def __post_init__(self):
@@ -42,7 +43,7 @@ def run(settings: ServeCheckSettings) -> bool:
     for name, client in clients.items():
         print(name)
         try:
-            for found in checks(client):
+            for found in checks(client, settings.classes):
                 print(f"  ok  {found}", flush=True)
         except (FailedError, RefusedError) as e:
             print(f"serve_check: {name}: {e}", file=sys.stderr)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.data import sources
-from biva_tf.data.images import Batch, Images
+from biva_tf.data import labelled, sources
+from biva_tf.data.images import NO_LABEL, Batch, Images
 from biva_tf.model.spec import ModelSpec
 
 SPLITS = ("train", "validation", "test")
@@ -26,6 +26,8 @@ class DataConfig:
       threshold: under binarize="threshold", a pixel above it is 1.
       validation_size: if the source has no validation split, the number of images to cut from the
         end of the training split and use as one; 0 cuts none.
+      labels: of `labelled.choose`, for a model with classes.
+      label_seed: chooses the labelled images.
       train_on_validation: append the source's validation split to the training split, and cut
         `validation_size` images from the end of the result.
     """
@@ -35,6 +37,8 @@ class DataConfig:
     binarize: str
     threshold: int
     validation_size: int
+    labels: int | None = None
+    label_seed: int = 0
     train_on_validation: bool = False
 
 
@@ -48,20 +52,40 @@ class TrainingData:
     Attributes:
       images: the images of the training split.
       seed: the seed that chooses the examples of each batch.
+      labelled: the places of the labelled images, for semi-supervised learning. Then rows 0, 2, 4,
+        ... of a batch are drawn from them, and the others, without their labels, from all images.
+        None: all rows are drawn from all images, with their labels.
     """
 
     images: Images
     seed: int
+    labelled: np.ndarray | None = None
 
     def batch(self, step: int, size: int, part: int = 0, parts: int = 1) -> Batch:
         """The batch of a step, or one of its equal parts, which has size / parts examples.
 
-        The examples are drawn at random without replacement, as in the original.
+        The examples are drawn at random without replacement, as in the original; labelled ones
+        with replacement if there are fewer than a batch needs.
         """
         rng = np.random.Generator(np.random.Philox(key=[self.seed, step]))
-        examples = rng.choice(len(self.images), size, replace=False)
+        if self.labelled is None:
+            return self._part(np.arange(len(self.images)), rng, step, size, part, parts)
+        rows = size // 2
+        with_labels = self._part(self.labelled, rng, step, rows, part, parts)
+        without = self._part(np.arange(len(self.images)), rng, step, rows, part, parts)
+        without = without._replace(labels=np.full_like(without.labels, NO_LABEL))
+        return Batch(
+            *(
+                np.stack(pair, axis=1).reshape(-1, *pair[0].shape[1:])
+                for pair in zip(with_labels, without, strict=True)
+            )
+        )
+
+    def _part(self, places: np.ndarray, rng, step: int, size: int, part: int, parts: int) -> Batch:
+        """A part of `size` examples that are drawn from some places of the split."""
+        examples = places[rng.choice(len(places), size, replace=size > len(places))]
         rows = size // parts
-        epoch = step * size // len(self.images)
+        epoch = step * size // len(places)
         return self.images.batch(examples[part * rows : (part + 1) * rows], epoch)
 
     def batches(
@@ -98,24 +122,28 @@ class Data:
     version: str = ""
 
 
-def load(config: DataConfig, seed: int) -> Data:
+def load(config: DataConfig, seed: int, classes: int | None = None) -> Data:
     """Loads a data set.
 
     Args:
       config: how to read it.
+      classes: of a model with classes, their number; None for batches without labelled halves.
       seed: the seed of the batches and of dynamic binarisation.
 
     Raises:
-      DataError: there is no such source, its data is missing or wrong, or the validation split
-        would leave nothing to train on.
+      DataError: there is no such source, its data is missing or wrong, the validation split would
+        leave nothing to train on, or the labels do not fit the classes.
     """
     source = sources.load(config.dataset, config.location)
     splits = _splits(source, config)
     train, validation = splits["train"], splits["validation"]
     # A training split that is binarised once is the same in every run.
     train_seed = seed if config.binarize == "dynamic" else _SEEDS["train"]
+    images, places = _images(train, config.binarize, train_seed, config), None
+    if classes is not None:
+        places = labelled.choose(images.labels, classes, config.labels, config.label_seed)
     return Data(
-        train=TrainingData(_images(train, config.binarize, train_seed, config), seed),
+        train=TrainingData(images, seed, places),
         validation=_fixed(validation, "validation", config) if len(validation.images) else None,
         test=_fixed(splits["test"], "test", config),
         version=source.version,

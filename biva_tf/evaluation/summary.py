@@ -72,6 +72,7 @@ class Summary:
       l_k: the importance-weighted bound.
       reconstruction_nats: log p(x|z).
       latents: in the paper's order.
+      kl_y_nats: KL(q(y|x)||p(y)); None if the model has no classes.
       effective_sample_size: the mean, median and least over the examples.
       above: L^{>k} by k.
       llr: LLR^{>k} = L - L^{>k} by k.
@@ -82,6 +83,7 @@ class Summary:
     l_k: Mean
     reconstruction_nats: float
     latents: tuple[LatentSummary, ...]
+    kl_y_nats: float | None
     effective_sample_size: tuple[float, float, float]
     above: dict[int, Mean]
     llr: dict[int, Mean]
@@ -92,7 +94,7 @@ def summarise(results: Results, config: ScoringConfig, spec: ModelSpec) -> Summa
     values = results.examples
     kl = values["kl"].mean(axis=0)
     latents = []
-    for latent, nats in zip(spec.latents, kl, strict=True):
+    for latent, nats in zip(spec.latents, kl, strict=False):  # without the KL of a class
         mean = results.totals[f"shift/{latent.name}"] / results.done
         variance = results.totals[f"shift_squared/{latent.name}"] / results.done - mean**2
         active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
@@ -105,6 +107,7 @@ def summarise(results: Results, config: ScoringConfig, spec: ModelSpec) -> Summa
         l_k=mean_of(values["bound"], spec),
         reconstruction_nats=float(values["reconstruction"].mean()),
         latents=tuple(latents),
+        kl_y_nats=None if spec.classes is None else float(kl[-1]),
         effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
         above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
         llr={k: mean_of(elbo - values[f"above_{k}"], spec, -1) for k in config.ks if k},

@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from biva_tf.inference import chunks
 from biva_tf.inference.scoring import check_images
-from biva_tf.model import plans
+from biva_tf.model import assignments, plans
+from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
-from biva_tf.model.noise import Noise, SameNoise, SeededNoise
+from biva_tf.model.noise import GatheredNoise, Noise, SameNoise, SeededNoise
 from biva_tf.model.spec import LatentSpec
 
 _MAX_ROWS = 64  # in memory at once
@@ -72,13 +73,41 @@ def levels(
     return chunks.concat_on_host(rows, num_samples, _MAX_ROWS)
 
 
+def every_class(
+    model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
+) -> np.ndarray:
+    """Samples of every class. A column has the same draws in all classes, so that it keeps a style.
+
+    Returns:
+      [classes, num_samples, *spec.image_shape] in [0, 1].
+
+    Raises:
+      ValueError: the model has no classes.
+    """
+    if model.spec.classes is None:
+        raise ValueError("the model has no classes")
+    number = model.spec.classes.number
+
+    def rows(first: int, stop: int) -> np.ndarray:
+        noise, count = SeededNoise(seed, first), stop - first
+        every = assignments.every_class(tf.range(count), number)
+        plan = plans.prior(model.spec, temperature)
+        output = model.top_down(None, plan, noise, rows=count, classes=every)
+        images = _images(model, output, GatheredNoise(noise, count, every.rows))
+        return images.reshape(number, count, *model.spec.image_shape).swapaxes(0, 1)
+
+    columns = chunks.concat_on_host(rows, num_samples, max(1, _MAX_ROWS // number))
+    return columns.swapaxes(0, 1)
+
+
 def interpolate(
     model: Network, first, second, steps: int, *, k: int = 0, seed: int = 0
 ) -> np.ndarray:
     """Images between two images: latents of levels > k are interpolated, the rest are prior means.
 
     Each latent moves along the great circle between its two draws while its length changes
-    linearly, so that it stays as far from the prior's mean as the ends are.
+    linearly, so that it stays as far from the prior's mean as the ends are. With classes, y moves
+    along the line between the most probable classes of the ends.
 
     Args:
       first, second: [pairs, *spec.image_shape] in [0, 1].
@@ -107,7 +136,12 @@ def interpolate(
             path = [_great_circle(a, b, t) for t in np.linspace(0.0, 1.0, steps)]
             plan.append(plans.Given(np.concatenate(path)))
     noise = SeededNoise(seed)
-    decoded = model.top_down(None, tuple(plan), noise, rows=pairs * steps)
+    classes = None
+    if output.y is not None:
+        a, b = np.split(output.y.numpy(), 2)
+        mixed = [(1 - t) * a + t * b for t in np.linspace(0.0, 1.0, steps)]
+        classes = Assignment(tf.constant(np.concatenate(mixed), tf.float32))
+    decoded = model.top_down(None, tuple(plan), noise, rows=pairs * steps, classes=classes)
     shape = (steps, pairs, *model.spec.image_shape)
     return _images(model, decoded, SameNoise(noise)).reshape(shape).swapaxes(0, 1)
 
@@ -164,7 +198,8 @@ def traverse(
                     at = mean[..., unit] + value * deviation[..., unit]
                     moved[i * len(values) + j, ..., unit] = at
             plan.append(plans.Given(moved))
-    decoded = model.top_down(None, tuple(plan), noise, rows=rows)
+    classes = None if base.y is None else Assignment(tf.repeat(base.y, rows, axis=0))
+    decoded = model.top_down(None, tuple(plan), noise, rows=rows, classes=classes)
     shape = (len(units), len(values), *model.spec.image_shape)
     return _images(model, decoded, SameNoise(noise)).reshape(shape)
 

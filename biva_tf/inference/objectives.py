@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 FREE_BITS_MODES = ("per_example", "batch_mean")
@@ -20,11 +21,14 @@ class Terms(NamedTuple):
     Attributes:
       reconstruction: log p(x|z), [rows].
       kl: log q(z) - log p(z) of each latent at its draw, [rows, latents]. This one-sample estimate
-        of KL(q||p) may be negative.
+        of KL(q||p) may be negative. With classes there is one more column, KL(q(y|x)||p(y)), which
+        is log(classes) if y is known.
+      log_weight: log of the importance weight p(x, z) / q(z|x), [rows]; None if it is the bound.
     """
 
     reconstruction: tf.Tensor
     kl: tf.Tensor
+    log_weight: tf.Tensor | None = None
 
     @property
     def bound(self) -> tf.Tensor:
@@ -38,10 +42,33 @@ def terms(output, images: tf.Tensor) -> Terms:
     return Terms(output.px.log_prob(images), kl)
 
 
+class LabelTerms(NamedTuple):
+    """What the classifier says of the labels, per row; 0 for a row without a label.
+
+    Attributes:
+      nats: -log q(y|x) of the label, [rows].
+      correct: 1 if the most probable class is the label, [rows].
+      labelled: 1 if there is a label, [rows].
+    """
+
+    nats: tf.Tensor
+    correct: tf.Tensor
+    labelled: tf.Tensor
+
+
+def label_terms(logits: tf.Tensor, labels: tf.Tensor) -> LabelTerms:
+    """What q(y|x), given as logits [rows, classes], says of labels [rows], negative for none."""
+    labelled = tf.cast(labels >= 0, tf.float32)
+    at = tf.maximum(labels, 0)
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(at, logits)
+    correct = tf.cast(tf.argmax(logits, axis=-1) == at, tf.float32)
+    return LabelTerms(nats * labelled, correct * labelled, labelled)
+
+
 def training_loss(
     t: Terms,
     *,
-    free_bits: float = 0.0,
+    free_bits: float | Sequence[float] = 0.0,
     free_bits_mode: str = "per_example",
     kl_weight: float | tf.Tensor = 1.0,
     batch_mean: Callable[[tf.Tensor], tf.Tensor] | None = None,
@@ -52,8 +79,9 @@ def training_loss(
 
     Args:
       t: the terms.
-      free_bits: nats per latent that the loss does not penalise (paper, section 4: 2). With 0 the
-        loss has the plain sum, negative one-sample KLs included.
+      free_bits: nats per latent that the loss does not penalise (paper, section 4: 2); a number,
+        or one for each column of `kl`. With 0 the loss has the plain sum, negative one-sample KLs
+        included.
       free_bits_mode: "per_example": max(free_bits, KL) for each latent and example, as the
         original; "batch_mean": max(free_bits, mean KL over the batch) for each latent (Kingma et
         al. 2016).
@@ -67,7 +95,7 @@ def training_loss(
     if free_bits_mode not in FREE_BITS_MODES:
         raise ValueError(f"free_bits_mode: expected {FREE_BITS_MODES}, got {free_bits_mode!r}")
     kl = t.kl
-    if free_bits > 0:
+    if np.any(np.greater(free_bits, 0)):
         if free_bits_mode == "per_example":
             kl = tf.maximum(kl, free_bits)
         else:
@@ -114,6 +142,8 @@ class ImportanceSums(NamedTuple):
         """The sums with the terms of more samples, whose rows are [samples, images]."""
         reconstruction, kl = tf.cast(t.reconstruction, tf.float64), tf.cast(t.kl, tf.float64)
         log_weights = reconstruction - tf.reduce_sum(kl, axis=-1)
+        if t.log_weight is not None:
+            log_weights = tf.cast(t.log_weight, tf.float64)
 
         images = self.log_sum.shape[0]
         images = tf.shape(self.log_sum)[0] if images is None else images
@@ -148,7 +178,8 @@ class ImageScores(NamedTuple):
     """The scores of each image, float64.
 
     Attributes:
-      bound: L_K (Burda et al. 2015), the log of the mean importance weight, [images], nats.
+      bound: L_K (Burda et al. 2015), the log of the mean importance weight, [images], nats. With
+        classes, a weight is summed over the classes.
       elbo: the mean of the one-sample bounds, [images], nats: L_1, or under another plan L^{>k}.
       reconstruction: the mean of log p(x|z), [images], nats.
       kl: the mean of log q(z) - log p(z), [images, latents], nats.

@@ -3,38 +3,59 @@
 import tensorflow as tf
 
 from biva_tf.inference import chunks
-from biva_tf.model import plans
+from biva_tf.model import assignments, plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import graphs, weight_norm
 
 
 def sample(
-    model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
+    model: Network,
+    num_samples: int,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    label: int | None = None,
 ) -> tf.Tensor:
     """See `BIVA.sample`."""
     if num_samples < 1:
         raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
     if not temperature >= 0:
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
+    if label is not None:
+        check_label(model, label)
     with graphs.default_rewriting():  # so that an export gives the same images, bit for bit
         return _draw(
             model,
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
+            None if label is None else tf.constant(label, tf.int32),
             weight_norm.normalised_weights(model.generative_parts, min(num_samples, chunks.ROWS)),
         )
 
 
+def check_label(model: Network, label: int) -> None:
+    """Raises ValueError if the model has no such class."""
+    classes = model.spec.classes
+    if classes is None:
+        raise ValueError(f"label: the model has no classes, got {label}")
+    if not 0 <= label < classes.number:
+        raise ValueError(f"label: expected an integer in 0..{classes.number - 1}, got {label}")
+
+
 @tf.function(autograph=False)
-def _draw(model: Network, num_samples, temperature, seed, weights) -> tf.Tensor:
+def _draw(model: Network, num_samples, temperature, seed, label, weights) -> tf.Tensor:
     with weight_norm.fixed_weights(model.generative_parts, weights):
-        return draw(model, num_samples, temperature, seed)
+        return draw(model, num_samples, temperature, seed, label)
 
 
 def draw(
-    model: Network, num_samples: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor
+    model: Network,
+    num_samples: tf.Tensor,
+    temperature: tf.Tensor,
+    seed: tf.Tensor,
+    label: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """`BIVA.sample` inside a graph.
 
@@ -42,12 +63,17 @@ def draw(
       num_samples: a scalar int32 tensor.
       temperature: a scalar float32 tensor.
       seed: [2].
+      label: of a model with classes, a scalar int32 tensor; negative, or None, for draws from p(y).
     """
 
     def rows(first, count):
         noise = SeededNoise(seed, first)
         plan = plans.prior(model.spec, temperature)
-        output = model.top_down(None, plan, noise, rows=count)
+        classes = None
+        if label is not None:
+            labels = tf.fill([count], label)
+            classes = assignments.given_or_drawn(labels, model.spec.classes.number, noise)
+        output = model.top_down(None, plan, noise, rows=count, classes=classes)
         return model.likelihood.image(output.px, noise)
 
     spec = tf.TensorSpec((None, *model.spec.image_shape), tf.float32)

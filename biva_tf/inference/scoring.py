@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.inference import chunks, objectives
+from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans
 from biva_tf.model.network import Network
@@ -37,9 +37,10 @@ class Score:
       elbo_nats: [images]: the mean over the samples of the one-sample bound: L_1, or L^{>k}.
       bits_per_dim: [images]: -bound_nats / (h w c log 2).
       reconstruction_nats: [images]: log p(x|z), the mean over the samples.
-      kl_nats: [images, latents]: log q(z) - log p(z), the mean over the samples.
+      kl_nats: [images, latents]: log q(z) - log p(z), the mean over the samples; with classes, the
+        last one is KL(q(y|x)||p(y)).
       effective_sample_size: [images]: of the importance weights, from 1 to K.
-      latent_names: the names of the latents, in the order of `kl_nats`.
+      latent_names: the names of the latents, in the order of `kl_nats`; with classes, "y" last.
     """
 
     k: int
@@ -78,7 +79,8 @@ class Scorer:
       model: the model.
       ks: each as `k` of `BIVA.score`.
       num_importance_samples, below: as in `BIVA.score`.
-      max_rows: at most this many rows, that is (image, sample, k), are in memory on a device.
+      max_rows: at most this many rows, that is (image, sample, k, class), are in memory on a
+        device.
       with_shifts: whether to compute how far the posteriors are from the priors; ks then begins
         with 0.
 
@@ -109,8 +111,9 @@ class Scorer:
             raise ValueError(f"ks: expected 0 before the others, got {self.ks}")
         self._model, self._strategy = model, model.distribute_strategy
         self._samples, self._below, self._with_shifts = num_importance_samples, below, with_shifts
-        # Each k has rows of its own in the top-down pass.
-        self._max_chunk = max(1, max_rows // (chunks.PARALLEL * len(self.ks)))
+        # Each k, and each class, has rows of its own in the top-down pass.
+        rows = len(self.ks) * (1 if model.spec.classes is None else model.spec.classes.number)
+        self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
         # With several samples, the chunks of samples are computed in parallel instead.
         self._max_chunks = chunks.PARALLEL if num_importance_samples == 1 else 1
         self._weights = None
@@ -141,7 +144,7 @@ class Scorer:
                 reconstruction_nats=found.reconstruction,
                 kl_nats=found.kl,
                 effective_sample_size=found.effective_sample_size,
-                latent_names=tuple(latent.name for latent in spec.latents),
+                latent_names=spec.kl_names,
             )
             for k, found in zip(self.ks, by_k, strict=True)
         )
@@ -222,7 +225,7 @@ class Scorer:
                 (tf.TensorSpec([None, *shape], tf.float32),) * 2
                 for shape in self._model.latent_shapes
             )
-        return (ImageScores.specs(len(spec.latents)),) * len(self.ks), shifts
+        return (ImageScores.specs(len(spec.kl_names)),) * len(self.ks), shifts
 
     @tf.function(autograph=False)
     def _normalised_weights(self):
@@ -277,11 +280,7 @@ def image_scores(
       below, with_shifts: as in `Scorer`.
     """
     number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
-    if isinstance(number, int) and isinstance(num_samples, int):
-        at_once = min(max(max_rows // number, 1), num_samples)
-    else:
-        num_samples = tf.cast(num_samples, tf.int64)
-        at_once = tf.clip_by_value(tf.cast(max_rows // number, tf.int64), 1, num_samples)
+    num_samples, at_once = samples_at_once(num_samples, number, max_rows)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
     plan_of_k = [BELOW[below](model.spec, k) for k in ks]
@@ -295,10 +294,10 @@ def image_scores(
         features = model.bottom_up(image_features.tiled(samples), noise)
 
         def terms(plan):
-            return objectives.terms(model.top_down(features, plan, noise), tiled)
+            return bounds.bound(model, features, plan, noise, tiled).terms
 
-        output = model.top_down(features, plan_of_k[0], noise)
-        all_terms = [objectives.terms(output, tiled)]
+        first_bound = bounds.bound(model, features, plan_of_k[0], noise, tiled)
+        all_terms = [first_bound.terms]
         for k, plan in zip(ks[1:], plan_of_k[1:], strict=True):
             if tf.is_tensor(k):
                 above_k = functools.partial(terms, plan)
@@ -307,21 +306,35 @@ def image_scores(
                 all_terms.append(terms(plan))
         all_sums = tuple(s.add(t, samples) for s, t in zip(all_sums, all_terms, strict=True))
         if with_shifts:
-            shift = [latent.q.mean() - latent.p.mean() for latent in output.latents]
-            sums = [[_sum_over_samples(v, samples, number) for v in (s, s**2)] for s in shift]
+            shift = [
+                first_bound.expected(latent.q.mean() - latent.p.mean())
+                for latent in first_bound.output.latents
+            ]
+            sums = [[sum_over_samples(v, samples, number) for v in (s, s**2)] for s in shift]
             shifts = tuple(
                 (total + s, squares + s2)
                 for (total, squares), (s, s2) in zip(shifts, sums, strict=True)
             )
         return all_sums, shifts
 
-    zero = ImportanceSums.zero(number, len(model.spec.latents))
+    zero = ImportanceSums.zero(number, len(model.spec.kl_names))
     shifts = ()
     if with_shifts:
         shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
     all_sums, shifts = chunks.loop(body, num_samples, at_once, ((zero,) * len(ks), shifts))
     all_scores = tuple(sums.scores() for sums in all_sums)
     return all_scores, tuple(_moments(*sums, num_samples) for sums in shifts)
+
+
+def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_rows: int):
+    """The number of importance samples, and how many of them a chunk has, for `chunks.loop`.
+
+    Both are ints if the numbers of samples and images are, else int64 tensors.
+    """
+    if isinstance(images, int) and isinstance(num_samples, int):
+        return num_samples, min(max(max_rows // images, 1), num_samples)
+    num_samples = tf.cast(num_samples, tf.int64)
+    return num_samples, tf.clip_by_value(tf.cast(max_rows // images, tf.int64), 1, num_samples)
 
 
 def _moments(total: tf.Tensor, squares: tf.Tensor, count) -> tuple[tf.Tensor, tf.Tensor]:
@@ -332,7 +345,7 @@ def _moments(total: tf.Tensor, squares: tf.Tensor, count) -> tuple[tf.Tensor, tf
     return mean, variance / tf.maximum(count - 1.0, 1.0) * tf.cast(count > 1, tf.float32)
 
 
-def _sum_over_samples(values: tf.Tensor, samples, images) -> tf.Tensor:
+def sum_over_samples(values: tf.Tensor, samples, images) -> tf.Tensor:
     """[samples * images, ...] to [images, ...]."""
     return tf.reduce_sum(tf.reshape(values, (samples, images, *values.shape[1:])), axis=0)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from biva_tf.model.spec import (
     BlockSpec,
+    Classes,
     ConvLatent,
     DenseLatent,
     LogisticMixture,
@@ -148,6 +149,19 @@ def small_l5() -> ModelSpec:
     )
 
 
+def mnist_l6_semi() -> ModelSpec:
+    """`mnist_l6` with ten classes, for semi-supervised learning (paper, Table 3).
+
+    Where y enters, and the classifier, are our reading: the appendix with them is not to be had.
+    """
+    return dataclasses.replace(mnist_l6(), classes=Classes(10, every_level=True))
+
+
+def small_semi() -> ModelSpec:
+    """A small model with ten classes: 28x28 binary images, for two cores."""
+    return dataclasses.replace(small_l5(), classes=Classes(10, every_level=True))
+
+
 def tiny_dense() -> ModelSpec:
     """The smallest dense model: 8x8 binary images, L = 2. For tests."""
     return ModelSpec(
@@ -202,6 +216,8 @@ _BIVA = (
     mnist_small,
     mnist_sample,
     small_l5,
+    mnist_l6_semi,
+    small_semi,
     tiny_dense,
     tiny_conv,
 )

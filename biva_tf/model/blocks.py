@@ -1,4 +1,5 @@
-"""What a stage is built of: the gated residual block, a latent's Gaussian, a latent as a map."""
+"""What a stage is built of: the gated residual block, a latent's Gaussian, a latent as a map,
+the classifier."""
 
 import math
 
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
-from biva_tf.model.spec import BlockSpec, DenseLatent, Latent
+from biva_tf.model.spec import BlockSpec, Classes, DenseLatent, Latent
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import Conv2D, Deconv2D, Dense
 
@@ -152,6 +153,36 @@ def latent_shape(latent: Latent, in_shape: MapShape) -> tuple[int, ...]:
     if isinstance(latent, DenseLatent):
         return (latent.units,)
     return (*in_shape[:2], latent.channels)
+
+
+class Classifier(keras.layers.Layer):
+    """q(y|features): a hidden layer, dropout in training, and a logit for each class.
+
+    Args:
+      classes: their number, and the units of the hidden layer.
+      in_shape: the shape of the features.
+      dropout: the dropout rate.
+      compute: how the layers compute.
+    """
+
+    def __init__(
+        self, classes: Classes, in_shape: MapShape, dropout: float, *, compute: Compute, name: str
+    ):
+        super().__init__(name=name)
+        self._size, self._dropout = math.prod(in_shape), dropout
+        units = classes.classifier_units
+        self._hidden = Dense(self._size, units, compute=compute, name=f"{name}_hidden")
+        self._logits = Dense(units, classes.number, compute=compute, name=f"{name}_logits")
+        self.built = True
+
+    def call(self, features: tf.Tensor, *, noise: Noise, training: bool = False) -> tf.Tensor:
+        """Features [rows, *in_shape] to logits [rows, classes]."""
+        h = self._hidden(tf.reshape(tf.nn.elu(features), (-1, self._size)))
+        h = tf.nn.elu(h)
+        if training and self._dropout:
+            shape = (tf.shape(h)[0], *h.shape[1:])
+            h *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
+        return self._logits(h)
 
 
 class StandardGaussian(keras.layers.Layer):

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from biva_tf.model import latents
-from biva_tf.model.blocks import GatedBlock, GaussianHead, LatentMap
+from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec, StageSpec
@@ -30,6 +30,20 @@ class Chains(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Inferred:
+    """What a stage infers.
+
+    Attributes:
+      q: the posterior of its latent.
+      class_logits: of q(y | x, z_{<L}^bu), [rows, classes], at the top of a spec with classes; else
+        None.
+    """
+
+    q: DiagonalGaussian
+    class_logits: tf.Tensor | None
+
+
+@dataclasses.dataclass(frozen=True)
 class ImageFeatures:
     """What the bottom-up pass computes before its first draw, from the images alone.
 
@@ -38,10 +52,12 @@ class ImageFeatures:
     Attributes:
       chains: of the levels computed so far: level 1 if it has a bottom-up latent, else all levels.
       q: the posterior of the latent that is drawn first.
+      class_logits: as of `Features`, if the bottom-up pass draws no latent.
     """
 
     chains: tuple[Chains, ...]
     q: DiagonalGaussian
+    class_logits: tf.Tensor | None = None
 
     def tiled(self, copies: int | tf.Tensor) -> "ImageFeatures":
         """The features of `copies` of the batch, one copy after the other."""
@@ -53,9 +69,8 @@ class ImageFeatures:
             return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
 
         chains = tuple(Chains(*map(tile, levels)) for levels in self.chains)
-        return ImageFeatures(
-            chains, DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
-        )
+        q = DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
+        return ImageFeatures(chains, q, tile(self.class_logits))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +81,20 @@ class Features:
       maps: td_i of each level, level 1 first; the top-down posteriors read them.
       bottom_up: the draws of z_1^bu ... z_{L-1}^bu; empty if the spec has no bottom-up latents.
       q_top: q(z_L | x, z_{<L}^bu).
+      class_logits: of q(y | x, z_{<L}^bu), [rows, classes]; None if the spec has no classes.
     """
 
     maps: tuple[tf.Tensor | None, ...]
     bottom_up: tuple[latents.Draw, ...]
     q_top: DiagonalGaussian
+    class_logits: tf.Tensor | None = None
+
+    def gather(self, rows: tf.Tensor) -> "Features":
+        """The features of some rows, in their order."""
+        maps = tuple(None if m is None else tf.gather(m, rows) for m in self.maps)
+        draws = tuple(draw.gather(rows) for draw in self.bottom_up)
+        logits = None if self.class_logits is None else tf.gather(self.class_logits, rows)
+        return Features(maps, draws, self.q_top.gather(rows), logits)
 
 
 class BottomUpStage(keras.layers.Layer):
@@ -78,7 +102,7 @@ class BottomUpStage(keras.layers.Layer):
 
     Below the top, that latent is z_i^bu, and the input of the next stage is z_i^bu as a map
     (`latent_map`). If the spec has no bottom-up latents, the input of the next stage is bu_i. At
-    the top, a last block merges the chains, and the latent is z_L.
+    the top, a last block merges the chains, and the latent is z_L; the classifier is there, too.
 
     Call `deterministic`, `infer` and `draw`. It is a Keras layer to hold its layers together.
 
@@ -104,7 +128,7 @@ class BottomUpStage(keras.layers.Layer):
             self.td_blocks = self._chain(spec, stage, "top_down", td_in, bu_shape, compute)
             self.td_shape = self.td_blocks[-1].out_shape
             self.skip_shape = (*bu_shape[:2], bu_shape[2] + self.td_shape[2])
-        self.merge, self.posterior, self.latent_map = None, None, None
+        self.merge, self.posterior, self.latent_map, self.classifier = None, None, None, None
         self.features_shape, self.bu_out_shape = bu_shape, bu_shape
         self._latent = spec.level_latents(self.level)[0]  # the bottom-up one, where there are two
         if self._latent.branch is Branch.TOP:
@@ -117,6 +141,14 @@ class BottomUpStage(keras.layers.Layer):
             )
             self.features_shape = self.merge.out_shape
             self.posterior = self._head(spec, f"qz_top_{self.level}", compute)
+            if spec.classes is not None:
+                self.classifier = Classifier(
+                    spec.classes,
+                    self.features_shape,
+                    spec.dropout_inference,
+                    compute=compute,
+                    name="qy",
+                )
         elif self._latent.branch is Branch.BOTTOM_UP:
             self.posterior = self._head(spec, f"qz_bottom_up_{self.level}", compute)
             self.latent_map = LatentMap(
@@ -182,14 +214,17 @@ class BottomUpStage(keras.layers.Layer):
             d_td = block(d_td, skip, noise=noise, training=training)
         return Chains(d_bu, d_td)
 
-    def infer(self, chains: Chains, noise: Noise, training: bool) -> DiagonalGaussian:
-        """The posterior of z_i^bu, or at the top of z_L, from (bu_i, td_i)."""
+    def infer(self, chains: Chains, noise: Noise, training: bool) -> Inferred:
+        """The posterior of z_i^bu, or at the top of z_L and y, from (bu_i, td_i)."""
         features = chains.bu
         if self.merge is not None:
             # Top-down before bottom-up, as in the original's weights.
             merged = features if chains.td is None else tf.concat(chains[::-1], axis=-1)
             features = self.merge(merged, noise=noise, training=training)
-        return self.posterior(features)
+        logits = None
+        if self.classifier is not None:
+            logits = self.classifier(features, noise=noise, training=training)
+        return Inferred(self.posterior(features), logits)
 
     def draw(self, q: DiagonalGaussian, noise: Noise) -> latents.Draw:
         """A draw of z_i^bu from its posterior."""

@@ -38,6 +38,10 @@ class DiagonalGaussian(tfd.Distribution):
         """[rows, *event]."""
         return self._log_variance
 
+    def gather(self, rows: tf.Tensor) -> "DiagonalGaussian":
+        """The Gaussian of some rows, in their order."""
+        return DiagonalGaussian(tf.gather(self._loc, rows), tf.gather(self._log_variance, rows))
+
     def from_noise(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         """mean + temperature * standard deviation * noise."""
         return self._loc + tf.exp(0.5 * self._log_variance) * (temperature * noise)

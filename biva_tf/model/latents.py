@@ -17,6 +17,10 @@ class Draw:
     z: tf.Tensor
     q: DiagonalGaussian
 
+    def gather(self, rows: tf.Tensor) -> "Draw":
+        """The draw in some rows, in their order."""
+        return Draw(tf.gather(self.z, rows), self.q.gather(rows))
+
 
 @dataclasses.dataclass(frozen=True)
 class LatentStats:
@@ -36,6 +40,12 @@ class LatentStats:
     q: DiagonalGaussian | None
     log_p: tf.Tensor
     log_q: tf.Tensor
+
+    def gather(self, rows: tf.Tensor) -> "LatentStats":
+        """The latent in some rows, in their order."""
+        q = None if self.q is None else self.q.gather(rows)
+        z, log_p, log_q = (tf.gather(t, rows) for t in (self.z, self.log_p, self.log_q))
+        return LatentStats(z, self.p.gather(rows), q, log_p, log_q)
 
 
 def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:

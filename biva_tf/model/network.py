@@ -21,10 +21,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from biva_tf.errors import SettingsError
-from biva_tf.model import likelihoods, plans
-from biva_tf.model.bottom_up import BottomUpStage, Chains, Features, ImageFeatures
+from biva_tf.model import assignments, likelihoods, plans
+from biva_tf.model.assignments import Assignment
+from biva_tf.model.bottom_up import BottomUpStage, Chains, Features, ImageFeatures, Inferred
 from biva_tf.model.latents import LatentStats
-from biva_tf.model.noise import Noise, SeededNoise
+from biva_tf.model.noise import GatheredNoise, Noise, SeededNoise
 from biva_tf.model.spec import ModelSpec
 from biva_tf.model.top_down import TopDownStage
 from biva_tf.nn.compute import Compute
@@ -39,11 +40,13 @@ class Output:
       px: p(x|z), a distribution over images in [0, 1].
       px_parameters: the network's output that parameterises it, [rows, height, width, parameters].
       latents: one for each of `ModelSpec.latents`, in that order.
+      y: the class of each row, [rows, classes]; None if the spec has no classes.
     """
 
     px: tfp.distributions.Distribution
     px_parameters: tf.Tensor
     latents: tuple[LatentStats, ...]
+    y: tf.Tensor | None = None
 
 
 class Network(keras.Model):
@@ -117,7 +120,8 @@ class Network(keras.Model):
             chains.append(stage.deterministic(chains[-1], chains[-1].bu, noise, training))
             if stage.posterior is not None:
                 break
-        return ImageFeatures(tuple(chains[1:]), stage.infer(chains[-1], noise, training))
+        inferred = stage.infer(chains[-1], noise, training)
+        return ImageFeatures(tuple(chains[1:]), inferred.q, inferred.class_logits)
 
     def bottom_up(
         self, image_features: ImageFeatures, noise: Noise, *, training: bool = False
@@ -129,17 +133,19 @@ class Network(keras.Model):
           noise: of the bottom-up draws and the dropout.
           training: whether dropout is active.
         """
-        chains, q, draws = list(image_features.chains), image_features.q, []
+        chains, draws = list(image_features.chains), []
+        inferred = Inferred(image_features.q, image_features.class_logits)
         for below, stage in zip(
             self.bottom_up_stages[len(chains) - 1 :],
             self.bottom_up_stages[len(chains) :],
             strict=False,  # the top stage is below none
         ):
-            draws.append(below.draw(q, noise))
+            draws.append(below.draw(inferred.q, noise))
             d_bu = below.latent_map(draws[-1].z)
             chains.append(stage.deterministic(chains[-1], d_bu, noise, training))
-            q = stage.infer(chains[-1], noise, training)
-        return Features(tuple(c.td for c in chains), tuple(draws), q)
+            inferred = stage.infer(chains[-1], noise, training)
+        maps = tuple(c.td for c in chains)
+        return Features(maps, tuple(draws), inferred.q, inferred.class_logits)
 
     def top_down(
         self,
@@ -148,6 +154,7 @@ class Network(keras.Model):
         noise: Noise,
         *,
         rows: int | tf.Tensor | None = None,
+        classes: Assignment | None = None,
         training: bool = False,
     ) -> Output:
         """The top-down pass.
@@ -157,6 +164,9 @@ class Network(keras.Model):
           plan: a source for each latent, in the order of `spec.latents`.
           noise: of the draws and the dropout.
           rows: the batch size, if there are no features.
+          classes: of a spec with classes, the rows that go on where y enters, which are those of
+            the output. By default every row once: with the most probable class of q(y|x), or
+            without features with a draw from p(y).
           training: whether dropout is active.
 
         Raises:
@@ -171,13 +181,30 @@ class Network(keras.Model):
         elif rows is None:
             raise ValueError("rows: without features, the top-down pass needs the batch size")
         sources = dict(zip(self.spec.latents, plan, strict=True))
-        latents, outputs = (), None
+        if self.spec.classes is None:
+            classes = None
+        elif classes is None:
+            classes = self._default_classes(features, rows, noise)
+        latents, outputs, y = (), None, None
         for stage in self.top_down_stages:
-            level = stage.resolve(outputs, features, sources, rows, noise, training)
-            outputs = stage.deterministic(level, outputs, noise, training)
-            latents = (*level, *latents)
+            latents = (*stage.resolve(outputs, features, sources, rows, noise, training), *latents)
+            if stage.reads_class and y is None:
+                y = classes.y
+                if classes.rows is not None:
+                    latents = tuple(latent.gather(classes.rows) for latent in latents)
+                    outputs = outputs and [tf.gather(out, classes.rows) for out in outputs]
+                    features = features and features.gather(classes.rows)
+                    noise = GatheredNoise(noise, rows, classes.rows)
+                    rows = tf.shape(y)[0]
+            level = latents[: len(stage.latents)]
+            outputs = stage.deterministic(level, y, outputs, noise, training)
         parameters = self.output_layer(tf.nn.elu(outputs[-1]))
-        return Output(self.likelihood.distribution(parameters), parameters, latents)
+        return Output(self.likelihood.distribution(parameters), parameters, latents, y)
+
+    def _default_classes(self, features: Features | None, rows, noise: Noise) -> Assignment:
+        if features is not None:
+            return assignments.most_probable(features.class_logits)
+        return assignments.from_prior(rows, self.spec.classes.number, noise)
 
     def call(
         self,
@@ -185,6 +212,7 @@ class Network(keras.Model):
         *,
         plan: plans.Plan | None = None,
         noise: Noise | None = None,
+        classes: Assignment | None = None,
         training: bool = False,
     ) -> Output:
         """Both passes.
@@ -194,6 +222,7 @@ class Network(keras.Model):
           plan: a source for each latent; by default, every latent is drawn from its posterior.
           noise: of the draws and the dropout; by default that of the seed 0, so that the same
             images give the same output.
+          classes: as of `top_down`.
           training: whether dropout is active.
 
         Raises:
@@ -205,7 +234,7 @@ class Network(keras.Model):
         noise = SeededNoise(0) if noise is None else noise
         image_features = self.image_features(images, noise, training=training)
         features = self.bottom_up(image_features, noise, training=training)
-        return self.top_down(features, plan, noise, training=training)
+        return self.top_down(features, plan, noise, classes=classes, training=training)
 
 
 def _check_dtype_policy() -> None:

@@ -163,6 +163,35 @@ class SampleNoise:
         return tf.ensure_shape(tf.reshape(drawn, (rows, *event)), (None, *event))
 
 
+class GatheredNoise:
+    """The noise of rows that were gathered from a batch: each has the noise of the row it was.
+
+    Args:
+      noise: of the batch.
+      number: its rows.
+      rows: the row of the batch that each gathered row was, [gathered rows].
+    """
+
+    def __init__(self, noise: Noise, number: int | tf.Tensor, rows: tf.Tensor):
+        self._noise, self._number, self._rows = noise, number, rows
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (gathered rows, *event), float32."""
+        return tf.gather(self._noise.normal(stream, self._of_batch(shape)), self._rows)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (gathered rows, *event), float32."""
+        return tf.gather(self._noise.uniform(stream, self._of_batch(shape)), self._rows)
+
+    def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
+        """A dropout mask of `shape` = (gathered rows, *event), float32, scaled."""
+        mask = self._noise.dropout_mask(stream, rate, self._of_batch(shape))
+        return tf.gather(mask, self._rows)
+
+    def _of_batch(self, shape: Sequence) -> tuple:
+        return (self._number, *shape[1:])
+
+
 class GivenNoise:
     """Standard normal noise given as arrays, for comparisons with another program.
 

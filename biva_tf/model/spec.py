@@ -124,6 +124,30 @@ class StageSpec:
         _require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
 
 
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """A class y of each image: p(x|z,y), p(y) uniform, and q(y | x, z_{<L}^bu) (section 4.2).
+
+    Attributes:
+      number: of classes, 0 ... number - 1.
+      every_level: whether y enters the top-down pass at every level. Then the priors and the
+        top-down posteriors of the latents below the top depend on it too. Otherwise it enters at
+        level 1, and only p(x|z,y) depends on it.
+      classifier_units: of the hidden layer of q(y | x, z_{<L}^bu).
+    """
+
+    number: int
+    every_level: bool = False
+    classifier_units: int = 128
+
+    def __post_init__(self):
+        valid = _is_count(self.number) and self.number >= 2
+        _require(valid, "number", "an integer >= 2", self.number)
+        valid = isinstance(self.every_level, bool)
+        _require(valid, "every_level", "true or false", self.every_level)
+        _require_count(self.classifier_units, "classifier_units")
+
+
 class Branch(enum.Enum):
     """Which inference path draws a latent: bottom-up, top-down, or the single one at the top."""
 
@@ -166,6 +190,7 @@ class ModelSpec:
         one, drawn on the way up given the latent below alone (VAE, section 2).
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
+      classes: of the images, for semi-supervised learning (section 4.2); None for none.
 
     Raises:
       SpecError: naming the field that is wrong.
@@ -179,6 +204,7 @@ class ModelSpec:
     dropout_generative: float = 0.0
     inference: str = "bidirectional"
     generative_skips: bool = True
+    classes: Classes | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -202,6 +228,8 @@ class ModelSpec:
             _require(value in options, field, f"one of {', '.join(options)}", value)
         skips = self.generative_skips
         _require(isinstance(skips, bool), "generative_skips", "true or false", skips)
+        valid = self.classes is None or isinstance(self.classes, Classes)
+        _require(valid, "classes", "a Classes or null", self.classes)
         for field in ("dropout_inference", "dropout_generative"):
             rate = getattr(self, field)
             valid = isinstance(rate, int | float) and 0 <= rate < 1
@@ -230,6 +258,12 @@ class ModelSpec:
             for branch in self.branches
         ]
         return (*below, LatentSpec(f"z{top}", top, Branch.TOP))
+
+    @property
+    def kl_names(self) -> tuple[str, ...]:
+        """The names of the KL terms of the bound: the latents', and "y" if there are classes."""
+        names = tuple(latent.name for latent in self.latents)
+        return names if self.classes is None else (*names, "y")
 
     def level_latents(self, level: int) -> tuple[LatentSpec, ...]:
         """The latents of a level, bottom-up before top-down."""
@@ -281,6 +315,8 @@ def from_plain(plain: Any) -> ModelSpec:
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
         fields["likelihood"] = _read_kind(fields["likelihood"], Likelihood, "likelihood")
+    if fields.get("classes") is not None:
+        fields["classes"] = _make(Classes, _mapping(fields["classes"], "classes"), "classes")
     return _make(ModelSpec, fields, "spec")
 
 

@@ -53,7 +53,12 @@ class TopDownStage(keras.layers.Layer):
             self._make_heads(spec, reversed_stage, above, compute)
             if self.merge is not None:
                 features_shape = self.merge.out_shape
-        all_latents = (*self.latent_shape[:-1], len(self.latents) * self.latent_shape[-1])
+        self.reads_class = spec.classes is not None and (
+            spec.classes.every_level or self.level == 1
+        )
+        units = len(self.latents) * self.latent_shape[-1]
+        units += spec.classes.number if self.reads_class else 0
+        all_latents = (*self.latent_shape[:-1], units)
         self.latent_map = LatentMap(
             all_latents, features_shape, compute=compute, name=f"dense2conv_{self.level - 1}"
         )
@@ -164,6 +169,7 @@ class TopDownStage(keras.layers.Layer):
     def deterministic(
         self,
         stats: tuple[latents.LatentStats, ...],
+        y: tf.Tensor | None,
         above: list[tf.Tensor] | None,
         noise: Noise,
         training: bool,
@@ -172,16 +178,27 @@ class TopDownStage(keras.layers.Layer):
 
         Args:
           stats: the latents of this level.
+          y: the class, [rows, classes], if the stage reads it (`reads_class`).
           above: the outputs of the blocks of the stage above, which the skips read; None at the
             top.
           noise: of the dropout.
           training: whether dropout is active.
         """
         # Top-down before bottom-up, as in the original's weights.
-        d = self.latent_map(tf.concat([latent.z for latent in reversed(stats)], axis=-1))
+        inputs = [latent.z for latent in reversed(stats)]
+        if self.reads_class:
+            inputs.append(_as_map(y, inputs[0].shape[1:-1]))
+        d = self.latent_map(tf.concat(inputs, axis=-1))
         outputs = []
         for j, block in enumerate(self.blocks):
             aux = tf.nn.elu(above[j]) if self._skips else None
             d = block(d, aux, noise=noise, training=training)
             outputs.append(d)
         return outputs
+
+
+def _as_map(y: tf.Tensor, size: tuple[int, ...]) -> tf.Tensor:
+    """[rows, classes] to [rows, *size, classes]."""
+    for axis, length in enumerate(size, start=1):
+        y = tf.repeat(tf.expand_dims(y, axis), length, axis)
+    return y

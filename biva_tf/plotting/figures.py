@@ -154,3 +154,29 @@ def kl_bars(kl: np.ndarray, latents: list[str], title: str) -> Figure:
     panel.set_title(title, fontsize="medium")
     panel.grid(axis="y", alpha=0.3)
     return figure
+
+
+def confusion(matrix: np.ndarray) -> Figure:
+    """A confusion matrix, [classes, classes]: examples by label (rows) and prediction (columns)."""
+    classes = len(matrix)
+    side = 1.6 + 0.42 * classes
+    figure = Figure(figsize=(side, side), layout="constrained")
+    panel = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for label, predicted in np.argwhere(matrix):
+        colour = "white" if share[label, predicted] > 0.5 else "black"
+        panel.text(
+            predicted,
+            label,
+            matrix[label, predicted],
+            ha="center",
+            va="center",
+            color=colour,
+            fontsize="small",
+        )
+    panel.set_xticks(range(classes))
+    panel.set_yticks(range(classes))
+    panel.set_xlabel("prediction")
+    panel.set_ylabel("label")
+    return figure

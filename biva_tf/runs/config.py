@@ -56,6 +56,25 @@ class RunConfig:
         "Train on the data set's own validation split too, as the original does on MNIST; "
         "--validation_size images are then cut from the end of both.",
     )
+    labels: int | None = setting(
+        None,
+        "Of a model with classes: how many training images are labelled, as many of each class; by "
+        "default all.",
+        lower=1,
+    )
+    label_seed: int = setting(0, "Chooses the labelled images.", lower=0)
+    alpha: float | None = setting(
+        None,
+        "Of a model with classes: the weight of the classifier's log-likelihood of the labels; by "
+        "default 0.1 times the training images per label (Kingma et al. 2014).",
+        lower=0.0,
+    )
+    bound_weight: float = setting(
+        1.0,
+        "Of a model with classes: the weight of the bounds; 0 trains the classifier on the labels "
+        "alone.",
+        lower=0.0,
+    )
     steps: int = setting(100_000, "Training steps.", lower=1)
     batch_size: int = setting(32, "The global batch: the sum over all devices.", lower=1)
     seed: int = setting(0, "Seed of the weights, the noise and the order of the data.", lower=0)
@@ -155,5 +174,7 @@ def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataCon
         binarize=binarize,
         threshold=changed["threshold"],
         validation_size=changed["validation_size"],
+        labels=changed["labels"],
+        label_seed=changed["label_seed"],
         train_on_validation=changed["train_on_validation"],
     )

@@ -110,16 +110,24 @@ def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
         "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
     }
+    if spec.classes is not None:
+        requests["sample"]["label"] = spec.classes.number - 1
+        requests["classify"] = {"images": images, "num_samples": 3, "seed": seeds}
     found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
     arguments = {"num_importance_samples": 3, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
-        ("sample", "images"): model.sample(4, seed=seed, temperature=0.7).numpy(),
+        ("sample", "images"): model.sample(
+            4, seed=seed, temperature=0.7, label=requests["sample"].get("label")
+        ).numpy(),
         ("score", "bound_nats"): bound.bound_nats,
         ("score", "kl_nats"): bound.kl_nats,
         ("score", "elbo_above_k_nats"): above.elbo_nats,
         ("reconstruct", "images"): exploration.reconstruct(model, images, (k,), seed=seed)[:, 0],
     }
+    if spec.classes is not None:
+        probabilities = model.classify(images, num_samples=3, seed=seed)
+        expected["classify", "probabilities"] = probabilities
     errors = {}
     for (signature, output), value in expected.items():
         error = np.abs(found[signature][output] - value).max() / np.abs(value).max()

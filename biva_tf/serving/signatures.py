@@ -8,6 +8,11 @@
     encode        images -> the mean of each latent's posterior
     decode        a value of each latent -> images
 
+A model with classes has a `label` as an input of `sample` (-1 for any), y as an output of `encode`
+and an input of `decode`, and one more signature:
+
+    classify      images, num_samples, seed -> q(y|x), the most probable label
+
 Each checks its inputs inside the graph. A seed is a tensor (s, 0) of shape [2], for the seed s of
 the Python API. The passes are the model's.
 """
@@ -17,8 +22,16 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from biva_tf.inference import chunks, exploration, objectives, sampling, scoring
+from biva_tf.inference import (
+    chunks,
+    classification,
+    exploration,
+    objectives,
+    sampling,
+    scoring,
+)
 from biva_tf.model import plans
+from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network
 from biva_tf.model.noise import NoNoise, SameNoise, SeededNoise
 from biva_tf.nn import weight_norm
@@ -63,28 +76,34 @@ class _Signatures:
             latent.name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, latent.name)
             for latent, shape in zip(self.model.spec.latents, self.model.latent_shapes, strict=True)
         }
-        sample = _trace(self.sample, num_samples, temperature, seed)
+        label, y = (), {}
+        if self.model.spec.classes is not None:
+            label = (tf.TensorSpec([], tf.int32, "label"),)
+            y = {"y": tf.TensorSpec([None] * 2, tf.float32, "y")}
+        sample = _trace(self.sample, num_samples, temperature, seed, *label)
         score = _trace(self.score, images, k, samples, seed)
 
         # These two call the graphs of the others instead of having passes of their own.
-        def sample_png(num_samples, temperature, seed) -> Tensors:
-            return {"images_bytes": sample(num_samples, temperature, seed)["images_png"]}
+        def sample_png(num_samples, temperature, seed, *label) -> Tensors:
+            return {"images_bytes": sample(num_samples, temperature, seed, *label)["images_png"]}
 
         def score_png(images_png, k, num_importance_samples, seed) -> Tensors:
             return score(self._decoded(images_png), k, num_importance_samples, seed)
 
         traced = {
             "sample": sample,
-            "sample_png": _trace(sample_png, num_samples, temperature, seed),
+            "sample_png": _trace(sample_png, num_samples, temperature, seed, *label),
             "score": score,
             "score_png": _trace(score_png, images_png, k, samples, seed),
             "reconstruct": _trace(self.reconstruct, images, levels, seed),
             "encode": _trace(self.encode, images),
-            "decode": _trace(self.decode, **latents),
+            "decode": _trace(self.decode, **latents, **y),
         }
+        if self.model.spec.classes is not None:
+            traced["classify"] = _trace(self.classify, images, num_samples, seed)
         return {"serving_default": sample, **traced}
 
-    def sample(self, num_samples, temperature, seed) -> Tensors:
+    def sample(self, num_samples, temperature, seed, label=None) -> Tensors:
         num_samples = _checked(
             num_samples,
             (num_samples >= 1) & (num_samples <= MAX_SAMPLES),
@@ -97,7 +116,15 @@ class _Signatures:
             "temperature: expected a number >= 0, got {}",
             temperature,
         )
-        images = sampling.draw(self.model, num_samples, temperature, seed)
+        if label is not None:
+            number = self.model.spec.classes.number
+            label = _checked(
+                label,
+                (label >= -1) & (label < number),
+                f"label: expected -1 to {number - 1}, got {{}}",
+                label,
+            )
+        images = sampling.draw(self.model, num_samples, temperature, seed, label)
         return {"images": images, "images_png": _png(images)}
 
     def score(self, images, k, num_importance_samples, seed) -> Tensors:
@@ -149,7 +176,7 @@ class _Signatures:
             ),
             scalar,
         )
-        specs["kl_nats"] = tf.TensorSpec([None, len(spec.latents)], tf.float32)
+        specs["kl_nats"] = tf.TensorSpec([None, len(spec.kl_names)], tf.float32)
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def reconstruct(self, images, levels, seed) -> Tensors:
@@ -179,39 +206,72 @@ class _Signatures:
 
         def rows(first, count) -> Tensors:
             output = self.model(chunks.take(images, first, count), noise=NoNoise())
-            return {
+            values = {
                 latent.name: stats.z
                 for latent, stats in zip(spec.latents, output.latents, strict=True)
             }
+            return values if output.y is None else {**values, "y": output.y}
 
         specs = {
             latent.name: tf.TensorSpec((None, *shape), tf.float32)
             for latent, shape in zip(spec.latents, self.model.latent_shapes, strict=True)
         }
+        if spec.classes is not None:
+            specs["y"] = tf.TensorSpec((None, spec.classes.number), tf.float32)
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
-    def decode(self, **latents: tf.Tensor) -> Tensors:
+    def classify(self, images, num_samples, seed) -> Tensors:
+        images = self._checked_images(images)
+        num_samples = _checked(
+            tf.cast(num_samples, tf.int64),
+            num_samples >= 1,
+            "num_samples: expected an integer >= 1, got {}",
+            num_samples,
+        )
+
+        def rows(first, count) -> tf.Tensor:
+            return classification.probabilities(
+                self.model,
+                chunks.take(images, first, count),
+                seed=seed,
+                first_image=first,
+                num_samples=num_samples,
+                max_rows=chunks.ROWS,
+            )
+
+        spec = tf.TensorSpec((None, self.model.spec.classes.number), tf.float32)
+        found = chunks.concat_rows(rows, tf.shape(images)[0], spec)
+        labels = tf.argmax(found, axis=1, output_type=tf.int32)
+        return {"probabilities": found, "labels": labels}
+
+    def decode(self, **inputs: tf.Tensor) -> Tensors:
         spec, model = self.model.spec, self.model
-        number = tf.shape(latents[spec.latents[0].name])[0]
+        number = tf.shape(inputs[spec.latents[0].name])[0]
+        names = [latent.name for latent in spec.latents]
+        shapes = list(model.latent_shapes)
+        if spec.classes is not None:
+            names, shapes = [*names, "y"], [*shapes, (spec.classes.number,)]
         values = []
-        for latent, shape in zip(spec.latents, model.latent_shapes, strict=True):
-            value = latents[latent.name]
+        for name, shape in zip(names, shapes, strict=True):
+            value = inputs[name]
             expected = tf.concat([[number], shape], axis=0)
             value = _checked(
                 value,
                 tf.reduce_all(tf.shape(value) == expected) & (number >= 1),
-                f"{latent.name}: expected shape {{}}, at least one row, got {{}}",
+                f"{name}: expected shape {{}}, at least one row, got {{}}",
                 expected,
                 tf.shape(value),
             )
             finite = tf.reduce_all(tf.math.is_finite(value))
-            value = _checked(value, finite, f"{latent.name}: expected finite numbers")
+            value = _checked(value, finite, f"{name}: expected finite numbers")
             values.append(tf.ensure_shape(value, (None, *shape)))
         noise = SameNoise(SeededNoise(0))
 
         def rows(first, count):
-            plan = tuple(plans.Given(chunks.take(value, first, count)) for value in values)
-            output = model.top_down(None, plan, noise, rows=count)
+            given = [chunks.take(value, first, count) for value in values]
+            plan = tuple(plans.Given(value) for value in given[: len(spec.latents)])
+            classes = None if spec.classes is None else Assignment(given[-1])
+            output = model.top_down(None, plan, noise, rows=count, classes=classes)
             return model.likelihood.image(output.px, noise)
 
         return {"images": chunks.concat_rows(rows, number, self._images_spec())}

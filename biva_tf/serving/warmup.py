@@ -20,11 +20,17 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     images = np.zeros((1, *spec.image_shape), np.float32)
     one = np.int32(1)
     arguments = {"num_importance_samples": one, "seed": seed}
+    sample = {"num_samples": one, "temperature": np.float32(1), "seed": seed}
+    of_classes = ()
+    if spec.classes is not None:
+        sample["label"] = np.int32(-1)
+        of_classes = (("classify", {"images": images, "num_samples": one, "seed": seed}),)
     return (
-        ("sample", {"num_samples": one, "temperature": np.float32(1), "seed": seed}),
+        ("sample", sample),
         ("score", {"images": images, "k": np.int32(0), **arguments}),
         ("score", {"images": images, "k": np.int32(spec.num_levels - 1), **arguments}),
         ("reconstruct", {"images": images, "levels": np.int32(spec.num_levels), "seed": seed}),
+        *of_classes,
     )
 
 

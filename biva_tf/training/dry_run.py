@@ -5,7 +5,9 @@ import math
 import tensorflow as tf
 
 from biva_tf.data import sources
-from biva_tf.inference import objectives
+from biva_tf.data.images import NO_LABEL
+from biva_tf.inference import bounds
+from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
@@ -80,12 +82,23 @@ def memory(model: Network) -> tuple[int, int]:
     batch 8 6.2 (4.8). Convolutions in the frequency domain take up to 1.3 times as much.
     """
 
+    classes = model.spec.classes
+
     @tf.function(autograph=False)
     def forward(images):
-        return objectives.terms(model(images, noise=SeededNoise(0), training=True), images).bound
+        noise = SeededNoise(0)
+        image_features = model.image_features(images, noise, training=True)
+        features = model.bottom_up(image_features, noise, training=True)
+        arguments = (model, features, plans.posterior(model.spec), noise, images)
+        if classes is None:
+            return bounds.bound(*arguments, training=True).terms.bound
+        labels = tf.constant([0, NO_LABEL], tf.int64)
+        return bounds.alternating_terms(*arguments, labels, training=True).bound
 
     # With two rows, the axis of the rows cannot be mistaken for one of length 1.
-    shape = (2, *model.spec.image_shape)
+    shape, rows = (2, *model.spec.image_shape), {2}
+    if classes is not None:  # one labelled row, and one that goes on with every class
+        rows |= {classes.number, 1 + classes.number}
     graph = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
     per_row = 0
     for op in graph.get_operations():
@@ -93,6 +106,6 @@ def memory(model: Network) -> tuple[int, int]:
             continue
         for tensor in op.outputs:
             sizes = tensor.shape.as_list() if tensor.shape.is_fully_defined() else []
-            if tensor.dtype == tf.float32 and sizes[:1] == [2]:
-                per_row += math.prod(sizes[1:]) * _BYTES
+            if tensor.dtype == tf.float32 and sizes and sizes[0] in rows:
+                per_row += math.prod(sizes) * _BYTES // 2
     return model.count_params() * _BYTES * _COPIES_OF_PARAMETERS, per_row

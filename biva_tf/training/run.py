@@ -35,6 +35,8 @@ _VALIDATION_SETTINGS = {
     "threshold",
     "validation_size",
     "train_on_validation",
+    "labels",
+    "label_seed",
     "seed",
 }
 
@@ -74,13 +76,14 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     changes = _changes(run_dir, spec, config)
-    data = pipeline.load(config.data, config.seed)
+    classes = None if spec.classes is None else spec.classes.number
+    data = pipeline.load(config.data, config.seed, classes)
     _check_data(spec, config, data)
     _note(_describe(config.dataset, data))
     for name, (old, new) in changes.items():
         _note(f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}")
     strategy = devices.make_strategy(config.strategy, config.logical_devices)
-    trainer = Trainer(spec, config, strategy)
+    trainer = Trainer(spec, config, strategy, _alpha(config, data))
     checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
     selected = SelectedWeights(run_dir.weights, trainer.model)
     if checkpoint.restore():
@@ -116,7 +119,7 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
         split="test",
         selected_step=selected_step,
         reconstruction_nats=metrics["reconstruction"],
-        kl_nats={latent.name: metrics[f"kl/{latent.name}"] for latent in spec.latents},
+        kl_nats={name: metrics[f"kl/{name}"] for name in spec.kl_names},
     )
     run_dir.write_summary(dataclasses.asdict(summary))
     return summary
@@ -142,9 +145,23 @@ def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None
     """Raises DataError if the images do not fit the model, or are too few for a batch."""
     images = data.train.images
     pipeline.check_fits(spec, images, config.dataset)
+    if spec.classes is None:
+        for name in ("labels", "alpha"):
+            if getattr(config, name) is not None:
+                raise SettingsError(
+                    f"--{name}: expected an architecture with classes, got "
+                    f"--architecture={config.architecture}"
+                )
     if config.batch_size > len(images):
         expected = f"at most the {len(images)} training images"
         raise DataError(f"--batch_size: expected {expected}, got {config.batch_size}")
+
+
+def _alpha(config: RunConfig, data: pipeline.Data) -> float:
+    """The weight of the labels, for a model with classes."""
+    if config.alpha is not None or data.train.labelled is None:
+        return config.alpha or 0.0
+    return 0.1 * len(data.train.images) / len(data.train.labelled)
 
 
 def _describe(dataset: str, data: pipeline.Data) -> str:
@@ -152,7 +169,8 @@ def _describe(dataset: str, data: pipeline.Data) -> str:
     validation = 0 if data.validation is None else len(data.validation)
     counts = f"{len(data.train.images):,} to train, {validation:,} to validate, {len(data.test):,}"
     version = f" ({data.version})" if data.version else ""
-    return f"{dataset}{version}: {counts} to test"
+    labelled = "" if data.train.labelled is None else f", {len(data.train.labelled):,} labelled"
+    return f"{dataset}{version}: {counts} to test{labelled}"
 
 
 def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.data.images import Batch
-from biva_tf.inference import objectives
+from biva_tf.data.images import NO_LABEL, Batch
+from biva_tf.inference import bounds, objectives
+from biva_tf.model import assignments, plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
@@ -23,10 +24,16 @@ TRAINING, EVALUATION, INITIALISATION = 0, 1, 2
 class Objective:
     """The training objective: the negative ELBO with free bits and a KL weight.
 
+    For a spec with classes, that of semi-supervised learning (Kingma et al. 2014, eq. 9): the
+    negative bound on log p(x,y) of labelled images, the negative bound on log p(x) of the others,
+    and the negative log q(y|x) of the labels times `classifier_weight`.
+
     Attributes:
       free_bits, free_bits_mode: as of `objectives.training_loss`.
       kl_weight: beta.
       kl_warmup_steps: steps over which the KL weight rises from 0 to `kl_weight`.
+      classifier_weight: alpha.
+      bound_weight: what multiplies the bounds; 0 trains the classifier on the labels alone.
       clip_norm: the global norm that the gradient is clipped to, after the all-reduce; 0: none.
     """
 
@@ -34,6 +41,8 @@ class Objective:
     free_bits_mode: str = "per_example"
     kl_weight: float = 1.0
     kl_warmup_steps: int = 0
+    classifier_weight: float = 1.0
+    bound_weight: float = 1.0
     clip_norm: float = 0.0
 
     def get_config(self) -> dict:
@@ -58,12 +67,15 @@ class TrainingStep:
       optimizer: of its weights, built.
       objective: what the step minimises.
       seed: of the noise.
+      alternating: whether rows 0, 2, 4, ... of a batch are labelled and the others are not, which
+        makes a step of a spec with classes faster; otherwise any row may be labelled.
     """
 
     model: Network
     optimizer: Adamax
     objective: Objective
     seed: int
+    alternating: bool = False
 
     def __call__(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Trains on a replica's part of the global batch; in replica context.
@@ -86,9 +98,11 @@ class TrainingStep:
         weights = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            output = self.model(batch.images, noise=noise, training=True)
-            terms = objectives.terms(output, batch.images)
+            terms, of_labels = self._passes(batch, noise)
             row_losses = self._row_losses(terms, kl_weight, batch_mean)
+            if of_labels is not None:
+                row_losses *= objective.bound_weight
+                row_losses += objective.classifier_weight * of_labels.nats
             loss = tf.reduce_sum(row_losses) / global_rows  # the all-reduce sums over replicas
         gradients = tape.gradient(loss, weights)
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
@@ -101,7 +115,26 @@ class TrainingStep:
         by_row = _row_metrics(spec, terms, row_losses)
         means = tf.unstack(batch_mean(tf.stack(list(by_row.values()), axis=1)))
         metrics = dict(zip(by_row, means, strict=True))
+        if of_labels is not None:
+            metrics |= _label_metrics(*tf.unstack(batch_mean(tf.stack(of_labels, axis=1))))
         return metrics["loss"], metrics | _step_metrics(norm, learning_rate, kl_weight)
+
+    def _passes(
+        self, batch: Batch, noise: SeededNoise
+    ) -> tuple[objectives.Terms, objectives.LabelTerms | None]:
+        """The terms of the bound, and with classes those of the labels."""
+        model, images, labels = self.model, batch.images, batch.labels
+        if model.spec.classes is None:
+            return objectives.terms(model(images, noise=noise, training=True), images), None
+        image_features = model.image_features(images, noise, training=True)
+        features = model.bottom_up(image_features, noise, training=True)
+        arguments = (model, features, plans.posterior(model.spec), noise, images)
+        if self.alternating:
+            terms = bounds.alternating_terms(*arguments, labels, training=True)
+            labels = tf.where(tf.range(images.shape[0]) % 2 == 0, labels, NO_LABEL)
+        else:
+            terms = bounds.bound(*arguments, labels=labels, training=True).terms
+        return terms, objectives.label_terms(features.class_logits, labels)
 
     def initialise(self, images: np.ndarray | tf.Tensor) -> None:
         """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1].
@@ -110,8 +143,12 @@ class TrainingStep:
         """
         noise = seeded_noise(self.seed, INITIALISATION)
         initialising = weight_norm.data_dependent_initialisation(self.model)
+        images, classes = tf.convert_to_tensor(images), None
+        if self.model.spec.classes is not None:
+            number = self.model.spec.classes.number
+            classes = assignments.given(tf.range(len(images)) % number, number)
         with self.model.distribute_strategy.scope(), initialising:
-            self.model(tf.convert_to_tensor(images), noise=noise, training=True)
+            self.model(images, noise=noise, classes=classes, training=True)
         self.optimizer.reset_averages()
 
     def row_metrics(self, terms: objectives.Terms) -> dict[str, tf.Tensor]:
@@ -127,9 +164,11 @@ class TrainingStep:
         return _row_metrics(self.model.spec, terms, row_losses)
 
     def _row_losses(self, terms, kl_weight, batch_mean) -> tf.Tensor:
+        latents, columns = len(self.model.spec.latents), terms.kl.shape[1]
         return objectives.training_loss(
             terms,
-            free_bits=self.objective.free_bits,
+            # The class has no free bits: it cannot be left unused while there are labels.
+            free_bits=[self.objective.free_bits] * latents + [0.0] * (columns - latents),
             free_bits_mode=self.objective.free_bits_mode,
             kl_weight=kl_weight,
             batch_mean=batch_mean,
@@ -149,7 +188,15 @@ def bound_metrics(spec: ModelSpec, terms: objectives.Terms) -> dict[str, tf.Tens
         "elbo": terms.bound,
         "reconstruction": terms.reconstruction,
         "bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape),
-        **{f"kl/{latent.name}": terms.kl[:, i] for i, latent in enumerate(spec.latents)},
+        **{f"kl/{name}": terms.kl[:, i] for i, name in enumerate(spec.kl_names)},
+    }
+
+
+def _label_metrics(nats, correct, labelled) -> dict[str, tf.Tensor]:
+    """Metrics of the labelled rows, from the means of `LabelTerms` over all rows."""
+    return {
+        "classifier_nats": tf.math.divide_no_nan(nats, labelled),
+        "accuracy": tf.math.divide_no_nan(correct, labelled),
     }
 
 
@@ -164,8 +211,13 @@ def _step_metrics(gradient_norm, learning_rate, kl_weight) -> dict[str, tf.Tenso
 
 def metric_names(spec: ModelSpec) -> tuple[str, ...]:
     """The names of the metrics of a step."""
-    terms = objectives.Terms(tf.zeros([1]), tf.zeros([1, len(spec.latents)]))
-    return (*_row_metrics(spec, terms, tf.zeros([1])), *_step_metrics(None, None, None))
+    terms = objectives.Terms(tf.zeros([1]), tf.zeros([1, len(spec.kl_names)]))
+    of_labels = () if spec.classes is None else _label_metrics(0.0, 0.0, 0.0)
+    return (
+        *_row_metrics(spec, terms, tf.zeros([1])),
+        *of_labels,
+        *_step_metrics(None, None, None),
+    )
 
 
 def seeded_noise(seed: int, use: int) -> SeededNoise:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from biva_tf.data.images import Batch, Images
 from biva_tf.data.pipeline import TrainingData
 from biva_tf.errors import SettingsError
-from biva_tf.inference import chunks
+from biva_tf.inference import chunks, classification
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
@@ -30,15 +30,26 @@ class Trainer:
       spec: of the model.
       config: of the run.
       strategy: from `devices.make_strategy`.
+      classifier_weight: alpha, for a spec with classes. Every second row of its batches is labelled
+        (`TrainingData.labelled`).
 
     Raises:
-      SettingsError: the batch does not divide over the replicas.
+      SettingsError: the batch does not divide over the replicas, or not into pairs of a labelled
+        and an unlabelled image.
     """
 
-    def __init__(self, spec: ModelSpec, config: RunConfig, strategy: tf.distribute.Strategy):
-        replicas = strategy.num_replicas_in_sync
-        if config.batch_size % replicas:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        config: RunConfig,
+        strategy: tf.distribute.Strategy,
+        classifier_weight: float = 1.0,
+    ):
+        replicas, pair = strategy.num_replicas_in_sync, 1 if spec.classes is None else 2
+        if config.batch_size % (pair * replicas):
             expected = f"a multiple of the {replicas} replicas"
+            if pair == 2:
+                expected = f"a multiple of twice the {replicas} replicas, for a model with classes"
             raise SettingsError(f"--batch_size: expected {expected}, got {config.batch_size}")
         self.config = config
         self.strategy = strategy
@@ -57,9 +68,12 @@ class Trainer:
             free_bits_mode=config.free_bits_mode,
             kl_weight=config.kl_weight,
             kl_warmup_steps=config.kl_warmup_steps,
+            classifier_weight=classifier_weight,
+            bound_weight=config.bound_weight,
             clip_norm=config.clip_norm,
         )
-        self._step = TrainingStep(self.model, self.optimizer, objective, config.seed)
+        alternating = spec.classes is not None
+        self._step = TrainingStep(self.model, self.optimizer, objective, config.seed, alternating)
         rows = chunks.PARALLEL * config.batch_size // replicas
         self._scorer = Scorer(self.model, max_rows=rows)
 
@@ -108,12 +122,20 @@ class Trainer:
         evaluation of a run.
 
         Returns:
-          Means over the images: "elbo", "reconstruction" and "kl/LATENT" in nats, "bits_per_dim".
+          Means over the images: "elbo", "reconstruction" and "kl/LATENT" in nats, "bits_per_dim";
+          of a model with classes "accuracy", too.
         """
         (scores,) = self._scorer.image_scores(images, seed=(self.config.seed, EVALUATION))
         terms = Terms(scores.reconstruction, scores.kl)
         metrics = bound_metrics(self.model.spec, terms)
-        return {name: float(np.mean(values)) for name, values in metrics.items()}
+        means = {name: float(np.mean(values)) for name, values in metrics.items()}
+        if self.model.spec.classes is not None:
+            pixels = images[:]
+            found = classification.classify(
+                self.model, pixels, num_samples=1, seed=self.config.seed
+            )
+            means["accuracy"] = float(np.mean(found.argmax(axis=1) == images.labels))
+        return means
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:
         """While active, the model has the moving averages as its weights, if the run keeps them."""

@@ -23,6 +23,8 @@ PARAMETERS = {
     "mnist_l6": 31_550_946,
     "mnist_sample": 2_573_354,
     "small_l5": 2_805_634,
+    "mnist_l6_semi": 32_612_470,
+    "small_semi": 2_987_606,
     "cifar10_l10": 71_749_968,
     "cifar10_l15": 102_948_560,
     "cifar10_l15_lvae": 72_476_128,
@@ -50,6 +52,9 @@ EXPERIMENTS = {
     "imagenet32",
     "celeba64",
     "mnist_sample",
+    "mnist_semi",
+    "mnist_10k_semi",
+    "fashion_semi",
 }
 
 
@@ -123,14 +128,16 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
     )
     rng = np.random.default_rng(0)
     info = sources.info(settings.dataset)
-    levels = rng.integers(0, 256, (8, *info.image_shape)).astype(np.uint8)
+    levels = rng.integers(0, 256, (10, *info.image_shape)).astype(np.uint8)
     if settings.dataset == "mnist_static":
         levels = (levels // 128) * 255
-    split = Split(levels, np.zeros(8))
+    split = Split(levels, np.arange(10))
     validation = split if info.validation else None
     monkeypatch.setattr(sources, "load", lambda name, location: Source(split, split, validation))
-    data = pipeline.load(settings.data, settings.seed)
     spec = _narrowed(architectures.get(settings.architecture))
+    classes = None if spec.classes is None else spec.classes.number
+    data_config = dataclasses.replace(settings.data, labels=classes)
+    data = pipeline.load(data_config, settings.seed, classes)
     pipeline.check_fits(spec, data.train.images, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:

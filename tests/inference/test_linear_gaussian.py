@@ -53,7 +53,7 @@ class LinearGaussian(keras.Model):
     def bottom_up(self, image_features, noise):
         return Features((image_features.chains[0].td,), (), image_features.q)
 
-    def top_down(self, features, plan, noise):
+    def top_down(self, features, plan, noise, training):
         z1, z2 = self.spec.latents
         x = features.maps[0]
         prior_2 = _gaussian(tf.zeros_like(features.q_top.mean()), np.ones(2))

@@ -2,13 +2,10 @@
 
 import json
 import math
-import os
 import re
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, run, served
 
 from biva_tf import api
 from biva_tf.serving import exporting
@@ -25,18 +22,8 @@ def models(finished, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ports(models, tmp_path_factory):
-    """The ports of a server of the exported model; the server cannot import the project."""
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    with subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "serving" / "serving_stand_in.py", models],
-        cwd=tmp_path_factory.mktemp("elsewhere"),
-        env={**env, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield json.loads(process.stdout.readline())
-        process.stdin.close()
+    with served(models, tmp_path_factory.mktemp("elsewhere")) as found:
+        yield found
 
 
 def test_serve_check_passes_over_grpc_and_rest(ports):

@@ -98,50 +98,67 @@ def _from_json(value) -> np.ndarray:
     return np.array(value, np.float32)
 
 
-def checks(client: Client) -> Iterator[str]:
+def checks(client: Client, classes: int = 0) -> Iterator[str]:
     """Runs the checks one after the other and yields the result of each.
+
+    Args:
+      client: of the server.
+      classes: of the model; 0 if it has none.
 
     Raises:
       FailedError: a check failed, or the server did not answer.
     """
-    sample = yield from _check_samples(client)
+    request = {**_SAMPLE, "label": np.int32(-1)} if classes else _SAMPLE
+    sample = yield from _check_samples(client, request)
     levels = np.rint(sample["images"] * 255)
     pictures = np.stack([tf.io.decode_png(png).numpy() for png in sample["images_png"]])
     _require(np.array_equal(pictures, levels), "sample: images_png are not the images")
     images = (levels / 255).astype(np.float32)
-    yield from _check_scores(client, images, sample["images_png"])
+    yield from _check_scores(client, images, sample["images_png"], classes)
     codes = yield from _check_latents(client, images)
-    refused = _check_refusals(client, images, codes)
+    bad = _bad_requests(images, codes, request)
+    if classes:
+        yield from _check_classes(client, images, request, classes)
+        bad |= _bad_requests_of_classes(images, codes, request, classes)
+    refused = _check_refusals(client, bad)
     _require(
-        _equal(client.call("sample", _SAMPLE), sample),
+        _equal(client.call("sample", request), sample),
         "sample: the samples changed after bad requests",
     )
     yield f"{refused} bad requests: each an error, and the server answers as before"
 
 
-def _check_samples(client: Client) -> Generator[str, None, Arrays]:
-    sample = client.call("sample", _SAMPLE)
+def _check_samples(client: Client, request: Arrays) -> Generator[str, None, Arrays]:
+    sample = client.call("sample", request)
     images = sample["images"]
     _require(images.ndim == 4 and images.shape[0] == 4, f"sample: images of {images.shape}")
     _require(_in_unit_range(images), "sample: images outside of [0, 1]")
     _require(
-        _equal(client.call("sample", _SAMPLE), sample), "sample: one seed gave different samples"
+        _equal(client.call("sample", request), sample), "sample: one seed gave different samples"
     )
-    other = client.call("sample", {**_SAMPLE, "seed": _SEED + 1})
+    other = client.call("sample", {**request, "seed": _SEED + 1})
     _require(not _equal(other, sample), "sample: two seeds gave the same samples")
-    _require(_equal(client.call("", _SAMPLE), sample), "serving_default: it is not sample")
-    encoded = _only(client.call("sample_png", _SAMPLE))
+    _require(_equal(client.call("", request), sample), "serving_default: it is not sample")
+    encoded = _only(client.call("sample_png", request))
     _require(np.array_equal(encoded, sample["images_png"]), "sample_png: not the PNGs of sample")
     shape = "x".join(map(str, images.shape[1:]))
     yield f"sample: {len(images)} images of {shape}, repeatable by seed"
     return sample
 
 
-def _check_scores(client: Client, images: np.ndarray, encoded: np.ndarray) -> Iterator[str]:
+def _check_scores(
+    client: Client, images: np.ndarray, encoded: np.ndarray, classes: int
+) -> Iterator[str]:
     score = client.call("score", {"images": images, **_SCORE})
     _require(all(np.isfinite(v).all() for v in score.values()), "score: a value is not finite")
     elbo = score["reconstruction_nats"] - score["kl_nats"].sum(axis=1)
-    _require(np.allclose(score["bound_nats"], elbo, rtol=1e-4), "score: L_1 is not its terms")
+    _require(np.allclose(score["elbo_nats"], elbo, rtol=1e-4), "score: L_1 is not its terms")
+    if classes:  # the bound sums over the classes, which gives more
+        more = bool((score["bound_nats"] >= elbo - 1e-3).all())
+        _require(more, "score: the bound is below its ELBO")
+    else:
+        same = np.allclose(score["bound_nats"], elbo, rtol=1e-4)
+        _require(same, "score: L_1 is not its terms")
     bits = -score["bound_nats"] / (images[0].size * np.log(2))
     _require(np.allclose(score["bits_per_dim"], bits, rtol=1e-4), "score: bits/dim and nats differ")
     _require(not score["llr_above_k_nats"].any(), "score: LLR^{>0} is not 0")
@@ -177,12 +194,44 @@ def _check_latents(client: Client, images: np.ndarray) -> Generator[str, None, A
     return codes
 
 
-def _check_refusals(client: Client, images: np.ndarray, codes: Arrays) -> int:
+def _check_classes(
+    client: Client, images: np.ndarray, request: Arrays, classes: int
+) -> Iterator[str]:
+    inputs = {"images": images, "num_samples": np.int32(3), "seed": _SEED}
+    found = client.call("classify", inputs)
+    q_y, labels = found["probabilities"], found["labels"]
+    _require(q_y.shape == (len(images), classes), f"classify: probabilities of {q_y.shape}")
+    _require(np.allclose(q_y.sum(axis=1), 1, atol=1e-4), "classify: they do not sum to 1")
+    _require(np.array_equal(labels, q_y.argmax(axis=1)), "classify: labels are not the largest")
+    of_class = [client.call("sample", {**request, "label": np.int32(y)}) for y in range(classes)]
+    _require(
+        not any(_equal(of_class[0], other) for other in of_class[1:]),
+        "sample: two classes gave the same samples",
+    )
+    yield f"classify, sample of a label: {classes} classes"
+
+
+def _bad_requests_of_classes(
+    images: np.ndarray, codes: Arrays, request: Arrays, classes: int
+) -> dict[str, tuple[str, Arrays]]:
+    inputs = {"images": images, "num_samples": np.int32(0), "seed": _SEED}
+    return {
+        "a label too large": ("sample", {**request, "label": np.int32(classes)}),
+        "a label below -1": ("sample", {**request, "label": np.int32(-2)}),
+        "no samples to classify with": ("classify", inputs),
+        "a class of a wrong shape": ("decode", {**codes, "y": codes["y"][:, :-1]}),
+    }
+
+
+def _bad_requests(
+    images: np.ndarray, codes: Arrays, sample: Arrays
+) -> dict[str, tuple[str, Arrays]]:
+    """(Signature, inputs) by what is wrong with them."""
     score, latent = {"images": images, **_SCORE}, next(iter(codes))
     wrong_size = np.zeros((images.shape[1] + 1, *images.shape[2:]), np.uint8)
     wrong_png = np.array([tf.io.encode_png(wrong_size).numpy()], object)
     no_png = np.array([b"no image"], object)
-    bad = {
+    return {
         "images of a wrong shape": ("score", {**score, "images": images[:, 1:]}),
         "images of a wrong rank": ("score", {**score, "images": images[0]}),
         "images of a wrong type": ("score", {**score, "images": images.astype(str)}),
@@ -191,16 +240,19 @@ def _check_refusals(client: Client, images: np.ndarray, codes: Arrays) -> int:
         "a k too large": ("score", {**score, "k": np.int32(10_000)}),
         "a k below 0": ("score", {**score, "k": np.int32(-1)}),
         "no importance samples": ("score", {**score, "num_importance_samples": np.int32(0)}),
-        "no samples": ("sample", {**_SAMPLE, "num_samples": np.int32(0)}),
-        "too many samples": ("sample", {**_SAMPLE, "num_samples": np.int32(2**31 - 1)}),
-        "a temperature below 0": ("sample", {**_SAMPLE, "temperature": np.float32(-1)}),
+        "no samples": ("sample", {**sample, "num_samples": np.int32(0)}),
+        "too many samples": ("sample", {**sample, "num_samples": np.int32(2**31 - 1)}),
+        "a temperature below 0": ("sample", {**sample, "temperature": np.float32(-1)}),
         "bytes that are no image": ("score_png", {"images_png": no_png, **_SCORE}),
         "an image of a wrong size": ("score_png", {"images_png": wrong_png, **_SCORE}),
         "no levels": ("reconstruct", {"images": images, "levels": np.int32(0), "seed": _SEED}),
         "a latent of a wrong shape": ("decode", {**codes, latent: codes[latent][:, :-1]}),
         "an input missing": ("sample", {"seed": _SEED}),
-        "an unknown signature": ("nonsense", _SAMPLE),
+        "an unknown signature": ("nonsense", sample),
     }
+
+
+def _check_refusals(client: Client, bad: dict[str, tuple[str, Arrays]]) -> int:
     for case, (signature, inputs) in bad.items():
         try:
             client.call(signature, inputs)

@@ -1,0 +1,133 @@
+"""Classifies images: python -m biva_tf.classify --model_dir=runs/mnist_10k_semi
+
+The test error of q(y|x), averaged over samples of the bottom-up latents (paper, Table 3), its
+negative log-likelihood and its calibration error. Prints them, and on the last line one JSON
+object. The whole result, and a picture of the confusion matrix, are in MODEL_DIR/evaluations/; with
+--predictions the class probabilities of every image are in a CSV file.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.start import start
+from biva_tf.data import pipeline
+from biva_tf.errors import SettingsError
+from biva_tf.evaluation.classes import Classification, assess
+from biva_tf.files import write_atomically, write_json
+from biva_tf.plotting import figures
+from biva_tf.settings import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifySettings(ModelSettings):
+    """The settings of `python -m biva_tf.classify`."""
+
+    dataset: str | None = setting(None, "Another data set than the model was trained on.")
+    data_dir: str | None = setting(
+        None, "The folder of prepared data sets; by default the one that the run used."
+    )
+    split: str = setting("test", "The split.", choices=pipeline.SPLITS)
+    num_examples: int = setting(0, "The first so many images; 0 for all.", lower=0)
+    num_samples: int = setting(10, "Samples of the bottom-up latents per image.", lower=1)
+    seed: int = setting(0, "Seed of the samples.", lower=0)
+    max_rows: int = setting(
+        256, "At most this many pairs of image and sample are in memory.", lower=1
+    )
+    predictions: str | None = setting(
+        None, "Also write the class probabilities of every image to this .csv file."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Classified:
+    """The result.
+
+    Attributes:
+      name: of the data set and its split.
+      weights_step: the step that the weights are from.
+      summary: the reported numbers.
+      path: of the JSON file; the picture is beside it.
+    """
+
+    name: str
+    weights_step: int
+    summary: Classification
+    path: Path
+
+
+def run(settings: ClassifySettings) -> Classified:
+    """Classifies a split.
+
+    Raises:
+      UserError: the run, the data set or a setting does not fit; the message says why.
+    """
+    trained = settings.load()
+    model = trained.model
+    if model.spec.classes is None:
+        raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")
+    dataset = settings.dataset or trained.settings["dataset"]
+    name = f"{dataset} {settings.split}"
+    images = trained.images(dataset, settings.split, settings.data_dir)
+    if settings.num_examples:
+        images = images.first(settings.num_examples)
+    number = model.spec.classes.number
+    if not np.isin(images.labels, np.arange(number)).all():
+        raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
+    found = model.classify(
+        images[:],
+        num_samples=settings.num_samples,
+        seed=settings.seed,
+        max_rows=settings.max_rows,
+    )
+    summary = assess(found, images.labels)
+    path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
+    whole = {
+        "dataset": dataset,
+        "split": settings.split,
+        "weights_step": trained.weights_step,
+        "num_samples": settings.num_samples,
+        "seed": settings.seed,
+        **dataclasses.asdict(summary),
+        "confusion": summary.confusion.tolist(),
+    }
+    write_json(path, whole)
+    if settings.predictions:
+        _write_predictions(Path(settings.predictions), found, images.labels)
+    return Classified(name, trained.weights_step, summary, path)
+
+
+def _write_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    classes = range(probabilities.shape[1])
+    writer.writerow(["example", "label", "predicted", *(f"q_{y}" for y in classes)])
+    for i, (row, label) in enumerate(zip(probabilities, labels, strict=True)):
+        writer.writerow([i, int(label), int(row.argmax()), *map(float, row)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.getvalue().encode())
+
+
+def _print(settings: ClassifySettings) -> None:
+    found = run(settings)
+    s = found.summary
+    print(
+        f"{found.name}, {s.examples} images, weights of step {found.weights_step} "
+        f"({found.path}, .png):"
+    )
+    print(f"  error           {100 * s.error:>10.2f} %")
+    print(f"  -log q(y|x)     {s.nll_nats:>10.4f} nats")
+    print(f"  calibration     {s.ece:>10.4f} (ECE)")
+    last = {name: getattr(s, name) for name in ("examples", "error", "nll_nats", "ece")}
+    print(json.dumps(last))
+
+
+if __name__ == "__main__":
+    start("classify", ClassifySettings, _print)

@@ -1,0 +1,38 @@
+"""Which training images are labelled, in semi-supervised learning."""
+
+import numpy as np
+
+from biva_tf.data.sources import DataError
+
+
+def choose(labels: np.ndarray, classes: int, number: int | None, seed: int) -> np.ndarray:
+    """The places of the labelled images, in order: as many of each class, drawn at random.
+
+    Args:
+      labels: of all training images, integers in 0 ... classes - 1.
+      classes: their number.
+      number: how many images; None for all.
+      seed: of the draw.
+
+    Raises:
+      DataError: labels that are no classes of the model, a number that is no multiple of the
+        classes, or more images than a class has.
+    """
+    if not np.isin(labels, np.arange(classes)).all():
+        found = ", ".join(map(str, np.unique(labels)[:12]))
+        raise DataError(f"labels: expected classes 0 to {classes - 1}, got {found}")
+    if number is None:
+        return np.arange(len(labels))
+    per_class, rest = divmod(number, classes)
+    if rest:
+        raise DataError(f"--labels: expected a multiple of the {classes} classes, got {number}")
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for y in range(classes):
+        places = np.flatnonzero(labels == y)
+        if len(places) < per_class:
+            raise DataError(
+                f"--labels: expected at most {len(places)} images of class {y}, got {per_class}"
+            )
+        chosen.append(rng.choice(places, per_class, replace=False))
+    return np.sort(np.concatenate(chosen))

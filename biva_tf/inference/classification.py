@@ -1,0 +1,75 @@
+"""Classification: q(y|x), the mean of q(y | x, z_{<L}^bu) over the bottom-up latents."""
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.inference import chunks
+from biva_tf.inference.scoring import check_images, samples_at_once, sum_over_samples
+from biva_tf.model.network import Network
+from biva_tf.model.noise import SampleNoise, SeededNoise
+from biva_tf.nn import weight_norm
+
+
+def classify(
+    model: Network, images, *, num_samples: int = 10, seed: int = 0, max_rows: int = 256
+) -> np.ndarray:
+    """See `BIVA.classify`."""
+    if model.spec.classes is None:
+        raise ValueError("the model has no classes")
+    for name, value in (("num_samples", num_samples), ("max_rows", max_rows)):
+        if value < 1:
+            raise ValueError(f"{name}: expected an integer >= 1, got {value}")
+    images = check_images(images, model.spec.image_shape)
+    size = min(len(images), max_rows)
+    weights = weight_norm.normalised_weights(model.bottom_up_stages, size)
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        # A last, smaller chunk is filled up, so that all chunks share one graph.
+        chunk = images[np.minimum(np.arange(start, start + size), len(images) - 1)]
+        first = tf.constant(start, tf.int64)
+        seeds = tf.constant((seed, 0), tf.int64)
+        found = _probabilities(model, tf.constant(chunk), first, seeds, num_samples, size, weights)
+        return found.numpy()[: stop - start]
+
+    return chunks.concat_on_host(rows, len(images), size)
+
+
+@tf.function(autograph=False)
+def _probabilities(model: Network, images, first_image, seed, num_samples, max_rows, weights):
+    with weight_norm.fixed_weights(model.bottom_up_stages, weights):
+        return probabilities(
+            model,
+            images,
+            seed=seed,
+            first_image=first_image,
+            num_samples=num_samples,
+            max_rows=max_rows,
+        )
+
+
+def probabilities(
+    model: Network,
+    images: tf.Tensor,
+    *,
+    seed: tf.Tensor,
+    first_image: tf.Tensor,
+    num_samples: int | tf.Tensor,
+    max_rows: int,
+) -> tf.Tensor:
+    """q(y|x), [images, classes], inside a graph.
+
+    The arguments are those of `scoring.image_scores`, and so are the samples of the latents.
+    """
+    number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
+    num_samples, at_once = samples_at_once(num_samples, number, max_rows)
+    base = SeededNoise(seed)
+    image_features = model.image_features(images, base)
+
+    def body(first, samples, total):
+        samples = tf.cast(samples, tf.int32) if tf.is_tensor(samples) else samples
+        noise = SampleNoise(base, first, samples, first_image)
+        features = model.bottom_up(image_features.tiled(samples), noise)
+        return total + sum_over_samples(tf.nn.softmax(features.class_logits), samples, number)
+
+    zeros = tf.zeros((number, model.spec.classes.number))
+    return chunks.loop(body, num_samples, at_once, zeros) / tf.cast(num_samples, tf.float32)
