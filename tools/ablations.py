@@ -173,8 +173,11 @@ def _row(
 
 
 def _train(run_dir: RunDir, name: str, seed: int, steps: int, training_flags: list[str]) -> None:
-    flags = {"model_dir": run_dir.path, "architecture": name, "seed": seed, "steps": steps}
-    training.train(f"{name}, seed {seed}, {steps} steps", flags, [*_DEFAULTS, *training_flags])
+    flags = training.flags(
+        {"model_dir": run_dir.path, "architecture": name, "seed": seed, "steps": steps}
+    )
+    arguments = [*flags, *_DEFAULTS, *training_flags]
+    training.train(f"{name}, seed {seed}, {steps} steps", arguments)
 
 
 def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:

@@ -187,7 +187,7 @@ def _train(
         "checkpoint_every": every,
         "seed": settings.seed,
     }
-    training.train(f"{name}, {steps} steps", flags)
+    training.train(f"{name}, {steps} steps", training.flags(flags))
     lines = [json.loads(line) for line in run_dir.metrics.read_text().splitlines()]
     return [line["elbo"] for line in lines if line["split"] == "validation"][-1]
 

@@ -30,6 +30,7 @@ TOOLS = (
     "crossover",
     "make_letters",
     "prepare_data",
+    "semi",
     "serve_check",
     "shapes",
     "ship",

@@ -11,19 +11,22 @@ class TrainingError(UserError, RuntimeError):
     """A training run that failed."""
 
 
-def train(title: str, flags: Mapping[str, object], more: Sequence[str] = ()) -> None:
+def flags(values: Mapping[str, object]) -> list[str]:
+    """Flags as written on a command line, from their values by name."""
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
+def train(title: str, arguments: Sequence[str]) -> None:
     """Trains a model if its run is not finished yet.
 
     Args:
       title: says on standard error what is trained.
-      flags: of biva_tf.train, by name.
-      more: more of its flags, as written on a command line.
+      arguments: the flags of biva_tf.train. Of two values of a flag, the later one counts.
 
     Raises:
       TrainingError: the training failed.
     """
     print(title, file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "biva_tf.train"]
-    command += [f"--{name}={value}" for name, value in flags.items()]
-    if code := subprocess.run([*command, *more], stdout=subprocess.DEVNULL).returncode:
+    command = [sys.executable, "-m", "biva_tf.train", *arguments]
+    if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
         raise TrainingError(f"this training failed with exit code {code}: {title}")
