@@ -66,15 +66,12 @@ def run(settings: SemiSettings, training_flags: list[str]) -> list[Row]:
     if settings.lvae_plus:
         models[f"{base}_lvae_plus"] = (f"{base}_lvae_plus", {})
     alone = {"bound_weight": 0, "steps": settings.alone_steps}
-    models[f"{base}, labels alone"] = (base, alone)
+    models[f"{base}_labels_alone"] = (base, alone)
     rows = []
     for name, (architecture, flags) in models.items():
         results = []
         for seed in settings.label_seeds:
-            run_name = (
-                f"{name.replace(', ', '_').replace(' ', '_')}_{settings.labels}_labels_{seed}"
-            )
-            folder = Path(settings.output_dir) / run_name
+            folder = Path(settings.output_dir) / f"{name}_{settings.labels}_labels_{seed}"
             results.append(_result(settings, folder, architecture, seed, flags, training_flags))
         rows.append(Row(name, tuple(results)))
     plain = [

@@ -25,7 +25,7 @@ def test_each_set_of_labels_trains_each_model(tmp_path):
     first = run(*command, timeout=600)
     assert first.returncode == 0, first.stderr[-3000:]
     found = json.loads((tmp_path / "semi_20.json").read_text())
-    assert [row["name"] for row in found["models"]] == ["small_semi", "small_semi, labels alone"]
+    assert [row["name"] for row in found["models"]] == ["small_semi", "small_semi_labels_alone"]
     for row in found["models"]:
         assert f"{100 * np.mean(row['error']):.3f}" in first.stdout
     for name, steps, weight in (("small_semi", 2, 1.0), ("small_semi_labels_alone", 4, 0.0)):
