@@ -6,8 +6,8 @@
 --mode=interpolate  per row two images, and between them images by interpolated latents
 --mode=traverse     per row a unit of --latent, from -3 to 3 standard deviations of its prior
 
-Writes OUTPUT.png and OUTPUT.npz (`images`, float32 in [0, 1], and the values along its axes). The
-same seed gives the same files.
+Writes OUTPUT.png and OUTPUT.npz (`images`, float32, and the values along its axes). The same seed
+gives the same files. Points of a density are drawn in scatter plots, a panel for every column.
 """
 
 import dataclasses
@@ -23,7 +23,8 @@ from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.inference import exploration
-from biva_tf.plotting.grid import grid, write_png
+from biva_tf.plotting import pictures
+from biva_tf.plotting.grid import write_png
 from biva_tf.settings import setting
 
 _REACH = 3.0  # of a traversal, in standard deviations
@@ -42,7 +43,9 @@ class SampleSettings(ModelSettings):
         choices=("prior", "levels", "reconstruct", "interpolate", "traverse"),
     )
     num_samples: int | None = setting(
-        None, "Samples (prior: 64, levels: 8), or images to reconstruct (8).", lower=1
+        None,
+        "Samples (prior: 64, or 2048 points; levels: 8), or images to reconstruct (8).",
+        lower=1,
     )
     temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
     seed: int = setting(0, "Seed of all draws.", lower=0)
@@ -74,7 +77,7 @@ class Samples:
     """What was drawn.
 
     Attributes:
-      arrays: `images`, float32 in [0, 1], and the values along its axes.
+      arrays: `images`, float32, and the values along its axes.
       npz, png: the files.
     """
 
@@ -103,7 +106,7 @@ def run(settings: SampleSettings) -> Samples:
     np.savez_compressed(content, **arrays)
     npz, png = (output.with_name(output.name + suffix) for suffix in (".npz", ".png"))
     write_atomically(npz, content.getvalue())
-    write_png(png, _picture(arrays))
+    write_png(png, pictures.picture(_columns(arrays), trained.model.spec))
     return Samples(arrays, npz, png)
 
 
@@ -120,9 +123,8 @@ def _examples(trained: Trained, settings: SampleSettings, default: list[int]) ->
 
 
 def _prior(trained: Trained, settings: SampleSettings) -> Arrays:
-    samples = trained.model.sample(
-        settings.num_samples or 64, seed=settings.seed, temperature=settings.temperature
-    )
+    number = settings.num_samples or pictures.number(trained.model.spec)
+    samples = trained.model.sample(number, seed=settings.seed, temperature=settings.temperature)
     return {"images": samples.numpy()}
 
 
@@ -182,16 +184,15 @@ _MODES = {
 }
 
 
-def _picture(arrays: Arrays) -> np.ndarray:
+def _columns(arrays: Arrays) -> np.ndarray:
+    """The images of a picture, with those that they were made of beside them."""
     images = arrays["images"]
-    if images.ndim == 4:
-        return grid(images)
     if "originals" in arrays:
         images = np.concatenate([arrays["originals"][:, np.newaxis], images], axis=1)
     elif "first" in arrays:
         ends = (arrays["first"][:, np.newaxis], arrays["second"][:, np.newaxis])
         images = np.concatenate([ends[0], images, ends[1]], axis=1)
-    return grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
+    return images
 
 
 def _print(settings: SampleSettings) -> None:

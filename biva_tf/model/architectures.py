@@ -8,6 +8,7 @@ from biva_tf.model.spec import (
     BlockSpec,
     ConvLatent,
     DenseLatent,
+    Gaussian,
     LogisticMixture,
     ModelSpec,
     SpecError,
@@ -148,6 +149,20 @@ def small_l5() -> ModelSpec:
     )
 
 
+def density_2d() -> ModelSpec:
+    """A model of points of the plane, as 1x1 maps of two channels. Its layers are dense ones."""
+    block = BlockSpec(64, (1, 1))
+    return ModelSpec(
+        image_shape=(1, 1, 2),
+        stages=(
+            StageSpec((block, block), DenseLatent(2)),
+            StageSpec((block, block), DenseLatent(2)),
+        ),
+        likelihood=Gaussian(),
+        log_variance="free",
+    )
+
+
 def tiny_dense() -> ModelSpec:
     """The smallest dense model: 8x8 binary images, L = 2. For tests."""
     return ModelSpec(
@@ -202,6 +217,7 @@ _BIVA = (
     mnist_small,
     mnist_sample,
     small_l5,
+    density_2d,
     tiny_dense,
     tiny_conv,
 )

@@ -104,7 +104,7 @@ class TrainingStep:
         return metrics["loss"], metrics | _step_metrics(norm, learning_rate, kl_weight)
 
     def initialise(self, images: np.ndarray | tf.Tensor) -> None:
-        """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1].
+        """Data-dependent initialisation on a batch of images [rows, *image_shape].
 
         The moving averages start from its result.
         """
