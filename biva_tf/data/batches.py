@@ -21,11 +21,6 @@ class Batches(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def values(self) -> tuple[float, float]:
-        """The least and the greatest value that the data can have."""
-
-    @property
-    @abc.abstractmethod
     def number(self) -> int | None:
         """The number of different examples; None if they are drawn without end."""
 

@@ -58,11 +58,6 @@ class TrainingData(Batches):
         return self.images.image_shape
 
     @property
-    def values(self) -> tuple[float, float]:
-        """The least and the greatest value that a pixel can have."""
-        return self.images.values
-
-    @property
     def number(self) -> int:
         """The number of images."""
         return len(self.images)
@@ -148,7 +143,7 @@ def evaluation_images(config: DataConfig, split: str) -> Images | Points:
     return _fixed(chosen, split, config)
 
 
-def check_fits(spec: ModelSpec, images: Images | Points | Batches, dataset: str) -> None:
+def check_fits(spec: ModelSpec, images: Images | Points, dataset: str) -> None:
     """Raises DataError if a model cannot read the images of a data set."""
     if images.image_shape != spec.image_shape:
         raise sources.DataError(

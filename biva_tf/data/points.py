@@ -58,7 +58,6 @@ class EndlessPoints(Batches):
     seed: int
 
     image_shape = SHAPE
-    values = REALS
     number = None
 
     def batch(self, step: int, size: int, part: int = 0, parts: int = 1) -> Batch:

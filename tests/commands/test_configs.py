@@ -11,6 +11,7 @@ from conftest import ROOT, run
 import biva_tf
 from biva_tf.commands import flags as settings_flags
 from biva_tf.data import pipeline, sources
+from biva_tf.data.densities import DENSITIES
 from biva_tf.data.sources import Source, Split
 from biva_tf.model import architectures
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent
@@ -50,6 +51,7 @@ EXPERIMENTS = {
     "imagenet32",
     "celeba64",
     "mnist_sample",
+    "potential_2",
 }
 
 
@@ -83,7 +85,7 @@ def test_a_config_has_a_comment_and_its_model_fits_its_data(path):
     assert "aper" in comment and ("Memory" in comment or path.stem == "mnist_sample")
     base = _base(path)
     assert (
-        architectures.get(base.architecture).image_shape == sources.info(base.dataset).image_shape
+        architectures.get(base.architecture).image_shape == pipeline.info(base.dataset).image_shape
     )
     if path.stem.endswith("_finetune"):
         assert settings.free_bits == 0 and settings.init_from == model_dir.removesuffix("_finetune")
@@ -108,6 +110,16 @@ def _narrowed(spec):
     return dataclasses.replace(spec, stages=tuple(stages))
 
 
+def _few_images(dataset):
+    """A source of eight random images of the shape of a data set."""
+    info = sources.info(dataset)
+    levels = np.random.default_rng(0).integers(0, 256, (8, *info.image_shape)).astype(np.uint8)
+    if dataset == "mnist_static":
+        levels = (levels // 128) * 255
+    split = Split(levels, np.zeros(8))
+    return Source(split, split, split if info.validation else None)
+
+
 # The models of colour images are deep; together they take two minutes.
 DEEP = ("cifar10", "imagenet32", "celeba64")
 BY_DEPTH = [
@@ -121,17 +133,12 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
     settings = dataclasses.replace(
         _base(path), batch_size=2, validation_size=0, train_on_validation=False
     )
-    rng = np.random.default_rng(0)
-    info = sources.info(settings.dataset)
-    levels = rng.integers(0, 256, (8, *info.image_shape)).astype(np.uint8)
-    if settings.dataset == "mnist_static":
-        levels = (levels // 128) * 255
-    split = Split(levels, np.zeros(8))
-    validation = split if info.validation else None
-    monkeypatch.setattr(sources, "load", lambda name, location: Source(split, split, validation))
+    if settings.dataset not in DENSITIES:
+        source = _few_images(settings.dataset)
+        monkeypatch.setattr(sources, "load", lambda name, location: source)
     data = pipeline.load(settings.data, settings.seed)
     spec = _narrowed(architectures.get(settings.architecture))
-    pipeline.check_fits(spec, data.train.images, settings.dataset)
+    pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:
         trainer = Trainer(spec, settings, make_strategy("one_device"))
