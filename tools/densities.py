@@ -36,7 +36,7 @@ _AT_ONCE = 2  # trainings, each in one thread
 _MAX_ROWS = 16_384  # of points and importance samples in memory
 # Chosen on potential 4 (README). The KL weight rises slowly, lest upper latents stay unused; the
 # learning rate falls to this share of its first value.
-_BATCH, _LEARNING_RATE, _LAST_SHARE, _WARMUP = 256, 0.02, 0.03, 800
+_BATCH, _LEARNING_RATE, _LAST_SHARE, _WARMUP = 256, 0.01, 0.05, 800
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DensitiesSettings:
     densities: tuple[str, ...] = setting(
         POTENTIALS, f"The densities, some of {', '.join(DENSITIES)}."
     )
-    steps: int = setting(5000, "Training steps of every model.", lower=1)
+    steps: int = setting(4000, "Training steps of every model.", lower=1)
     seed: int = setting(0, "Seed of the trainings.", lower=0)
     iw_samples: int = setting(1000, "K of the L_K of the test points.", lower=1)
     num_examples: int = setting(1000, "The test points.", lower=2)
@@ -126,6 +126,7 @@ def _train(settings: DensitiesSettings, density: str, model: str) -> None:
         "learning_rate": _LEARNING_RATE,
         "learning_rate_decay": _LAST_SHARE ** (1 / settings.steps),
         "ema_decay": 0.995,
+        "clip_norm": 100,
         "log_every": every,
         "eval_every": every,
         "checkpoint_every": every,

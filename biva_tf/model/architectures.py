@@ -150,14 +150,15 @@ def small_l5() -> ModelSpec:
 
 
 def density_2d() -> ModelSpec:
-    """A model of points of the plane, as 1x1 maps of two channels. Its layers are dense ones."""
+    """A model of points of the plane, as 1x1 maps of two channels, so that all layers are dense.
+
+    L = 2. Each latent has one unit: with two, a single latent holds the whole point while the KL
+    weight is small, and the other one stays unused.
+    """
     block = BlockSpec(64, (1, 1))
     return ModelSpec(
         image_shape=(1, 1, 2),
-        stages=(
-            StageSpec((block, block), DenseLatent(2)),
-            StageSpec((block, block), DenseLatent(2)),
-        ),
+        stages=(StageSpec((block,), DenseLatent(1)), StageSpec((block,), DenseLatent(1))),
         likelihood=Gaussian(),
         log_variance="free",
     )
