@@ -124,6 +124,7 @@ def _train(settings: DensitiesSettings, density: str, model: str) -> None:
         "free_bits": 0,
         "kl_warmup_steps": min(_WARMUP, settings.steps // 3),
         "learning_rate": _LEARNING_RATE,
+        "learning_rate_warmup_steps": 100,
         "learning_rate_decay": _LAST_SHARE ** (1 / settings.steps),
         "ema_decay": 0.995,
         "clip_norm": 100,

@@ -76,6 +76,9 @@ class RunConfig:
     learning_rate_floor: float = setting(
         0.0001, "The learning rate does not fall below this.", lower=0.0
     )
+    learning_rate_warmup_steps: int = setting(
+        0, "Steps over which the learning rate rises from 0.", lower=0
+    )
     ema_decay: float = setting(
         0.9995,
         "Decay of the moving average of the weights that evaluation uses; 0 for none.",

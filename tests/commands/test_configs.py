@@ -30,6 +30,7 @@ PARAMETERS = {
     "cifar10_l15_lvae_plus": 73_461_088,
     "cifar10_l29_lvae_plus": 120_789_472,
     "celeba64_l20": 94_356_208,
+    "density_2d": 124_316,
 }
 EXPERIMENTS = {
     "mnist_static",
