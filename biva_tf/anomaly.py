@@ -119,8 +119,11 @@ def _means(scores: Scores, spec: ModelSpec) -> dict[int, list[dict]]:
 
 
 def _lower_is_better(spec: ModelSpec) -> tuple[float, str]:
-    """The factor and the name of the paper's unit: -L in nats for binary images, else bits/dim."""
-    if spec.likelihood.binary:
+    """The factor and the name of the unit: as in the paper, nats if x is binary, else bits/dim.
+
+    Of points too it is nats, since their bits/dim depend on the unit of the coordinates.
+    """
+    if spec.likelihood.binary or spec.of_points:
         return -1.0, "nats"
     return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
 

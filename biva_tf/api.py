@@ -12,6 +12,7 @@ import tensorflow as tf
 from biva_tf import pretrained
 from biva_tf.data import pipeline
 from biva_tf.data.images import Images
+from biva_tf.data.points import Points
 from biva_tf.inference import classification, sampling
 from biva_tf.inference.scoring import Score, Scorer
 from biva_tf.model import architectures
@@ -58,10 +59,10 @@ class BIVA(KerasModel):
         temperature: float = 1.0,
         label: int | None = None,
     ) -> tf.Tensor:
-        """Images from the prior, [num_samples, *spec.image_shape] in [0, 1].
+        """Images from the prior, [num_samples, *spec.image_shape].
 
         With a Bernoulli likelihood, the probability of each pixel; with a mixture of logistics, a
-        draw.
+        draw, in [0, 1] too; with a Gaussian, a draw of real numbers.
 
         Args:
           num_samples: how many.
@@ -87,7 +88,7 @@ class BIVA(KerasModel):
         """The bound on log p(x) of each image; with k > 0 the anomaly score L^{>k}.
 
         Args:
-          images: [images, *spec.image_shape] in [0, 1].
+          images: [images, *spec.image_shape] in [0, 1]; under a Gaussian likelihood real numbers.
           num_importance_samples: K of L_K.
           k: latents of levels <= k are taken from the prior (paper, eq. 2).
           below: how: "sample" draws from it (the paper's way), "mode" takes its mean.
@@ -170,7 +171,7 @@ class Trained:
 
     def images(
         self, dataset: str | None = None, split: str = "test", data_dir: str | None = None
-    ) -> Images:
+    ) -> Images | Points:
         """A split of a data set as this model reads it, binarised as it was trained.
 
         Args:

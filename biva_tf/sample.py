@@ -7,8 +7,8 @@
 --mode=traverse     per row a unit of --latent, from -3 to 3 standard deviations of its prior
 --mode=classes      per row a class, per column a style: the same draws in all classes
 
-Writes OUTPUT.png and OUTPUT.npz (`images`, float32 in [0, 1], and the values along its axes). The
-same seed gives the same files.
+Writes OUTPUT.png and OUTPUT.npz (`images`, float32, and the values along its axes). The same seed
+gives the same files. Points of a density are drawn in scatter plots, a panel for every column.
 """
 
 import dataclasses
@@ -24,7 +24,8 @@ from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.inference import exploration
-from biva_tf.plotting.grid import grid, write_png
+from biva_tf.plotting import pictures
+from biva_tf.plotting.grid import write_png
 from biva_tf.settings import setting
 
 _REACH = 3.0  # of a traversal, in standard deviations
@@ -44,7 +45,8 @@ class SampleSettings(ModelSettings):
     )
     num_samples: int | None = setting(
         None,
-        "Samples (prior: 64, levels: 8, classes: 8 of each), or images to reconstruct (8).",
+        "Samples (prior: 64, or 2048 points; levels: 8; classes: 8 of each), or images to "
+        "reconstruct (8).",
         lower=1,
     )
     temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
@@ -80,7 +82,7 @@ class Samples:
     """What was drawn.
 
     Attributes:
-      arrays: `images`, float32 in [0, 1], and the values along its axes.
+      arrays: `images`, float32, and the values along its axes.
       npz, png: the files.
     """
 
@@ -109,7 +111,7 @@ def run(settings: SampleSettings) -> Samples:
     np.savez_compressed(content, **arrays)
     npz, png = (output.with_name(output.name + suffix) for suffix in (".npz", ".png"))
     write_atomically(npz, content.getvalue())
-    write_png(png, _picture(arrays))
+    write_png(png, pictures.picture(_columns(arrays), trained.model.spec))
     return Samples(arrays, npz, png)
 
 
@@ -127,7 +129,7 @@ def _examples(trained: Trained, settings: SampleSettings, default: list[int]) ->
 
 def _prior(trained: Trained, settings: SampleSettings) -> Arrays:
     samples = trained.model.sample(
-        settings.num_samples or 64,
+        settings.num_samples or pictures.number(trained.model.spec),
         seed=settings.seed,
         temperature=settings.temperature,
         label=settings.label,
@@ -200,16 +202,15 @@ _MODES = {
 }
 
 
-def _picture(arrays: Arrays) -> np.ndarray:
+def _columns(arrays: Arrays) -> np.ndarray:
+    """The images of a picture, with those that they were made of beside them."""
     images = arrays["images"]
-    if images.ndim == 4:
-        return grid(images)
     if "originals" in arrays:
         images = np.concatenate([arrays["originals"][:, np.newaxis], images], axis=1)
     elif "first" in arrays:
         ends = (arrays["first"][:, np.newaxis], arrays["second"][:, np.newaxis])
         images = np.concatenate([ends[0], images, ends[1]], axis=1)
-    return grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
+    return images
 
 
 def _print(settings: SampleSettings) -> None:

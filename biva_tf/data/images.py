@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from biva_tf.model.spec import UNIT
+
 BINARIZATIONS = ("none", "threshold", "bernoulli", "dynamic")
 NO_LABEL = -1  # the label of an image whose class is unknown
 
@@ -18,7 +20,7 @@ class Batch(NamedTuple):
     """A batch of examples.
 
     Attributes:
-      images: float32 [rows, height, width, channels] in [0, 1].
+      images: float32 [rows, height, width, channels]: in [0, 1], or points of a density.
       labels: int64 [rows]; `NO_LABEL` for an image without a label.
     """
 
@@ -59,6 +61,11 @@ class Images:
 
     def __getitem__(self, indices) -> np.ndarray:
         return self.batch(np.arange(len(self))[indices]).images
+
+    @property
+    def values(self) -> tuple[float, float]:
+        """The least and the greatest value that a pixel can have."""
+        return UNIT
 
     @property
     def image_shape(self) -> tuple[int, ...]:

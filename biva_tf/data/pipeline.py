@@ -3,11 +3,13 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
-from biva_tf.data import labelled, sources
+from biva_tf.data import labelled, points, sources
+from biva_tf.data.batches import Batches
+from biva_tf.data.densities import DENSITIES
 from biva_tf.data.images import NO_LABEL, Batch, Images
-from biva_tf.model.spec import ModelSpec
+from biva_tf.data.points import EndlessPoints, Points
+from biva_tf.model.spec import REALS, ModelSpec
 
 SPLITS = ("train", "validation", "test")
 
@@ -43,23 +45,28 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingData:
+class TrainingData(Batches):
     """Training images, and the batches drawn from them.
-
-    A batch is a pure function of (seed, step). So a resumed run sees the same batches as a run that
-    was never interrupted, and every host can compute its part of a batch.
 
     Attributes:
       images: the images of the training split.
       seed: the seed that chooses the examples of each batch.
-      labelled: the places of the labelled images, for semi-supervised learning. Then rows 0, 2, 4,
-        ... of a batch are drawn from them, and the others, without their labels, from all images.
-        None: all rows are drawn from all images, with their labels.
+      labelled: see `Batches`.
     """
 
     images: Images
     seed: int
     labelled: np.ndarray | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(height, width, channels)."""
+        return self.images.image_shape
+
+    @property
+    def number(self) -> int:
+        """The number of images."""
+        return len(self.images)
 
     def batch(self, step: int, size: int, part: int = 0, parts: int = 1) -> Batch:
         """The batch of a step, or one of its equal parts, which has size / parts examples.
@@ -88,38 +95,30 @@ class TrainingData:
         epoch = step * size // len(places)
         return self.images.batch(examples[part * rows : (part + 1) * rows], epoch)
 
-    def batches(
-        self, first_step: int, last_step: int, size: int, first_part: int, count: int, parts: int
-    ) -> tf.data.Dataset:
-        """A data set of `Batch`es: for each step, parts first_part ... first_part + count - 1.
-
-        A host has `count` of all `parts` replicas and reads only the parts for its own replicas.
-        """
-        rows = size // parts
-
-        def part(index):
-            def read(i):
-                step, local = divmod(int(i), count)
-                return tuple(self.batch(first_step + step, size, first_part + local, parts))
-
-            images, labels = tf.numpy_function(read, [index], (tf.float32, tf.int64))
-            return Batch(
-                tf.ensure_shape(images, (rows, *self.images.image_shape)),
-                tf.ensure_shape(labels, (rows,)),
-            )
-
-        indices = tf.data.Dataset.range((last_step - first_step) * count)
-        return indices.map(part, num_parallel_calls=2).prefetch(2 * count)
-
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """The splits of a run; `validation` is None if there is no such split."""
 
-    train: TrainingData
-    validation: Images | None
-    test: Images
+    train: Batches
+    validation: Images | Points | None
+    test: Images | Points
     version: str = ""
+
+
+def names() -> list[str]:
+    """The names of all data sets: the sources of images, and the densities."""
+    return [*sources.names(), *DENSITIES]
+
+
+def info(name: str) -> sources.Info:
+    """What is known about a data set without reading it. DataError if there is none of that name.
+
+    The number of training points of a density is None.
+    """
+    if name in DENSITIES:
+        return sources.Info(points.SHAPE, None, points.TEST, points.VALIDATION)
+    return sources.info(name)
 
 
 def load(config: DataConfig, seed: int, classes: int | None = None) -> Data:
@@ -134,6 +133,9 @@ def load(config: DataConfig, seed: int, classes: int | None = None) -> Data:
       DataError: there is no such source, its data is missing or wrong, the validation split would
         leave nothing to train on, or the labels do not fit the classes.
     """
+    if density := DENSITIES.get(config.dataset):
+        validation, test = (points.split(density, name) for name in ("validation", "test"))
+        return Data(EndlessPoints(density, seed), validation, test)
     source = sources.load(config.dataset, config.location)
     splits = _splits(source, config)
     train, validation = splits["train"], splits["validation"]
@@ -150,12 +152,14 @@ def load(config: DataConfig, seed: int, classes: int | None = None) -> Data:
     )
 
 
-def evaluation_images(config: DataConfig, split: str) -> Images:
+def evaluation_images(config: DataConfig, split: str) -> Images | Points:
     """The images of a split for evaluation: the same in every run.
 
     Raises:
       DataError: there is no such source or split, or its data is missing or wrong.
     """
+    if density := DENSITIES.get(config.dataset):
+        return points.split(density, split)
     source = sources.load(config.dataset, config.location)
     if split == "test":
         return _fixed(source.test, split, config)
@@ -165,12 +169,18 @@ def evaluation_images(config: DataConfig, split: str) -> Images:
     return _fixed(chosen, split, config)
 
 
-def check_fits(spec: ModelSpec, images: Images, dataset: str) -> None:
+def check_fits(spec: ModelSpec, images: Images | Points, dataset: str) -> None:
     """Raises DataError if a model cannot read the images of a data set."""
     if images.image_shape != spec.image_shape:
         raise sources.DataError(
             f"--dataset={dataset} has images of shape {images.image_shape}, "
             f"the architecture expects {spec.image_shape}"
+        )
+    if images.values != spec.likelihood.values:
+        given, expected = map(_range, (images.values, spec.likelihood.values))
+        raise sources.DataError(
+            f"--dataset={dataset} has {given}, the architecture's likelihood, "
+            f"{spec.likelihood.kind}, expects {expected}"
         )
     if spec.likelihood.binary and images.binarize == "none":
         sample = images.pixels[:100]
@@ -179,6 +189,10 @@ def check_fits(spec: ModelSpec, images: Images, dataset: str) -> None:
                 f"--binarize=none leaves the grey values of --dataset={dataset}, but the "
                 "architecture expects binary images; use threshold, bernoulli or dynamic"
             )
+
+
+def _range(values: tuple[float, float]) -> str:
+    return "real numbers" if values == REALS else "values in [{:g}, {:g}]".format(*values)
 
 
 def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:

@@ -86,7 +86,7 @@ class Evaluator:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
 
         Args:
-          images: of the split; or an array, float32 [images, *spec.image_shape] in [0, 1].
+          images: of the split; or an array, float32 [images, *spec.image_shape].
           name: of the images, for files and messages.
 
         Returns:

@@ -19,7 +19,7 @@ def classify(
     for name, value in (("num_samples", num_samples), ("max_rows", max_rows)):
         if value < 1:
             raise ValueError(f"{name}: expected an integer >= 1, got {value}")
-    images = check_images(images, model.spec.image_shape)
+    images = check_images(images, model.spec)
     size = min(len(images), max_rows)
     weights = weight_norm.normalised_weights(model.bottom_up_stages, size)
 

@@ -1,6 +1,7 @@
 """Images that show what the latents hold: reconstructions, interpolations, traversals, levels.
 
-Each is the model's two passes under another plan.
+Each is the model's two passes under another plan. Images have the values of the likelihood: [0, 1],
+or real numbers.
 """
 
 from collections.abc import Sequence
@@ -23,17 +24,17 @@ def reconstruct(model: Network, images, ks: Sequence[int], *, seed: int = 0) -> 
     """Images from their latents of levels > k, the rest at their prior's mean.
 
     Args:
-      images: [images, *spec.image_shape] in [0, 1].
+      images: [images, *spec.image_shape].
       ks: 0 uses all latents, L-1 the top one alone.
       seed: of the draws from the posterior; the same for every k.
 
     Returns:
-      [images, ks, *spec.image_shape] in [0, 1].
+      [images, ks, *spec.image_shape].
 
     Raises:
       ValueError: images of a wrong shape or range, or a k out of range.
     """
-    images = check_images(images, model.spec.image_shape)
+    images = check_images(images, model.spec)
 
     def rows(first: int, stop: int) -> np.ndarray:
         columns = from_the_top(model, images[first:stop], ks, SeededNoise(seed, first))
@@ -57,7 +58,7 @@ def levels(
     """Samples that show what each level adds: levels > k drawn, the rest at their prior's mean.
 
     Returns:
-      [num_samples, L, *spec.image_shape] in [0, 1], for k = L-1, where only the top latent is
+      [num_samples, L, *spec.image_shape], for k = L-1, where only the top latent is
       drawn, to 0, where all are.
     """
 
@@ -110,13 +111,13 @@ def interpolate(
     along the line between the most probable classes of the ends.
 
     Args:
-      first, second: [pairs, *spec.image_shape] in [0, 1].
+      first, second: [pairs, *spec.image_shape].
       steps: images from end to end, at least 2.
       k: latents of levels <= k do not take part.
       seed: of the draws from the posterior.
 
     Returns:
-      [pairs, steps, *spec.image_shape] in [0, 1].
+      [pairs, steps, *spec.image_shape].
 
     Raises:
       ValueError: images of a wrong shape or range, or k or steps out of range.
@@ -124,7 +125,7 @@ def interpolate(
     if steps < 2:
         raise ValueError(f"steps: expected an integer >= 2, got {steps}")
     plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
-    ends = [check_images(images, model.spec.image_shape) for images in (first, second)]
+    ends = [check_images(images, model.spec) for images in (first, second)]
     pairs = len(ends[0])
     output = _posterior(model, np.concatenate(ends), seed)
     plan = []
@@ -163,11 +164,11 @@ def traverse(
       latent_name: such as "z3".
       units: of a dense latent, its numbers; of a map, its channels.
       values: the values of the unit, in standard deviations from its prior's mean.
-      image: [*spec.image_shape] in [0, 1] to start from; by default a sample of the prior.
+      image: [*spec.image_shape] to start from; by default a sample of the prior.
       seed: of the draws.
 
     Returns:
-      [units, values, *spec.image_shape] in [0, 1].
+      [units, values, *spec.image_shape].
 
     Raises:
       ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
@@ -213,7 +214,7 @@ def _find(model: Network, name: str) -> tuple[int, LatentSpec]:
 
 
 def _posterior(model: Network, images: np.ndarray, seed: int) -> Output:
-    images = check_images(images, model.spec.image_shape)
+    images = check_images(images, model.spec)
     return model(images, plan=plans.posterior(model.spec), noise=SeededNoise(seed))
 
 

@@ -37,7 +37,7 @@ class Terms(NamedTuple):
 
 
 def terms(output, images: tf.Tensor) -> Terms:
-    """The terms of the bound for `images` [rows, h, w, c] in [0, 1] under a `network.Output`."""
+    """The terms of the bound for `images` [rows, h, w, c] under a `network.Output`."""
     kl = tf.stack([latent.log_q - latent.log_p for latent in output.latents], axis=-1)
     return Terms(output.px.log_prob(images), kl)
 

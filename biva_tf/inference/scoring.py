@@ -18,6 +18,7 @@ from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
+from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 
 BELOW = {"sample": plans.prior_up_to, "mode": plans.prior_mode_up_to}
@@ -124,7 +125,7 @@ class Scorer:
         """The scores of images for each k.
 
         Args:
-          images: [images, *spec.image_shape] in [0, 1].
+          images: [images, *spec.image_shape], of `spec.likelihood.values`.
           seed: an int s, which stands for (s, 0), or two ints.
           first_image: the index of the first of these images among all that are scored with the
             seed. An image has the same noise in whatever parts the images come.
@@ -133,7 +134,7 @@ class Scorer:
           ValueError: images of a wrong shape or range.
         """
         spec = self._model.spec
-        images = check_images(images, spec.image_shape)
+        images = check_images(images, spec)
         by_k = self.image_scores(images, seed=seed, first_image=first_image)
         return tuple(
             Score(
@@ -188,7 +189,7 @@ class Scorer:
         """The scores of at most `size` images; under `current_weights`.
 
         Args:
-          images: float32 [images, *spec.image_shape] in [0, 1].
+          images: float32 [images, *spec.image_shape], of `spec.likelihood.values`.
           first_image, seed: as in `score`.
           size: what `images_per_call` gave. Fewer images are filled up to it, so that calls of one
             size share one graph.
@@ -350,13 +351,20 @@ def sum_over_samples(values: tf.Tensor, samples, images) -> tf.Tensor:
     return tf.reduce_sum(tf.reshape(values, (samples, images, *values.shape[1:])), axis=0)
 
 
-def check_images(images, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """Images as a float32 array. Raises ValueError if they are not [images, *shape] in [0, 1]."""
+def check_images(images, spec: ModelSpec) -> np.ndarray:
+    """Images as a float32 array.
+
+    Raises:
+      ValueError: they are not [images, *spec.image_shape], or have values that the likelihood has
+        not: outside of [0, 1], or of real numbers not finite ones.
+    """
+    image_shape, (least, greatest) = spec.image_shape, spec.likelihood.values
     images = np.asarray(images, np.float32)
     if images.shape[1:] != tuple(image_shape) or not len(images):
         expected = ", ".join(map(str, image_shape))
         raise ValueError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")
-    if not (images.min() >= 0 and images.max() <= 1):
-        low, high = images.min(), images.max()
-        raise ValueError(f"images: expected values in [0, 1], got {low} to {high}")
+    low, high = images.min(), images.max()
+    if not (np.isfinite([low, high]).all() and low >= least and high <= greatest):
+        expected = "finite numbers" if spec.of_points else f"values in [{least:g}, {greatest:g}]"
+        raise ValueError(f"images: expected {expected}, got {low} to {high}")
     return images

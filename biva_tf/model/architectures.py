@@ -9,6 +9,7 @@ from biva_tf.model.spec import (
     Classes,
     ConvLatent,
     DenseLatent,
+    Gaussian,
     LogisticMixture,
     ModelSpec,
     SpecError,
@@ -162,6 +163,21 @@ def small_semi() -> ModelSpec:
     return dataclasses.replace(small_l5(), classes=Classes(10, every_level=True))
 
 
+def density_2d() -> ModelSpec:
+    """A model of points of the plane, as 1x1 maps of two channels, so that all layers are dense.
+
+    L = 2. Each latent has one unit: with two, a single latent holds the whole point while the KL
+    weight is small, and the other one stays unused.
+    """
+    block = BlockSpec(64, (1, 1))
+    return ModelSpec(
+        image_shape=(1, 1, 2),
+        stages=(StageSpec((block,), DenseLatent(1)), StageSpec((block,), DenseLatent(1))),
+        likelihood=Gaussian(),
+        log_variance="free",
+    )
+
+
 def tiny_dense() -> ModelSpec:
     """The smallest dense model: 8x8 binary images, L = 2. For tests."""
     return ModelSpec(
@@ -218,6 +234,7 @@ _BIVA = (
     small_l5,
     mnist_l6_semi,
     small_semi,
+    density_2d,
     tiny_dense,
     tiny_conv,
 )

@@ -84,6 +84,22 @@ def bernoulli_image(logits: tf.Tensor) -> tfd.Distribution:
     return tfd.Independent(pixels, reinterpreted_batch_ndims=3, name="BernoulliImage")
 
 
+def gaussian_point(
+    mean: tf.Tensor, raw_log_variance: tf.Tensor, floor: float = -10.0
+) -> DiagonalGaussian:
+    """Independent Gaussians with log-variance floor + softplus(r - floor).
+
+    It is r wherever r is well above the floor, and never falls below it, however narrow the data
+    are; unlike a clipped value it always has a gradient.
+
+    Args:
+      mean: [rows, height, width, channels].
+      raw_log_variance: r, of the same shape.
+      floor: of the log-variance; by default a standard deviation of 0.007.
+    """
+    return DiagonalGaussian(mean, floor + tf.math.softplus(raw_log_variance - floor))
+
+
 class DiscretizedLogisticMixture(tfd.Distribution):
     """A mixture of discretized logistics over 8-bit images, channels coupled within a pixel.
 

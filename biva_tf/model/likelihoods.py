@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from biva_tf.model import spec
-from biva_tf.model.distributions import DiscretizedLogisticMixture, bernoulli_image
+from biva_tf.model.distributions import DiscretizedLogisticMixture, bernoulli_image, gaussian_point
 from biva_tf.model.noise import Noise
 
 _STREAM = "x/likelihood"
@@ -22,13 +22,13 @@ class Likelihood(Protocol):
     num_parameters: int
 
     def network_input(self, images: tf.Tensor) -> tf.Tensor:
-        """Images in [0, 1] as the inference network reads them."""
+        """Images, of the likelihood's range of values, as the inference network reads them."""
 
     def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
-        """p(x|z) over images in [0, 1], from [rows, height, width, num_parameters]."""
+        """p(x|z) over images, from [rows, height, width, num_parameters]."""
 
     def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
-        """An image in [0, 1] to look at, [rows, height, width, channels]."""
+        """An image to look at, [rows, height, width, channels]."""
 
 
 class BernoulliLikelihood:
@@ -73,6 +73,27 @@ class LogisticMixtureLikelihood:
         return px.from_uniforms(noise.uniform(_STREAM, (rows, *self._uniforms_shape)))
 
 
+class GaussianLikelihood:
+    """Real numbers. Its image is a draw."""
+
+    def __init__(self, image_shape: tuple[int, int, int]):
+        self._image_shape = image_shape
+        self.num_parameters = 2 * image_shape[-1]
+
+    def network_input(self, images: tf.Tensor) -> tf.Tensor:
+        """The images themselves."""
+        return images
+
+    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+        """Independent Gaussians: of each channel the mean, then of each the log-variance."""
+        return gaussian_point(*tf.split(parameters, 2, axis=-1))
+
+    def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """A draw."""
+        rows = px.batch_shape_tensor()[0]
+        return px.from_noise(noise.normal(_STREAM, (rows, *self._image_shape)))
+
+
 def make(likelihood: spec.Likelihood, image_shape: tuple[int, int, int]) -> Likelihood:
     """The likelihood that a spec describes, for images of a shape."""
     match likelihood:
@@ -80,3 +101,5 @@ def make(likelihood: spec.Likelihood, image_shape: tuple[int, int, int]) -> Like
             return BernoulliLikelihood(image_shape)
         case spec.LogisticMixture(num_mixtures):
             return LogisticMixtureLikelihood(image_shape, num_mixtures)
+        case spec.Gaussian():
+            return GaussianLikelihood(image_shape)

@@ -37,7 +37,7 @@ class Output:
     """What the top-down pass gives.
 
     Attributes:
-      px: p(x|z), a distribution over images in [0, 1].
+      px: p(x|z), a distribution over images of `spec.likelihood.values`.
       px_parameters: the network's output that parameterises it, [rows, height, width, parameters].
       latents: one for each of `ModelSpec.latents`, in that order.
       y: the class of each row, [rows, classes]; None if the spec has no classes.
@@ -100,7 +100,7 @@ class Network(keras.Model):
         """The start of the bottom-up pass, before its first draw.
 
         Args:
-          images: [rows, *spec.image_shape] in [0, 1].
+          images: [rows, *spec.image_shape], floats of `spec.likelihood.values`.
           noise: of the dropout.
           training: whether dropout is active.
 
@@ -218,7 +218,7 @@ class Network(keras.Model):
         """Both passes.
 
         Args:
-          images: [rows, *spec.image_shape], floats in [0, 1].
+          images: [rows, *spec.image_shape], floats of `spec.likelihood.values`.
           plan: a source for each latent; by default, every latent is drawn from its posterior.
           noise: of the draws and the dropout; by default that of the seed 0, so that the same
             images give the same output.

@@ -7,6 +7,7 @@ A `ModelSpec` holds everything needed to build a model: the image shape, the lik
 import dataclasses
 import enum
 import json
+import math
 from typing import Any, ClassVar
 
 import keras
@@ -15,6 +16,9 @@ from biva_tf.errors import UserError
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
+
+# What x can be: the values of an image, or any numbers.
+UNIT, REALS = (0.0, 1.0), (-math.inf, math.inf)
 
 
 class SpecError(UserError, ValueError):
@@ -87,6 +91,7 @@ class Bernoulli:
     """p(x|z) of binary pixels: a Bernoulli distribution from one logit per pixel and channel."""
 
     kind: ClassVar[str] = "bernoulli"
+    values: ClassVar[tuple[float, float]] = UNIT  # the least and the greatest that x can have
     binary: ClassVar[bool] = True  # whether images have the values 0 and 1 alone
     channels: ClassVar[tuple[int, ...] | None] = None  # that images may have; None: any number
 
@@ -96,6 +101,7 @@ class LogisticMixture:
     """p(x|z) of 8-bit pixels: a discretized mixture of `num_mixtures` logistics (section 4.3)."""
 
     kind: ClassVar[str] = "discretized_logistic_mixture"
+    values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = (1, 3)
 
@@ -105,8 +111,18 @@ class LogisticMixture:
         _require_count(self.num_mixtures, "num_mixtures")
 
 
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+    """p(x|z) of real numbers: independent Gaussians, each with a mean and a variance of its own."""
+
+    kind: ClassVar[str] = "gaussian"
+    values: ClassVar[tuple[float, float]] = REALS
+    binary: ClassVar[bool] = False
+    channels: ClassVar[tuple[int, ...] | None] = None
+
+
 Latent = DenseLatent | ConvLatent
-Likelihood = Bernoulli | LogisticMixture
+Likelihood = Bernoulli | LogisticMixture | Gaussian
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +197,7 @@ class ModelSpec:
       image_shape: (height, width, channels) of the images.
       stages: one `StageSpec` per level, level 1 first. All have the same number of blocks, since
         block j of a generative stage reads the output of block j of the stage above.
-      likelihood: p(x|z), a `Bernoulli` or a `LogisticMixture`.
+      likelihood: p(x|z), a `Bernoulli`, a `LogisticMixture` or a `Gaussian`.
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
       dropout_inference, dropout_generative: dropout rates of the two paths while training.
@@ -218,7 +234,8 @@ class ModelSpec:
             expected = f"{depth} blocks, as in stages[0]"
             _require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
         valid = isinstance(self.likelihood, Likelihood)
-        _require(valid, "likelihood", "a Bernoulli or a LogisticMixture", self.likelihood)
+        expected = "a Bernoulli, a LogisticMixture or a Gaussian"
+        _require(valid, "likelihood", expected, self.likelihood)
         channels = self.likelihood.channels
         if channels is not None:
             expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
@@ -239,6 +256,11 @@ class ModelSpec:
     def num_levels(self) -> int:
         """L, the number of levels."""
         return len(self.stages)
+
+    @property
+    def of_points(self) -> bool:
+        """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
+        return self.likelihood.values == REALS
 
     @property
     def branches(self) -> tuple[Branch, ...]:

@@ -147,7 +147,7 @@ class Conv2D(WeightNorm):
 
         def direct():
             w = self._cast(weights.w)
-            return _finish(tf.nn.conv2d(self._cast(x), w, self._stride, "SAME"), x, bias)
+            return _finish(_convolution(self._cast(x), w, self._stride), x, bias)
 
         def in_frequency():
             if weights.spectrum is None:
@@ -212,7 +212,7 @@ class Dense(WeightNorm):
         if x.shape.rank == 2:
             y = tf.matmul(cast, w)
         else:
-            y = tf.nn.conv2d(cast, w[tf.newaxis, tf.newaxis], 1, "SAME")
+            y = _convolution(cast, w[tf.newaxis, tf.newaxis])
         return _finish(y, x, bias)
 
 
@@ -243,6 +243,17 @@ def _normalise(v: tf.Tensor, gain: tf.Tensor, filter_axis: int) -> tf.Tensor:
         return scale * v, gradients
 
     return normalise(v, tf.reshape(gain, gain_shape))
+
+
+def _convolution(x, w, stride=1):
+    """The SAME convolution of x [rows, h, w, in] with w [kernel h, kernel w, in, out].
+
+    On maps of one pixel, a 1x1 convolution is a product of matrices, and much faster as one.
+    """
+    if x.shape[1:3] == w.shape[:2] == (1, 1):
+        y = tf.matmul(tf.reshape(x, (-1, x.shape[3])), tf.reshape(w, w.shape[2:]))
+        return tf.reshape(y, (-1, 1, 1, w.shape[3]))
+    return tf.nn.conv2d(x, w, stride, "SAME")
 
 
 def _finish(y, x, bias):

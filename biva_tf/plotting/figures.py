@@ -25,6 +25,31 @@ def write(path: Path, figure: Figure) -> None:
     write_atomically(path, content.getvalue())
 
 
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as a picture, uint8 [height, width, 3]."""
+    figure.set_dpi(_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def scatter(points: np.ndarray) -> Figure:
+    """Points of several kinds, a panel each, [kinds, points, coordinates]; the first two are shown.
+
+    The panels have the same limits, which leave out a thousandth of the points on each side.
+    """
+    figure, panels = _panels(len(points), height=4.2)
+    flat = points[..., :2].reshape(-1, 2)
+    low, high = np.quantile(flat, (0.001, 0.999), axis=0)
+    margin = 0.05 * (high - low) + 1e-3
+    for panel, kind in zip(panels, points, strict=True):
+        panel.scatter(kind[:, 0], kind[:, 1], s=3, linewidths=0, alpha=0.6)
+        panel.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        panel.set_ylim(low[1] - margin[1], high[1] + margin[1])
+        panel.set_aspect("equal")
+    return figure
+
+
 def histograms(
     scores: dict[int, tuple[np.ndarray, np.ndarray]], names: tuple[str, str], unit: str
 ) -> Figure:

@@ -30,7 +30,7 @@ class RunConfig:
         "Start from the selected weights of the run in this folder, or of a trained model that "
         "ships with the project (fine-tuning); settings that are not given are then that run's.",
     )
-    dataset: str = setting("mnist_10k", "The data set.", choices=sources.names())
+    dataset: str = setting("mnist_10k", "The data set.", choices=pipeline.names())
     data_dir: str = setting(
         sources.default_data_dir(), "The folder of prepared data sets (TFDS's data_dir)."
     )
@@ -94,6 +94,9 @@ class RunConfig:
     )
     learning_rate_floor: float = setting(
         0.0001, "The learning rate does not fall below this.", lower=0.0
+    )
+    learning_rate_warmup_steps: int = setting(
+        0, "Steps over which the learning rate rises from 0.", lower=0
     )
     ema_decay: float = setting(
         0.9995,
@@ -166,7 +169,7 @@ def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataCon
     """
     binarize = settings["binarize"]
     if binarize == "auto":
-        binarize = sources.info(settings["dataset"]).binarize
+        binarize = pipeline.info(settings["dataset"]).binarize
     changed = {**defaults(), **settings, **changes}
     return pipeline.DataConfig(
         dataset=changed["dataset"],

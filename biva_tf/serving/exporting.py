@@ -30,9 +30,13 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
     Raises:
-      ExportError: the version exists, or what was written differs from the model; nothing is then
-        left behind.
+      ExportError: the model is not of images, the version exists, or what was written differs from
+        the model; nothing is then left behind.
     """
+    spec = trained.model.spec
+    if spec.of_points:
+        got = f"a model with the likelihood {spec.likelihood.kind}"
+        raise ExportError(f"expected a model of images in [0, 1], got {got}")
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
         taken = [int(p.name) for p in export_dir.iterdir() if p.name.isdecimal()]

@@ -4,7 +4,8 @@ import math
 
 import tensorflow as tf
 
-from biva_tf.data import sources
+from biva_tf.data import pipeline
+from biva_tf.data.densities import DENSITIES
 from biva_tf.data.images import NO_LABEL
 from biva_tf.inference import bounds
 from biva_tf.model import plans
@@ -57,7 +58,9 @@ def describe(spec: ModelSpec, settings: RunConfig, replicas: int) -> str:
 
 
 def _epochs(settings: RunConfig) -> str:
-    info = sources.info(settings.dataset)
+    if settings.dataset in DENSITIES:
+        return "steps per epoch: none, since points are drawn without end"
+    info = pipeline.info(settings.dataset)
     if info.train is None:
         return "steps per epoch: the number of images is the user's"
     images = info.train

@@ -67,7 +67,7 @@ class KerasModel(Network):
                 self._means = [keras.metrics.Mean(name) for name in metric_names(self.spec)]
 
     def initialise(self, images) -> None:
-        """Data-dependent initialisation on a batch of images [rows, *spec.image_shape] in [0, 1].
+        """Data-dependent initialisation on a batch of images [rows, *spec.image_shape].
 
         `fit` does it with its first batch, unless it was done before or the weights were loaded.
 
@@ -85,7 +85,7 @@ class KerasModel(Network):
         averages. "val_loss" has the free bits and the KL weight of "loss"; "val_elbo" has not.
 
         Args:
-          x: images [images, *spec.image_shape] in [0, 1], or a `tf.data.Dataset` of batches of
+          x: images [images, *spec.image_shape], or a `tf.data.Dataset` of batches of
             images, or of (images, labels).
           y: labels, if any.
           batch_size: by default 32; None for a data set.
@@ -146,10 +146,9 @@ class KerasModel(Network):
         return self._updated(training_step.row_metrics(terms), None)
 
     def predict_step(self, data) -> tf.Tensor:
-        """Reconstructions, [rows, *spec.image_shape] in [0, 1], from a draw of all latents.
+        """Reconstructions, [rows, *spec.image_shape], from a draw of all latents.
 
-        With a Bernoulli likelihood, the probability of each pixel; with a mixture of logistics, a
-        draw.
+        With a Bernoulli likelihood, the probability of each pixel; with the others, a draw.
         """
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         noise = SeededNoise(0)
@@ -179,7 +178,7 @@ class KerasModel(Network):
         return {name: means[name].result() for name in metrics}
 
     def _checked(self, x):
-        return check_images(x, self.spec.image_shape) if isinstance(x, np.ndarray) else x
+        return check_images(x, self.spec) if isinstance(x, np.ndarray) else x
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:

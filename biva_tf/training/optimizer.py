@@ -154,20 +154,37 @@ class Adamax(keras.optimizers.Optimizer):
 class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """max(initial * decay^step, floor): the original's schedule, with 0.002, 0.999999, 0.0001.
 
-    An initial rate below the floor stays as it is.
+    An initial rate below the floor stays as it is. Over the first `warmup` steps the rate rises to
+    this in equal steps, if there are any: weight-normalised layers that read large inputs begin with
+    very small gains, and full steps can then make the outputs of many layers grow at once.
     """
 
-    def __init__(self, initial: float = 0.002, decay: float = 0.999999, floor: float = 0.0001):
+    def __init__(
+        self,
+        initial: float = 0.002,
+        decay: float = 0.999999,
+        floor: float = 0.0001,
+        warmup: int = 0,
+    ):
         self.initial = initial
         self.decay = decay
         self.floor = floor
+        self.warmup = warmup
 
     def __call__(self, step):
         """The learning rate of the step after `step` updates, float32."""
         # By exp, since float32 has no 0.999999: its nearest number to the power of 1e6 is 5% off.
         decayed = self.initial * tf.exp(tf.cast(step, tf.float32) * math.log(self.decay))
-        return tf.maximum(decayed, min(self.floor, self.initial))
+        rate = tf.maximum(decayed, min(self.floor, self.initial))
+        if self.warmup:
+            rate *= tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / self.warmup)
+        return rate
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"initial": self.initial, "decay": self.decay, "floor": self.floor}
+        return {
+            "initial": self.initial,
+            "decay": self.decay,
+            "floor": self.floor,
+            "warmup": self.warmup,
+        }

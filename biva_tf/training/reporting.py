@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting import grid
+from biva_tf.plotting.pictures import picture
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.training.trainer import Metrics
 
@@ -68,12 +70,12 @@ class Reporter:
             f"{metrics['bits_per_dim']:.4f} bits/dim"
         )
 
-    def samples(self, name: str, step: int, sampled: np.ndarray) -> None:
-        """Writes a grid of samples [n, h, w, c] in [0, 1]."""
-        picture = grid.grid(sampled)
-        grid.write_png(self._run_dir.samples / f"{name}.png", picture)
+    def samples(self, name: str, step: int, sampled: np.ndarray, spec: ModelSpec) -> None:
+        """Writes a picture of samples [n, *spec.image_shape]."""
+        pixels = picture(sampled, spec)
+        grid.write_png(self._run_dir.samples / f"{name}.png", pixels)
         with self._writer.as_default(step=step):
-            tf.summary.image("samples", picture[np.newaxis])
+            tf.summary.image("samples", pixels[np.newaxis])
 
     def flush(self) -> None:
         """Writes what is still in memory. A resumed run does not write what came before it."""

@@ -20,6 +20,7 @@ from biva_tf.errors import SettingsError, UserError
 from biva_tf.inference import sampling
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
+from biva_tf.plotting import pictures
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
@@ -28,7 +29,6 @@ from biva_tf.training import devices
 from biva_tf.training.reporting import Reporter
 from biva_tf.training.trainer import Metrics, Trainer
 
-_GRID = 64  # samples in a grid
 _VALIDATION_SETTINGS = {
     "dataset",
     "binarize",
@@ -109,7 +109,7 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
         metrics = trainer.evaluate(data.test)
         if not math.isfinite(metrics["elbo"]):
             raise DivergedError(f"step {selected_step}: the test ELBO is {metrics['elbo']}")
-        reporter.samples("final", config.steps, _sample(trainer, config))
+        reporter.samples("final", config.steps, _sample(trainer, config), spec)
     finally:
         reporter.close()
     summary = Summary(
@@ -143,8 +143,7 @@ def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
 
 def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None:
     """Raises DataError if the images do not fit the model, or are too few for a batch."""
-    images = data.train.images
-    pipeline.check_fits(spec, images, config.dataset)
+    pipeline.check_fits(spec, data.test, config.dataset)
     if spec.classes is None:
         for name in ("labels", "alpha"):
             if getattr(config, name) is not None:
@@ -152,8 +151,11 @@ def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None
                     f"--{name}: expected an architecture with classes, got "
                     f"--architecture={config.architecture}"
                 )
-    if config.batch_size > len(images):
-        expected = f"at most the {len(images)} training images"
+    elif data.train.labelled is None:
+        raise DataError(f"--dataset={config.dataset}: expected labels, for a model with classes")
+    number = data.train.number
+    if number is not None and config.batch_size > number:
+        expected = f"at most the {number} training images"
         raise DataError(f"--batch_size: expected {expected}, got {config.batch_size}")
 
 
@@ -161,13 +163,14 @@ def _alpha(config: RunConfig, data: pipeline.Data) -> float:
     """The weight of the labels, for a model with classes."""
     if config.alpha is not None or data.train.labelled is None:
         return config.alpha or 0.0
-    return 0.1 * len(data.train.images) / len(data.train.labelled)
+    return 0.1 * data.train.number / len(data.train.labelled)
 
 
 def _describe(dataset: str, data: pipeline.Data) -> str:
     """The data set and its splits, in a line."""
     validation = 0 if data.validation is None else len(data.validation)
-    counts = f"{len(data.train.images):,} to train, {validation:,} to validate, {len(data.test):,}"
+    train = "without end" if data.train.number is None else f"{data.train.number:,}"
+    counts = f"{train} to train, {validation:,} to validate, {len(data.test):,}"
     version = f" ({data.version})" if data.version else ""
     labelled = "" if data.train.labelled is None else f", {len(data.train.labelled):,} labelled"
     return f"{dataset}{version}: {counts} to test{labelled}"
@@ -244,12 +247,13 @@ def _evaluate(step, config, data, trainer, checkpoint, selected, reporter) -> bo
     if improved:
         selected.save(step)
         checkpoint.best_step.assign(step)
-    reporter.samples(f"step_{step:07}", step, _sample(trainer, config))
+    reporter.samples(f"step_{step:07}", step, _sample(trainer, config), trainer.model.spec)
     return improved
 
 
 def _sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
-    return sampling.sample(trainer.model, _GRID, seed=config.seed).numpy()
+    number = pictures.number(trainer.model.spec)
+    return sampling.sample(trainer.model, number, seed=config.seed).numpy()
 
 
 def _to_numpy(metrics: dict[str, tf.Tensor]) -> Metrics:

@@ -137,7 +137,7 @@ class TrainingStep:
         return terms, objectives.label_terms(features.class_logits, labels)
 
     def initialise(self, images: np.ndarray | tf.Tensor) -> None:
-        """Data-dependent initialisation on a batch of images [rows, *image_shape] in [0, 1].
+        """Data-dependent initialisation on a batch of images [rows, *image_shape].
 
         The moving averages start from its result.
         """

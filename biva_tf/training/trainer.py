@@ -58,7 +58,10 @@ class Trainer:
             self.model = Network(spec, Compute(config.conv, config.precision))
             self.optimizer = Adamax(
                 FlooredExponentialDecay(
-                    config.learning_rate, config.learning_rate_decay, config.learning_rate_floor
+                    config.learning_rate,
+                    config.learning_rate_decay,
+                    config.learning_rate_floor,
+                    config.learning_rate_warmup_steps,
                 ),
                 ema_decay=config.ema_decay,
             )

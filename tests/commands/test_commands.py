@@ -28,6 +28,7 @@ TOOLS = (
     "compare_tf1",
     "convert_tf1",
     "crossover",
+    "densities",
     "make_letters",
     "prepare_data",
     "semi",

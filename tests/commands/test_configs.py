@@ -11,6 +11,7 @@ from conftest import ROOT, run
 import biva_tf
 from biva_tf.commands import flags as settings_flags
 from biva_tf.data import pipeline, sources
+from biva_tf.data.densities import DENSITIES
 from biva_tf.data.sources import Source, Split
 from biva_tf.model import architectures
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent
@@ -31,6 +32,7 @@ PARAMETERS = {
     "cifar10_l15_lvae_plus": 73_461_088,
     "cifar10_l29_lvae_plus": 120_789_472,
     "celeba64_l20": 94_356_208,
+    "density_2d": 124_316,
 }
 EXPERIMENTS = {
     "mnist_static",
@@ -55,6 +57,7 @@ EXPERIMENTS = {
     "mnist_semi",
     "mnist_10k_semi",
     "fashion_semi",
+    "potential_2",
 }
 
 
@@ -88,7 +91,7 @@ def test_a_config_has_a_comment_and_its_model_fits_its_data(path):
     assert "aper" in comment and ("Memory" in comment or path.stem == "mnist_sample")
     base = _base(path)
     assert (
-        architectures.get(base.architecture).image_shape == sources.info(base.dataset).image_shape
+        architectures.get(base.architecture).image_shape == pipeline.info(base.dataset).image_shape
     )
     if path.stem.endswith("_finetune"):
         assert settings.free_bits == 0 and settings.init_from == model_dir.removesuffix("_finetune")
@@ -113,6 +116,16 @@ def _narrowed(spec):
     return dataclasses.replace(spec, stages=tuple(stages))
 
 
+def _few_images(dataset):
+    """A source of ten random images of the shape of a data set, one of each class."""
+    info = sources.info(dataset)
+    levels = np.random.default_rng(0).integers(0, 256, (10, *info.image_shape)).astype(np.uint8)
+    if dataset == "mnist_static":
+        levels = (levels // 128) * 255
+    split = Split(levels, np.arange(10))
+    return Source(split, split, split if info.validation else None)
+
+
 # The models of colour images are deep; together they take two minutes.
 DEEP = ("cifar10", "imagenet32", "celeba64")
 BY_DEPTH = [
@@ -126,19 +139,14 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
     settings = dataclasses.replace(
         _base(path), batch_size=2, validation_size=0, train_on_validation=False
     )
-    rng = np.random.default_rng(0)
-    info = sources.info(settings.dataset)
-    levels = rng.integers(0, 256, (10, *info.image_shape)).astype(np.uint8)
-    if settings.dataset == "mnist_static":
-        levels = (levels // 128) * 255
-    split = Split(levels, np.arange(10))
-    validation = split if info.validation else None
-    monkeypatch.setattr(sources, "load", lambda name, location: Source(split, split, validation))
+    if settings.dataset not in DENSITIES:
+        source = _few_images(settings.dataset)
+        monkeypatch.setattr(sources, "load", lambda name, location: source)
     spec = _narrowed(architectures.get(settings.architecture))
     classes = None if spec.classes is None else spec.classes.number
     data_config = dataclasses.replace(settings.data, labels=classes)
     data = pipeline.load(data_config, settings.seed, classes)
-    pipeline.check_fits(spec, data.train.images, settings.dataset)
+    pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:
         trainer = Trainer(spec, settings, make_strategy("one_device"))

@@ -56,6 +56,13 @@ def test_an_initial_rate_below_the_floor_is_kept():
     assert float(FlooredExponentialDecay(5e-5)(0)) == pytest.approx(5e-5)
 
 
+def test_the_learning_rate_rises_in_equal_steps_over_its_warmup():
+    schedule = FlooredExponentialDecay(0.4, 1.0, 0.0, warmup=4)
+    rates = [float(schedule(step)) for step in range(6)]
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3, 0.4, 0.4, 0.4], rtol=1e-6)
+    assert FlooredExponentialDecay(**schedule.get_config()).get_config() == schedule.get_config()
+
+
 def test_the_optimizer_follows_the_schedule():
     variable = keras.Variable(np.zeros(1, np.float32))
     optimizer = Adamax(FlooredExponentialDecay(1.0, 0.5, 0.2))
