@@ -19,11 +19,12 @@ from biva_tf.training.devices import make_strategy
 from biva_tf.training.trainer import Trainer
 
 
-def _train_on_replicas(devices, out, settings):
+def _train_on_replicas(devices, out, settings, classes=0):
+    arguments = f"{devices}, {str(out)!r}, {json.dumps(settings)!r}, {classes}"
     result = run(
         "-c",
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
-        f"import replicas; replicas.main({devices}, {str(out)!r}, {json.dumps(settings)!r})",
+        f"import replicas; replicas.main({arguments})",
     )
     assert result.returncode == 0, result.stderr[-2000:]
     with np.load(out) as file:
@@ -46,6 +47,16 @@ def test_two_replicas_train_like_one(tmp_path, settings):
     for key in one:
         np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-5, err_msg=key)
     assert two["step"] == 5
+
+
+@pytest.mark.slow
+def test_two_replicas_train_a_model_with_classes_like_one(tmp_path):
+    """Each replica has labelled and unlabelled rows; the accuracy is that of the whole batch."""
+    one, two = (
+        _train_on_replicas(n, tmp_path / f"{n}.npz", {"ema_decay": 0.9}, classes=3) for n in (1, 2)
+    )
+    for key in one:
+        np.testing.assert_allclose(one[key], two[key], rtol=1e-4, atol=1e-4, err_msg=key)
 
 
 @pytest.fixture(scope="module")
