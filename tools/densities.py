@@ -34,7 +34,7 @@ POTENTIALS = ("potential_1", "potential_2", "potential_3", "potential_4")
 
 _AT_ONCE = 2  # trainings, each in one thread
 _MAX_ROWS = 16_384  # of points and importance samples in memory
-# Chosen on potential 4 (README). The KL weight rises slowly, lest upper latents stay unused; the
+# Chosen on potentials 3 and 4. The KL weight rises slowly, lest upper latents stay unused; the
 # learning rate falls to this share of its first value.
 _BATCH, _LEARNING_RATE, _LAST_SHARE, _WARMUP = 256, 0.01, 0.05, 800
 

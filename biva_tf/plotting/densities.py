@@ -35,23 +35,24 @@ def comparison(drawn: dict[str, Drawn]) -> Figure:
     size = (_SIDE * columns, _SIDE * len(drawn) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(drawn), columns, squeeze=False)
+    titles = ["p(x)"]
+    for model in models:
+        titles += [rf"{model}: $\exp(\mathcal{{L}}_K)$", f"{model}: samples"]
+    for panel, title in zip(panels[0], titles, strict=True):
+        panel.set_title(title, fontsize="medium")
     for row, (name, density) in zip(panels, drawn.items(), strict=True):
-        titles = ["p(x)"]
         images = {row[0]: density.true}
         for i, model in enumerate(models):
-            titles += [rf"{model}: $\exp(\mathcal{{L}}_K)$", f"{model}: samples"]
             images[row[1 + 2 * i]] = density.maps[model]
             row[2 + 2 * i].scatter(*density.samples[model].T, s=1, linewidths=0, color="tab:blue")
         for panel, values in images.items():
             extent, top = np.ravel(density.box), 1.1 * density.true.max()
             panel.imshow(values, extent=extent, origin="lower", vmin=0, vmax=top, aspect="auto")
-        for panel, title in zip(row, titles, strict=True):
+        for panel in row:
             panel.set_xlim(density.box[0])
             panel.set_ylim(density.box[1])
             panel.set_xticks([])
             panel.set_yticks([])
             panel.set_box_aspect(1)
-            if row is panels[0]:
-                panel.set_title(title, fontsize="medium")
         row[0].set_ylabel(name)
     return figure

@@ -96,3 +96,19 @@ def test_data_dependent_initialisation_gives_mean_0_and_deviation_0_01(index):
     assert is_initialised(layer)
     # After the initialisation, the layer computes the same output as during it.
     np.testing.assert_allclose(layer(x), initial, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["conv", "nin"])
+def test_on_maps_of_one_pixel_a_convolution_is_a_product_of_matrices(kind):
+    rng = np.random.default_rng(0)
+    if kind == "conv":
+        layer = Conv2D((1, 1, 3), 5, (1, 1), compute=Compute(), name="conv")
+    else:
+        layer = Dense(3, 5, compute=Compute(), name="nin")
+    _randomise(layer, rng)
+    x = tf.constant(rng.normal(size=(7, 1, 1, 3)), tf.float32)
+    w = tf.reshape(layer.normalised_weights().w, (1, 1, 3, 5))
+    expected = tf.nn.conv2d(x, w, 1, "SAME") + layer.b
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 1, 1, 3))).graph
+    assert "Conv2D" not in {op.type for op in graph.get_operations()}

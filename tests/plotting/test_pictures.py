@@ -25,6 +25,8 @@ def test_the_comparison_has_a_row_per_density_and_two_panels_per_model():
     figure = densities.comparison({"one": drawn, "two": drawn})
     assert len(figure.axes) == 2 * 7
     assert [panel.get_ylabel() for panel in figure.axes[::7]] == ["one", "two"]
+    titles = [panel.get_title() for panel in figure.axes]
+    assert titles[0] == "p(x)" and titles[6] == "BIVA: samples" and not any(titles[7:])
     assert figure.axes[0].get_xlim() == box[0]
     (image,) = figure.axes[5].images  # of BIVA, in the colours of the true density
     assert image.get_clim() == (0, 1.1)
