@@ -76,6 +76,7 @@ class AblationsSettings:
     )
 
 
+@dataclasses.dataclass(frozen=True)
 class Result:
     """The result of a run on the test split.
 
