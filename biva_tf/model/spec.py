@@ -32,6 +32,8 @@ from biva_tf.model.observations import Gaussian as Gaussian
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
 
+_BINARY = Bernoulli()
+
 
 @dataclasses.dataclass(frozen=True)
 class BlockSpec:
@@ -168,7 +170,7 @@ class ModelSpec:
 
     image_shape: tuple[int, int, int]
     stages: tuple[StageSpec, ...]
-    likelihood: Likelihood = Bernoulli()  # noqa: RUF009
+    likelihood: Likelihood = _BINARY
     log_variance: str = "softplus"
     dropout_inference: float = 0.0
     dropout_generative: float = 0.0

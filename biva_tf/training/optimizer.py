@@ -155,8 +155,8 @@ class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """max(initial * decay^step, floor): the original's schedule, with 0.002, 0.999999, 0.0001.
 
     An initial rate below the floor stays as it is. Over the first `warmup` steps the rate rises to
-    this in equal steps, if there are any: weight-normalised layers that read large inputs begin with
-    very small gains, and full steps can then make the outputs of many layers grow at once.
+    this in equal steps, if there are any: weight-normalised layers that read large inputs begin
+    with very small gains, and full steps can then make the outputs of many layers grow at once.
     """
 
     def __init__(
