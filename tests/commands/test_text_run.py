@@ -51,6 +51,22 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(trained, spec, tmp_path):
     assert last_json(whole.stdout) == last_json(resumed.stdout)
 
 
+@pytest.mark.slow
+def test_two_devices_train_like_one(trained, spec, tmp_path):
+    two = _train(tmp_path / "two", spec, "--steps=40", "--logical_devices=2", "--strategy=mirrored")
+    assert two.returncode == 0, two.stderr[-3000:]
+    expected = last_json(trained[1].stdout)
+    assert last_json(two.stdout)["elbo_nats"] == pytest.approx(expected["elbo_nats"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_fine_tuned_model_has_the_vocabulary_of_its_start(trained, spec, tmp_path):
+    result = _train(tmp_path / "tuned", spec, "--steps=20", f"--init_from={trained[0]}")
+    assert result.returncode == 0, result.stderr[-3000:]
+    words = [(path / "vocabulary.txt").read_text() for path in (trained[0], tmp_path / "tuned")]
+    assert words[0] == words[1] and "starting from the weights of step" in result.stderr
+
+
 def test_what_became_of_the_lines_is_said(trained):
     _, result = trained
     assert "glosses train: 18,000 lines, 0 empty (dropped), " in result.stderr

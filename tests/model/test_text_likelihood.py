@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -215,3 +216,24 @@ def test_wrong_specs_are_named(changes, message):
         if "likelihood" in changes:
             changes = {"likelihood": Text(*changes["likelihood"])}
         dataclasses.replace(architectures.get("tiny_text"), **changes)
+
+
+def test_a_saved_model_keeps_the_weights_of_its_decoder(tmp_path):
+    model = perturbed("tiny_text")
+    sentences = model.sample(6, seed=2).numpy()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        again.score(sentences).bound_nats, model.score(sentences).bound_nats
+    )
+
+
+def test_its_gradients_are_dense_and_reach_every_weight():
+    model = perturbed("tiny_text")
+    sentences = tf.constant(model.sample(32, seed=2))
+    with tf.GradientTape() as tape:
+        px = model(sentences, noise=SeededNoise(0), training=True).px
+        log_p = px.log_prob(sentences)
+    weights = model.likelihood.trainable_variables
+    for weight, gradient in zip(weights, tape.gradient(log_p, weights), strict=True):
+        assert isinstance(gradient, tf.Tensor) and np.abs(gradient).max() > 0, weight.path
