@@ -162,8 +162,9 @@ def _write_scores(path: Path, columns: dict[str, np.ndarray]) -> None:
 def _print(settings: EvaluateSettings) -> None:
     found = run(settings)
     summary = found.summary
+    what = "images" if summary.perplexity is None else "sentences"
     print(
-        f"{found.name}, {summary.examples} examples, weights of step {found.weights_step} "
+        f"{found.name}, {summary.examples} {what}, weights of step {found.weights_step} "
         f"({found.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
