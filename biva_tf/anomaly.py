@@ -121,9 +121,10 @@ def _means(scores: Scores, spec: ModelSpec) -> dict[int, list[dict]]:
 def _lower_is_better(spec: ModelSpec) -> tuple[float, str]:
     """The factor and the name of the unit: as in the paper, nats if x is binary, else bits/dim.
 
-    Of points too it is nats, since their bits/dim depend on the unit of the coordinates.
+    Of points too it is nats, since their bits/dim depend on the unit of the coordinates, and of
+    sentences, since they differ in length.
     """
-    if spec.likelihood.binary or spec.of_points:
+    if spec.likelihood.binary or spec.of_points or spec.of_text:
         return -1.0, "nats"
     return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
 

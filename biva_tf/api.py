@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from biva_tf import pretrained
 from biva_tf.data import pipeline
-from biva_tf.data.images import Images
-from biva_tf.data.points import Points
+from biva_tf.data.text.sentences import Form
+from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.inference import classification, sampling
 from biva_tf.inference.scoring import Score, Scorer
 from biva_tf.model import architectures
@@ -62,7 +62,7 @@ class BIVA(KerasModel):
         """Images from the prior, [num_samples, *spec.image_shape].
 
         With a Bernoulli likelihood, the probability of each pixel; with a mixture of logistics, a
-        draw, in [0, 1] too; with a Gaussian, a draw of real numbers.
+        draw, in [0, 1] too; with a Gaussian, a draw of real numbers; of text, a draw of ids.
 
         Args:
           num_samples: how many.
@@ -88,7 +88,8 @@ class BIVA(KerasModel):
         """The bound on log p(x) of each image; with k > 0 the anomaly score L^{>k}.
 
         Args:
-          images: [images, *spec.image_shape] in [0, 1]; under a Gaussian likelihood real numbers.
+          images: [images, *spec.image_shape] in [0, 1]; under a Gaussian likelihood real numbers,
+            of text ids.
           num_importance_samples: K of L_K.
           k: latents of levels <= k are taken from the prior (paper, eq. 2).
           below: how: "sample" draws from it (the paper's way), "mode" takes its mean.
@@ -162,16 +163,18 @@ class Trained:
         its newest training checkpoint.
       weights_step: the step that they are from.
       settings: of the run, by name.
+      vocabulary: of a model of text; else None.
     """
 
     model: BIVA
     weights: str
     weights_step: int
     settings: dict[str, Any]
+    vocabulary: Vocabulary | None = None
 
     def images(
         self, dataset: str | None = None, split: str = "test", data_dir: str | None = None
-    ) -> Images | Points:
+    ) -> pipeline.Examples:
         """A split of a data set as this model reads it, binarised as it was trained.
 
         Args:
@@ -187,7 +190,8 @@ class Trained:
             # The run cut its validation split from its own data set.
             changes |= {"dataset": dataset, "validation_size": 0}
         data = config.data_config(self.settings, **changes)
-        images = pipeline.evaluation_images(data, split)
+        form = Form.of(self.model.spec, self.vocabulary)
+        images = pipeline.evaluation_images(data, split, form)
         pipeline.check_fits(self.model.spec, images, data.dataset)
         return images
 
@@ -202,12 +206,14 @@ def load_trained(model_dir: str | Path, weights: str = "averaged") -> Trained:
         raise ValueError(f"weights: expected one of {', '.join(WEIGHTS)}, got {weights!r}")
     run_dir = RunDir(Path(model_dir))
     spec, settings = run_dir.read()
+    vocabulary = Vocabulary.read(run_dir.vocabulary) if spec.of_text else None
     model = BIVA(spec)
     if weights == "raw":
         weights_step = restore_raw(run_dir.checkpoints, model)
     else:
         weights_step = restore_selected(run_dir, model)
-    return Trained(model, weights, weights_step, {**config.defaults(), **settings})
+    settings = {**config.defaults(), **settings}
+    return Trained(model, weights, weights_step, settings, vocabulary)
 
 
 def load_pretrained(name: str) -> Trained:

@@ -1,9 +1,10 @@
 """Evaluates a trained model: python -m biva_tf.evaluate --model_dir=runs/mnist_sample
 
-L_1, L_K with its standard error over the examples, both in nats and bits/dim; reconstruction, KL
-and active units of each latent; the effective sample size of the importance weights; and with --k
-the anomaly scores L^{>k} and LLR^{>k}. Prints a table and, on the last line, one JSON object. The
-whole result is in MODEL_DIR/evaluations/. If it is interrupted, the same command resumes it.
+L_1, L_K with its standard error over the examples, both in nats and bits/dim, or of text the
+perplexity per token; reconstruction, KL and active units of each latent; the effective sample size
+of the importance weights; and with --k the anomaly scores L^{>k} and LLR^{>k}. Prints a table and,
+on the last line, one JSON object. The whole result is in MODEL_DIR/evaluations/. If it is
+interrupted, the same command resumes it.
 """
 
 import csv
@@ -79,7 +80,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     images = trained.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     results = evaluator.scores(images, name)
-    summary = summarise(results, config, spec)
+    summary = summarise(results, config, spec, images.tokens if spec.of_text else None)
     path = evaluator.path(name, images).with_suffix(".json")
     whole = {
         "dataset": dataset,
@@ -95,17 +96,20 @@ def run(settings: EvaluateSettings) -> Evaluation:
 
 
 def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
-    lines = [f"{'':<16}{'nats':>24}{'bits/dim':>26}"]
+    of_text = summary.perplexity is not None
+    lines = [f"{'':<16}{'nats':>24}" + ("" if of_text else f"{'bits/dim':>26}")]
 
     def mean(name: str, m: Mean):
         nats, bits = f"{m.nats:.3f}", f"{m.bits_per_dim:.4f}"
         if m.nats_standard_error is not None:
             nats += f" ± {m.nats_standard_error:.3f}"
             bits += f" ± {m.bits_per_dim_standard_error:.4f}"
-        lines.append(f"{name:<16}{nats:>24}{bits:>26}")
+        lines.append(f"{name:<16}{nats:>24}" + ("" if of_text else f"{bits:>26}"))
 
     mean("L_1", summary.l_1)
     mean(f"L_{iw_samples}", summary.l_k)
+    if of_text:
+        lines.append(f"{'perplexity':<16}{summary.perplexity:>24.2f} per token, by L_{iw_samples}")
     for k, m in summary.above.items():
         mean(f"L^{{>{k}}} ({below})", m)
     for k, m in summary.llr.items():
@@ -158,8 +162,9 @@ def _write_scores(path: Path, columns: dict[str, np.ndarray]) -> None:
 def _print(settings: EvaluateSettings) -> None:
     found = run(settings)
     summary = found.summary
+    what = "images" if summary.perplexity is None else "sentences"
     print(
-        f"{found.name}, {summary.examples} images, weights of step {found.weights_step} "
+        f"{found.name}, {summary.examples} {what}, weights of step {found.weights_step} "
         f"({found.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
@@ -170,9 +175,12 @@ def _print(settings: EvaluateSettings) -> None:
         "l_1_nats": summary.l_1.nats,
         "l_k_nats": summary.l_k.nats,
         "l_k_nats_standard_error": summary.l_k.nats_standard_error,
-        "l_1_bits_per_dim": summary.l_1.bits_per_dim,
-        "l_k_bits_per_dim": summary.l_k.bits_per_dim,
     }
+    if summary.perplexity is None:
+        last["l_1_bits_per_dim"] = summary.l_1.bits_per_dim
+        last["l_k_bits_per_dim"] = summary.l_k.bits_per_dim
+    else:
+        last["perplexity"] = summary.perplexity
     print(json.dumps(last))
 
 

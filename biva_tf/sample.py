@@ -9,6 +9,8 @@
 
 Writes OUTPUT.png and OUTPUT.npz (`images`, float32, and the values along its axes). The same seed
 gives the same files. Points of a density are drawn in scatter plots, a panel for every column.
+Sentences are written to OUTPUT.txt in place of a picture, and printed; OUTPUT.npz has them as
+`texts`, too.
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ from biva_tf.files import write_atomically
 from biva_tf.inference import exploration
 from biva_tf.plotting import pictures
 from biva_tf.plotting.grid import write_png
+from biva_tf.plotting.pages import page
 from biva_tf.settings import setting
 
 _REACH = 3.0  # of a traversal, in standard deviations
@@ -45,8 +48,8 @@ class SampleSettings(ModelSettings):
     )
     num_samples: int | None = setting(
         None,
-        "Samples (prior: 64, or 2048 points; levels: 8; classes: 8 of each), or images to "
-        "reconstruct (8).",
+        "Samples (prior: 64, or 2048 points, or 20 sentences; levels: 8; classes: 8 of each), or "
+        "images to reconstruct (8).",
         lower=1,
     )
     temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
@@ -83,12 +86,15 @@ class Samples:
 
     Attributes:
       arrays: `images`, float32, and the values along its axes.
-      npz, png: the files.
+      npz: the file with the arrays.
+      png: the picture; None of text.
+      txt: the sentences; None of images.
     """
 
     arrays: Arrays
     npz: Path
-    png: Path
+    png: Path | None
+    txt: Path | None
 
 
 def run(settings: SampleSettings) -> Samples:
@@ -104,15 +110,22 @@ def run(settings: SampleSettings) -> Samples:
         raise SettingsError(str(e)) from e
     output = settings.output or settings.results_dir.pictures / settings.mode
     output = Path(output)
-    if output.suffix in (".png", ".npz"):
+    if output.suffix in (".png", ".npz", ".txt"):
         output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
+    npz, png, txt = (output.with_name(output.name + end) for end in (".npz", ".png", ".txt"))
+    if trained.vocabulary is not None:
+        text = page(trained.vocabulary.texts(_columns(arrays)))
+        write_atomically(txt, text.encode())
+        arrays["texts"] = trained.vocabulary.texts(arrays["images"])
+        png = None
+    else:
+        write_png(png, pictures.picture(_columns(arrays), trained.model.spec))
+        txt = None
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
-    npz, png = (output.with_name(output.name + suffix) for suffix in (".npz", ".png"))
     write_atomically(npz, content.getvalue())
-    write_png(png, pictures.picture(_columns(arrays), trained.model.spec))
-    return Samples(arrays, npz, png)
+    return Samples(arrays, npz, png, txt)
 
 
 def _examples(trained: Trained, settings: SampleSettings, default: list[int]) -> np.ndarray:
@@ -215,8 +228,10 @@ def _columns(arrays: Arrays) -> np.ndarray:
 
 def _print(settings: SampleSettings) -> None:
     drawn = run(settings)
+    if drawn.txt is not None:
+        print(drawn.txt.read_text(), end="")
     print(drawn.npz)
-    print(drawn.png)
+    print(drawn.png or drawn.txt)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Trains a model: python -m biva_tf.train --flagfile=configs/mnist_sample.flags
 
 Starts a run in --model_dir, or resumes the one that is there (`biva_tf.training.run`). The last
-line on standard output is one JSON object with step, elbo_nats and bits_per_dim of the test split.
+line on standard output is one JSON object with step, elbo_nats and bits_per_dim of the test split;
+of text, with the perplexity in place of the last.
 """
 
 import dataclasses
@@ -64,15 +65,22 @@ def _print(settings: TrainSettings) -> None:
     summary = run(settings)
     rows = [
         ("ELBO", f"{summary.elbo_nats:.3f} nats"),
-        ("", f"{summary.bits_per_dim:.4f} bits/dim"),
+        ("", _unit(summary)),
         ("reconstruction", f"{summary.reconstruction_nats:.3f} nats"),
         *((f"KL {name}", f"{kl:.3f} nats") for name, kl in summary.kl_nats.items()),
     ]
     print(f"\nTest split, weights selected at step {summary.selected_step}, one sample:")
     for name, value in rows:
         print(f"  {name:<16}{value:>20}")
-    last = {key: getattr(summary, key) for key in ("step", "elbo_nats", "bits_per_dim")}
+    unit = "bits_per_dim" if summary.perplexity is None else "perplexity"
+    last = {key: getattr(summary, key) for key in ("step", "elbo_nats", unit)}
     print(json.dumps(last))
+
+
+def _unit(summary: Summary) -> str:
+    if summary.perplexity is not None:
+        return f"perplexity {summary.perplexity:.2f}"
+    return f"{summary.bits_per_dim:.4f} bits/dim"
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ class PrepareSettings:
 
 @dataclasses.dataclass(frozen=True)
 class PreparedDataSet:
-    """A prepared data set: its path, image shape, and number of images in each split."""
+    """A prepared data set: its path, image shape, and number of images in each split.
+
+    Of a data set of text the shape is empty.
+    """
 
     path: Path
     image_shape: tuple[int, ...]
@@ -77,8 +80,8 @@ def _how(recipe) -> str:
 def _print(settings: PrepareSettings) -> None:
     made = run(settings)
     counts = ", ".join(f"{number:,} {name}" for name, number in made.counts.items())
-    shape = "x".join(map(str, made.image_shape))
-    print(f"{settings.dataset}: {counts} images of {shape} ({made.path})")
+    what = f"images of {'x'.join(map(str, made.image_shape))}" if made.image_shape else "lines"
+    print(f"{settings.dataset}: {counts} {what} ({made.path})")
 
 
 if __name__ == "__main__":

@@ -64,8 +64,9 @@ def run(settings: ShipSettings) -> Shipped:
     """Ships a trained model, in place of an earlier one of the same name.
 
     Raises:
-      ShipError: a flagfile does not exist, or the bound with the float16 weights differs by 0.05
-        nats or more. An earlier model of the same name then stays as it was.
+      ShipError: a flagfile does not exist, the model is of text, or the bound with the float16
+        weights differs by 0.05 nats or more. An earlier model of the same name then stays as it
+        was.
       UserError: the run or the data cannot be read.
     """
     for path in settings.flagfiles:
@@ -73,6 +74,8 @@ def run(settings: ShipSettings) -> Shipped:
             raise ShipError(f"--flagfiles={path}: expected a file, got none")
     run_dir = RunDir(Path(settings.model_dir))
     trained = api.load_trained(run_dir.path)
+    if trained.vocabulary is not None:
+        raise ShipError(f"--model_dir={run_dir.path}: expected a model of images, got one of text")
     data_dir = trained.settings["data_dir"]
     before = _evaluate(settings, run_dir, data_dir).summary
     made = RunDir(run_dir.path / "shipped")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.model.spec import UNIT
+from biva_tf.model.observations import UNIT
 
 BINARIZATIONS = ("none", "threshold", "bernoulli", "dynamic")
 NO_LABEL = -1  # the label of an image whose class is unknown
@@ -20,7 +20,8 @@ class Batch(NamedTuple):
     """A batch of examples.
 
     Attributes:
-      images: float32 [rows, height, width, channels]: in [0, 1], or points of a density.
+      images: float32 [rows, height, width, channels]: in [0, 1], points of a density, or the ids of
+        sentences.
       labels: int64 [rows]; `NO_LABEL` for an image without a label.
     """
 

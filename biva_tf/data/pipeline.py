@@ -9,7 +9,12 @@ from biva_tf.data.batches import Batches
 from biva_tf.data.densities import DENSITIES
 from biva_tf.data.images import NO_LABEL, Batch, Images
 from biva_tf.data.points import EndlessPoints, Points
+from biva_tf.data.text import sentences
+from biva_tf.data.text.sentences import Form, Sentences
+from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.model.spec import REALS, ModelSpec
+
+Examples = Images | Points | Sentences
 
 SPLITS = ("train", "validation", "test")
 
@@ -49,12 +54,12 @@ class TrainingData(Batches):
     """Training images, and the batches drawn from them.
 
     Attributes:
-      images: the images of the training split.
+      images: the images, or the sentences, of the training split.
       seed: the seed that chooses the examples of each batch.
       labelled: see `Batches`.
     """
 
-    images: Images
+    images: Images | Sentences
     seed: int
     labelled: np.ndarray | None = None
 
@@ -98,12 +103,16 @@ class TrainingData(Batches):
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The splits of a run; `validation` is None if there is no such split."""
+    """The splits of a run; `validation` is None if there is no such split.
+
+    Of a data set of text there is the vocabulary, too.
+    """
 
     train: Batches
-    validation: Images | Points | None
-    test: Images | Points
+    validation: Examples | None
+    test: Examples
     version: str = ""
+    vocabulary: Vocabulary | None = None
 
 
 def names() -> list[str]:
@@ -121,55 +130,88 @@ def info(name: str) -> sources.Info:
     return sources.info(name)
 
 
-def load(config: DataConfig, seed: int, classes: int | None = None) -> Data:
+def load(
+    config: DataConfig, seed: int, classes: int | None = None, form: Form | None = None
+) -> Data:
     """Loads a data set.
 
     Args:
       config: how to read it.
       classes: of a model with classes, their number; None for batches without labelled halves.
       seed: the seed of the batches and of dynamic binarisation.
+      form: of the sentences that a model of text reads; None if it is not of text.
 
     Raises:
       DataError: there is no such source, its data is missing or wrong, the validation split would
-        leave nothing to train on, or the labels do not fit the classes.
+        leave nothing to train on, the labels do not fit the classes, or the model is not of text
+        and the data set is.
     """
     if density := DENSITIES.get(config.dataset):
         validation, test = (points.split(density, name) for name in ("validation", "test"))
         return Data(EndlessPoints(density, seed), validation, test)
     source = sources.load(config.dataset, config.location)
     splits = _splits(source, config)
+    if sources.info(config.dataset).lines:
+        _check_form(form, config)
+        found, vocabulary = sentences.read(splits, form)
+        places = _labelled(found["train"], classes, config)
+        return Data(
+            train=TrainingData(found["train"], seed, places),
+            validation=found["validation"] if len(found["validation"]) else None,
+            test=found["test"],
+            vocabulary=vocabulary,
+        )
     train, validation = splits["train"], splits["validation"]
     # A training split that is binarised once is the same in every run.
     train_seed = seed if config.binarize == "dynamic" else _SEEDS["train"]
-    images, places = _images(train, config.binarize, train_seed, config), None
-    if classes is not None:
-        places = labelled.choose(images.labels, classes, config.labels, config.label_seed)
+    images = _images(train, config.binarize, train_seed, config)
     return Data(
-        train=TrainingData(images, seed, places),
+        train=TrainingData(images, seed, _labelled(images, classes, config)),
         validation=_fixed(validation, "validation", config) if len(validation.images) else None,
         test=_fixed(splits["test"], "test", config),
         version=source.version,
     )
 
 
-def evaluation_images(config: DataConfig, split: str) -> Images | Points:
+def _labelled(images: Images | Sentences, classes: int | None, config: DataConfig):
+    if classes is None:
+        return None
+    return labelled.choose(images.labels, classes, config.labels, config.label_seed)
+
+
+def _check_form(form: Form | None, config: DataConfig) -> None:
+    if form is None:
+        raise sources.DataError(
+            f"--dataset={config.dataset} has sentences, but the architecture is not of text"
+        )
+
+
+def evaluation_images(config: DataConfig, split: str, form: Form | None = None) -> Examples:
     """The images of a split for evaluation: the same in every run.
 
+    Args:
+      config: how to read the data set.
+      split: its name.
+      form: of the sentences that a model of text reads, with its vocabulary; None if it is not of
+        text.
+
     Raises:
-      DataError: there is no such source or split, or its data is missing or wrong.
+      DataError: there is no such source or split, its data is missing or wrong, or the model is not
+        of text and the data set is.
     """
     if density := DENSITIES.get(config.dataset):
         return points.split(density, split)
     source = sources.load(config.dataset, config.location)
-    if split == "test":
-        return _fixed(source.test, split, config)
-    chosen = _splits(source, config)[split]
+    chosen = source.test if split == "test" else _splits(source, config)[split]
     if not len(chosen.images):
         raise sources.DataError(f"--split=validation: --dataset={config.dataset} has none")
+    if sources.info(config.dataset).lines:
+        _check_form(form, config)
+        return sentences.read({split: chosen}, form)[0][split]
     return _fixed(chosen, split, config)
 
 
-def check_fits(spec: ModelSpec, images: Images | Points, dataset: str) -> None:
+def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
     """Raises DataError if a model cannot read the images of a data set."""
     if images.image_shape != spec.image_shape:
         raise sources.DataError(

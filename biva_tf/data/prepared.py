@@ -59,11 +59,11 @@ def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = N
     own = Prepared(own_name(name), {split: split for split in ("train", "validation", "test")})
     candidates = (own,) if in_tfds is None else (own, in_tfds)
     for prepared in candidates:
-        folder = _find(prepared, location.data_dir)
+        folder = find(prepared, location.data_dir)
         if folder is not None:
             return _source(name, prepared, folder, info)
     if location.download and in_tfds is not None:
-        folder = _download(in_tfds, location.data_dir)
+        folder = download(in_tfds, location.data_dir)
         return _source(name, in_tfds, folder, info)
     fetch = " (add --download to let TFDS fetch it)" if in_tfds is not None else ""
     raise DataError(
@@ -72,7 +72,7 @@ def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = N
     )
 
 
-def _find(prepared: Prepared, data_dir: Path) -> Path | None:
+def find(prepared: Prepared, data_dir: Path) -> Path | None:
     """The folder of the newest version of the data set; None if there is none."""
     versions = (data_dir / prepared.dataset).glob("*.*.*/dataset_info.json")
     return max((path.parent for path in versions), key=_version, default=None)
@@ -82,7 +82,8 @@ def _version(folder: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in folder.name.split(".") if part.isdigit())
 
 
-def _download(prepared: Prepared, data_dir: Path) -> Path:
+def download(prepared: Prepared, data_dir: Path) -> Path:
+    """Lets TFDS prepare a data set; returns its folder. DataError if it cannot."""
     import tensorflow_datasets as tfds
 
     try:
@@ -118,7 +119,7 @@ def _split(name, prepared, builder, folder: Path, split: str, image_shape) -> Sp
     )
     count = builder.info.splits[split].num_examples
     if image_shape is None:  # a user's own images: the first one sets the shape
-        image_shape = next(iter(_examples(builder, split)))["image"].shape
+        image_shape = next(iter(examples(builder, split)))["image"].shape
     try:
         return Split(_load(images, (count, *image_shape)), _load(labels, (count,)))
     except (OSError, ValueError, EOFError):
@@ -136,9 +137,12 @@ def _decode(name, prepared, builder, split, image_shape, count, images_path, lab
     shape = (count, *image_shape)
     with _file_for(images_path, shape) as images:
         labels = np.zeros(count, np.int64)
-        examples = _examples(builder, split)
         bar = tqdm(
-            examples, f"{name} {split}", count, unit="image", disable=not sys.stderr.isatty()
+            examples(builder, split),
+            f"{name} {split}",
+            count,
+            unit="image",
+            disable=not sys.stderr.isatty(),
         )
         done = 0
         for done, example in enumerate(bar, start=1):
@@ -161,7 +165,8 @@ def _decode(name, prepared, builder, split, image_shape, count, images_path, lab
     return Split(np.asarray(images), labels)
 
 
-def _examples(builder, split: str) -> Iterable[dict[str, Any]]:
+def examples(builder, split: str) -> Iterable[dict[str, Any]]:
+    """The examples of a split, one by one. DataError if they cannot be read."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 

@@ -76,6 +76,7 @@ class Summary:
       effective_sample_size: the mean, median and least over the examples.
       above: L^{>k} by k.
       llr: LLR^{>k} = L - L^{>k} by k.
+      perplexity: of text, exp(-L_K per token), ends of sentences included; else None.
     """
 
     examples: int
@@ -87,10 +88,20 @@ class Summary:
     effective_sample_size: tuple[float, float, float]
     above: dict[int, Mean]
     llr: dict[int, Mean]
+    perplexity: float | None = None
 
 
-def summarise(results: Results, config: ScoringConfig, spec: ModelSpec) -> Summary:
-    """The means of the scores that `Evaluator.scores` gave."""
+def summarise(
+    results: Results, config: ScoringConfig, spec: ModelSpec, tokens: int | None = None
+) -> Summary:
+    """The means of the scores that `Evaluator.scores` gave.
+
+    Args:
+      results: the scores.
+      config: which they are.
+      spec: of the model.
+      tokens: of text, those of all examples.
+    """
     values = results.examples
     kl = values["kl"].mean(axis=0)
     latents = []
@@ -111,4 +122,5 @@ def summarise(results: Results, config: ScoringConfig, spec: ModelSpec) -> Summa
         effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
         above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
         llr={k: mean_of(elbo - values[f"above_{k}"], spec, -1) for k in config.ks if k},
+        perplexity=tokens and objectives.perplexity(values["bound"].sum(), tokens),
     )

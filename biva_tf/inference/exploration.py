@@ -1,7 +1,7 @@
 """Images that show what the latents hold: reconstructions, interpolations, traversals, levels.
 
 Each is the model's two passes under another plan. Images have the values of the likelihood: [0, 1],
-or real numbers.
+real numbers, or ids of tokens.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def from_the_top(
     """Reconstructions for each k, which may be a scalar tensor, each [rows, *spec.image_shape]."""
     features = model.bottom_up(model.image_features(images, noise), noise)
     outputs = [model.top_down(features, plans.prior_mode_up_to(model.spec, k), noise) for k in ks]
-    return [model.likelihood.image(output.px, noise) for output in outputs]
+    return [model.likelihood.reconstruction(output.px, noise) for output in outputs]
 
 
 def levels(
@@ -144,7 +144,8 @@ def interpolate(
         classes = Assignment(tf.constant(np.concatenate(mixed), tf.float32))
     decoded = model.top_down(None, tuple(plan), noise, rows=pairs * steps, classes=classes)
     shape = (steps, pairs, *model.spec.image_shape)
-    return _images(model, decoded, SameNoise(noise)).reshape(shape).swapaxes(0, 1)
+    images = model.likelihood.reconstruction(decoded.px, SameNoise(noise)).numpy()
+    return images.reshape(shape).swapaxes(0, 1)
 
 
 def traverse(
@@ -202,7 +203,7 @@ def traverse(
     classes = None if base.y is None else Assignment(tf.repeat(base.y, rows, axis=0))
     decoded = model.top_down(None, tuple(plan), noise, rows=rows, classes=classes)
     shape = (len(units), len(values), *model.spec.image_shape)
-    return _images(model, decoded, SameNoise(noise)).reshape(shape)
+    return model.likelihood.reconstruction(decoded.px, SameNoise(noise)).numpy().reshape(shape)
 
 
 def _find(model: Network, name: str) -> tuple[int, LatentSpec]:

@@ -203,3 +203,8 @@ class ImageScores(NamedTuple):
 def bits_per_dim(bound, image_shape: Sequence[int]):
     """A bound on log p(x) in nats as bits per dimension: -bound / (h w c log 2) (section 4)."""
     return -bound / (math.prod(image_shape) * math.log(2.0))
+
+
+def perplexity(bound_of_all: float, tokens: int) -> float:
+    """The perplexity per token of sentences, from the sum of their bounds in nats."""
+    return math.exp(-bound_of_all / tokens)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
-from biva_tf.model import plans
+from biva_tf.model import plans, tokens
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
 from biva_tf.model.spec import ModelSpec
@@ -356,7 +356,7 @@ def check_images(images, spec: ModelSpec) -> np.ndarray:
 
     Raises:
       ValueError: they are not [images, *spec.image_shape], or have values that the likelihood has
-        not: outside of [0, 1], or of real numbers not finite ones.
+        not: outside of [0, 1], of real numbers not finite ones, of ids those of no sentence.
     """
     image_shape, (least, greatest) = spec.image_shape, spec.likelihood.values
     images = np.asarray(images, np.float32)
@@ -367,4 +367,8 @@ def check_images(images, spec: ModelSpec) -> np.ndarray:
     if not (np.isfinite([low, high]).all() and low >= least and high <= greatest):
         expected = "finite numbers" if spec.of_points else f"values in [{least:g}, {greatest:g}]"
         raise ValueError(f"images: expected {expected}, got {low} to {high}")
+    if spec.of_text and not tokens.valid(images[..., 0, 0]):
+        raise ValueError(
+            f"images: expected ids of words, then {tokens.END}, then {tokens.PADDING}; got others"
+        )
     return images

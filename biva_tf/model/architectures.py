@@ -14,6 +14,7 @@ from biva_tf.model.spec import (
     ModelSpec,
     SpecError,
     StageSpec,
+    Text,
 )
 
 
@@ -178,6 +179,34 @@ def density_2d() -> ModelSpec:
     )
 
 
+def text_small() -> ModelSpec:
+    """A model of sentences of up to 20 words out of 4,000, for one core: L = 3.
+
+    Convolutions along the sentence; z1 is inferred from 11 places of it, z2 from 6, z3 from 3.
+    """
+    keep, halve = BlockSpec(64, (3, 1)), BlockSpec(64, (3, 1), (2, 1))
+    return ModelSpec(
+        image_shape=(21, 1, 1),
+        stages=(
+            StageSpec((keep, halve), DenseLatent(32)),
+            StageSpec((keep, halve), DenseLatent(24)),
+            StageSpec((keep, halve), DenseLatent(16)),
+        ),
+        likelihood=Text(4003),
+        log_variance="free",
+    )
+
+
+def tiny_text() -> ModelSpec:
+    """The smallest model of sentences: 5 tokens of 9 ids, L = 2. For tests."""
+    keep, halve = BlockSpec(4, (3, 1)), BlockSpec(4, (3, 1), (2, 1))
+    return ModelSpec(
+        image_shape=(5, 1, 1),
+        stages=(StageSpec((halve,), DenseLatent(3)), StageSpec((keep,), DenseLatent(2))),
+        likelihood=Text(9, embedding_units=4, decoder_units=5, feature_units=3),
+    )
+
+
 def tiny_dense() -> ModelSpec:
     """The smallest dense model: 8x8 binary images, L = 2. For tests."""
     return ModelSpec(
@@ -235,6 +264,8 @@ _BIVA = (
     mnist_l6_semi,
     small_semi,
     density_2d,
+    text_small,
+    tiny_text,
     tiny_dense,
     tiny_conv,
 )

@@ -116,7 +116,7 @@ class BottomUpStage(keras.layers.Layer):
         self.level = 1 if below is None else below.level + 1
         super().__init__(name=f"bottom_up_{self.level}")
         stage = spec.stages[self.level - 1]
-        bu_in = td_in = spec.image_shape
+        bu_in = td_in = spec.input_shape
         skip_shape = None
         if below is not None:
             bu_in, td_in = below.bu_out_shape, below.td_shape

@@ -2,6 +2,7 @@
 
 A likelihood says how many output channels it needs, how images enter the network, which TFP
 distribution the output parameterises, and how an image is made of that distribution for a picture.
+One with weights is a Keras layer, which the network owns as it does its other layers.
 """
 
 from typing import Protocol
@@ -12,6 +13,7 @@ import tensorflow_probability as tfp
 from biva_tf.model import spec
 from biva_tf.model.distributions import DiscretizedLogisticMixture, bernoulli_image, gaussian_point
 from biva_tf.model.noise import Noise
+from biva_tf.model.text import TextLikelihood
 
 _STREAM = "x/likelihood"
 
@@ -24,11 +26,19 @@ class Likelihood(Protocol):
     def network_input(self, images: tf.Tensor) -> tf.Tensor:
         """Images, of the likelihood's range of values, as the inference network reads them."""
 
-    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
-        """p(x|z) over images, from [rows, height, width, num_parameters]."""
+    def distribution(
+        self, parameters: tf.Tensor, training_noise: Noise | None = None
+    ) -> tfp.distributions.Distribution:
+        """p(x|z) over images, from [rows, height, width, num_parameters].
+
+        `training_noise` is the noise of the pass if it is one of training, else None.
+        """
 
     def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
         """An image to look at, [rows, height, width, channels]."""
+
+    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """An image to compare with the one that the latents were inferred from."""
 
 
 class BernoulliLikelihood:
@@ -41,13 +51,19 @@ class BernoulliLikelihood:
         """The images themselves."""
         return images
 
-    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+    def distribution(
+        self, parameters: tf.Tensor, training_noise: Noise | None = None
+    ) -> tfp.distributions.Distribution:
         """Independent Bernoulli pixels."""
         return bernoulli_image(parameters)
 
     def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
         """The probability of each pixel."""
         return px.mean()
+
+    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """As `image`."""
+        return self.image(px, noise)
 
 
 class LogisticMixtureLikelihood:
@@ -63,7 +79,9 @@ class LogisticMixtureLikelihood:
         """The images rescaled to [-1, 1]."""
         return 2.0 * images - 1.0
 
-    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+    def distribution(
+        self, parameters: tf.Tensor, training_noise: Noise | None = None
+    ) -> tfp.distributions.Distribution:
         """The mixture at every pixel."""
         return DiscretizedLogisticMixture(parameters, self._channels)
 
@@ -71,6 +89,10 @@ class LogisticMixtureLikelihood:
         """A draw, a multiple of 1/255 in every channel."""
         rows = px.batch_shape_tensor()[0]
         return px.from_uniforms(noise.uniform(_STREAM, (rows, *self._uniforms_shape)))
+
+    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """As `image`."""
+        return self.image(px, noise)
 
 
 class GaussianLikelihood:
@@ -84,7 +106,9 @@ class GaussianLikelihood:
         """The images themselves."""
         return images
 
-    def distribution(self, parameters: tf.Tensor) -> tfp.distributions.Distribution:
+    def distribution(
+        self, parameters: tf.Tensor, training_noise: Noise | None = None
+    ) -> tfp.distributions.Distribution:
         """Independent Gaussians: of each channel the mean, then of each the log-variance."""
         return gaussian_point(*tf.split(parameters, 2, axis=-1))
 
@@ -92,6 +116,10 @@ class GaussianLikelihood:
         """A draw."""
         rows = px.batch_shape_tensor()[0]
         return px.from_noise(noise.normal(_STREAM, (rows, *self._image_shape)))
+
+    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
+        """As `image`."""
+        return self.image(px, noise)
 
 
 def make(likelihood: spec.Likelihood, image_shape: tuple[int, int, int]) -> Likelihood:
@@ -103,3 +131,5 @@ def make(likelihood: spec.Likelihood, image_shape: tuple[int, int, int]) -> Like
             return LogisticMixtureLikelihood(image_shape, num_mixtures)
         case spec.Gaussian():
             return GaussianLikelihood(image_shape)
+        case spec.Text():
+            return TextLikelihood(likelihood, image_shape)

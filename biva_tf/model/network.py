@@ -91,7 +91,10 @@ class Network(keras.Model):
 
     @property
     def generative_parts(self) -> list[keras.layers.Layer]:
-        """The parts that sampling from the prior uses (and, beside them, top-down inference)."""
+        """The parts that sampling from the prior uses (and, beside them, top-down inference).
+
+        A likelihood with weights is not among them, since none of its weights is normalised.
+        """
         return [*self.top_down_stages, self.output_layer]
 
     def image_features(
@@ -199,7 +202,8 @@ class Network(keras.Model):
             level = latents[: len(stage.latents)]
             outputs = stage.deterministic(level, y, outputs, noise, training)
         parameters = self.output_layer(tf.nn.elu(outputs[-1]))
-        return Output(self.likelihood.distribution(parameters), parameters, latents, y)
+        px = self.likelihood.distribution(parameters, noise if training else None)
+        return Output(px, parameters, latents, y)
 
     def _default_classes(self, features: Features | None, rows, noise: Noise) -> Assignment:
         if features is not None:

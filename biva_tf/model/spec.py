@@ -7,40 +7,32 @@ A `ModelSpec` holds everything needed to build a model: the image shape, the lik
 import dataclasses
 import enum
 import json
-import math
 from typing import Any, ClassVar
 
 import keras
 
-from biva_tf.errors import UserError
+from biva_tf.model.checks import (
+    SpecError,
+    is_count,
+    require,
+    require_count,
+    require_pair,
+    require_rate,
+)
+from biva_tf.model.observations import (
+    REALS,
+    Bernoulli,
+    Likelihood,
+    LogisticMixture,
+    Text,
+)
+from biva_tf.model.observations import UNIT as UNIT
+from biva_tf.model.observations import Gaussian as Gaussian
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
 
-# What x can be: the values of an image, or any numbers.
-UNIT, REALS = (0.0, 1.0), (-math.inf, math.inf)
-
-
-class SpecError(UserError, ValueError):
-    """A spec that describes no model; the message names the field, what was expected, what came."""
-
-
-def _require(condition: bool, field: str, expected: str, got: Any) -> None:
-    if not condition:
-        raise SpecError(f"{field}: expected {expected}, got {got!r}")
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _require_count(value: Any, field: str) -> None:
-    _require(_is_count(value), field, "an integer >= 1", value)
-
-
-def _require_pair(value: Any, field: str) -> None:
-    valid = isinstance(value, tuple) and len(value) == 2 and all(map(_is_count, value))
-    _require(valid, field, "two integers >= 1 (height, width)", value)
+_BINARY = Bernoulli()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +44,9 @@ class BlockSpec:
     stride: tuple[int, int] = (1, 1)
 
     def __post_init__(self):
-        _require_count(self.filters, "filters")
-        _require_pair(self.kernel, "kernel")
-        _require_pair(self.stride, "stride")
+        require_count(self.filters, "filters")
+        require_pair(self.kernel, "kernel")
+        require_pair(self.stride, "stride")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +58,7 @@ class DenseLatent:
     units: int
 
     def __post_init__(self):
-        _require_count(self.units, "units")
+        require_count(self.units, "units")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,47 +74,11 @@ class ConvLatent:
     kernel: tuple[int, int]
 
     def __post_init__(self):
-        _require_count(self.channels, "channels")
-        _require_pair(self.kernel, "kernel")
-
-
-@dataclasses.dataclass(frozen=True)
-class Bernoulli:
-    """p(x|z) of binary pixels: a Bernoulli distribution from one logit per pixel and channel."""
-
-    kind: ClassVar[str] = "bernoulli"
-    values: ClassVar[tuple[float, float]] = UNIT  # the least and the greatest that x can have
-    binary: ClassVar[bool] = True  # whether images have the values 0 and 1 alone
-    channels: ClassVar[tuple[int, ...] | None] = None  # that images may have; None: any number
-
-
-@dataclasses.dataclass(frozen=True)
-class LogisticMixture:
-    """p(x|z) of 8-bit pixels: a discretized mixture of `num_mixtures` logistics (section 4.3)."""
-
-    kind: ClassVar[str] = "discretized_logistic_mixture"
-    values: ClassVar[tuple[float, float]] = UNIT
-    binary: ClassVar[bool] = False
-    channels: ClassVar[tuple[int, ...] | None] = (1, 3)
-
-    num_mixtures: int = 10
-
-    def __post_init__(self):
-        _require_count(self.num_mixtures, "num_mixtures")
-
-
-@dataclasses.dataclass(frozen=True)
-class Gaussian:
-    """p(x|z) of real numbers: independent Gaussians, each with a mean and a variance of its own."""
-
-    kind: ClassVar[str] = "gaussian"
-    values: ClassVar[tuple[float, float]] = REALS
-    binary: ClassVar[bool] = False
-    channels: ClassVar[tuple[int, ...] | None] = None
+        require_count(self.channels, "channels")
+        require_pair(self.kernel, "kernel")
 
 
 Latent = DenseLatent | ConvLatent
-Likelihood = Bernoulli | LogisticMixture | Gaussian
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +91,9 @@ class StageSpec:
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and self.blocks
         valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
-        _require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
+        require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
         valid = isinstance(self.latent, Latent)
-        _require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
+        require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,11 +113,11 @@ class Classes:
     classifier_units: int = 128
 
     def __post_init__(self):
-        valid = _is_count(self.number) and self.number >= 2
-        _require(valid, "number", "an integer >= 2", self.number)
+        valid = is_count(self.number) and self.number >= 2
+        require(valid, "number", "an integer >= 2", self.number)
         valid = isinstance(self.every_level, bool)
-        _require(valid, "every_level", "true or false", self.every_level)
-        _require_count(self.classifier_units, "classifier_units")
+        require(valid, "every_level", "true or false", self.every_level)
+        require_count(self.classifier_units, "classifier_units")
 
 
 class Branch(enum.Enum):
@@ -197,7 +153,7 @@ class ModelSpec:
       image_shape: (height, width, channels) of the images.
       stages: one `StageSpec` per level, level 1 first. All have the same number of blocks, since
         block j of a generative stage reads the output of block j of the stage above.
-      likelihood: p(x|z), a `Bernoulli`, a `LogisticMixture` or a `Gaussian`.
+      likelihood: p(x|z), one of `observations`. A sentence has the image_shape (tokens, 1, 1).
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
       dropout_inference, dropout_generative: dropout rates of the two paths while training.
@@ -214,7 +170,7 @@ class ModelSpec:
 
     image_shape: tuple[int, int, int]
     stages: tuple[StageSpec, ...]
-    likelihood: Likelihood = Bernoulli()
+    likelihood: Likelihood = _BINARY
     log_variance: str = "softplus"
     dropout_inference: float = 0.0
     dropout_generative: float = 0.0
@@ -224,33 +180,33 @@ class ModelSpec:
 
     def __post_init__(self):
         shape = self.image_shape
-        valid = isinstance(shape, tuple) and len(shape) == 3 and all(map(_is_count, shape))
-        _require(valid, "image_shape", "three integers >= 1 (height, width, channels)", shape)
+        valid = isinstance(shape, tuple) and len(shape) == 3 and all(map(is_count, shape))
+        require(valid, "image_shape", "three integers >= 1 (height, width, channels)", shape)
         valid = isinstance(self.stages, tuple) and self.stages
         valid = valid and all(isinstance(s, StageSpec) for s in self.stages)
-        _require(valid, "stages", "a non-empty tuple of StageSpec", self.stages)
+        require(valid, "stages", "a non-empty tuple of StageSpec", self.stages)
         depth = len(self.stages[0].blocks)
         for i, stage in enumerate(self.stages):
             expected = f"{depth} blocks, as in stages[0]"
-            _require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
+            require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
         valid = isinstance(self.likelihood, Likelihood)
-        expected = "a Bernoulli, a LogisticMixture or a Gaussian"
-        _require(valid, "likelihood", expected, self.likelihood)
+        expected = "one of " + ", ".join(cls.__name__ for cls in Likelihood.__args__)
+        require(valid, "likelihood", expected, self.likelihood)
         channels = self.likelihood.channels
         if channels is not None:
             expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
-            _require(shape[2] in channels, "image_shape", expected, shape)
+            require(shape[2] in channels, "image_shape", expected, shape)
+        if self.of_text:
+            require(shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", shape)
         for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
             value = getattr(self, field)
-            _require(value in options, field, f"one of {', '.join(options)}", value)
+            require(value in options, field, f"one of {', '.join(options)}", value)
         skips = self.generative_skips
-        _require(isinstance(skips, bool), "generative_skips", "true or false", skips)
+        require(isinstance(skips, bool), "generative_skips", "true or false", skips)
         valid = self.classes is None or isinstance(self.classes, Classes)
-        _require(valid, "classes", "a Classes or null", self.classes)
+        require(valid, "classes", "a Classes or null", self.classes)
         for field in ("dropout_inference", "dropout_generative"):
-            rate = getattr(self, field)
-            valid = isinstance(rate, int | float) and 0 <= rate < 1
-            _require(valid, field, "a number in [0, 1)", rate)
+            require_rate(getattr(self, field), field)
 
     @property
     def num_levels(self) -> int:
@@ -261,6 +217,18 @@ class ModelSpec:
     def of_points(self) -> bool:
         """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
         return self.likelihood.values == REALS
+
+    @property
+    def of_text(self) -> bool:
+        """Whether x is a sentence."""
+        return isinstance(self.likelihood, Text)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
+        if self.of_text:
+            return (*self.image_shape[:2], self.likelihood.embedding_units)
+        return self.image_shape
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -331,7 +299,7 @@ def from_plain(plain: Any) -> ModelSpec:
     """Reads a spec from plain data. Raises SpecError naming the path of the wrong field."""
     fields = dict(_mapping(plain, "spec"))
     stages = fields.get("stages")
-    _require(isinstance(stages, list | tuple), "stages", "a list of stages", stages)
+    require(isinstance(stages, list | tuple), "stages", "a list of stages", stages)
     fields["stages"] = tuple(_read_stage(s, f"stages[{i}]") for i, s in enumerate(stages))
     if isinstance(fields.get("likelihood"), str):
         fields = _with_likelihood_of_version_0_1(fields)
@@ -355,7 +323,7 @@ def _with_likelihood_of_version_0_1(fields: dict) -> dict:
 def _read_stage(plain: Any, path: str) -> StageSpec:
     fields = dict(_mapping(plain, path))
     blocks = fields.get("blocks")
-    _require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
+    require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
     fields["blocks"] = tuple(
         _make(BlockSpec, _mapping(b, f"{path}.blocks[{j}]"), f"{path}.blocks[{j}]")
         for j, b in enumerate(blocks)
@@ -369,19 +337,19 @@ def _read_kind(plain: Any, union: Any, path: str) -> Any:
     fields = dict(_mapping(plain, path))
     by_kind = {cls.kind: cls for cls in union.__args__}
     kind = fields.pop("kind", None)
-    _require(kind in tuple(by_kind), f"{path}.kind", f"one of {', '.join(by_kind)}", kind)
+    require(kind in tuple(by_kind), f"{path}.kind", f"one of {', '.join(by_kind)}", kind)
     return _make(by_kind[kind], fields, path)
 
 
 def _mapping(value: Any, path: str) -> dict:
-    _require(isinstance(value, dict), path, "an object with named fields", value)
+    require(isinstance(value, dict), path, "an object with named fields", value)
     return value
 
 
 def _make(cls: type, values: dict, path: str) -> Any:
     known = {f.name: f for f in dataclasses.fields(cls)}
     for name in values:
-        _require(name in known, f"{path}.{name}", f"one of the fields {', '.join(known)}", name)
+        require(name in known, f"{path}.{name}", f"one of the fields {', '.join(known)}", name)
     for name, field in known.items():
         if field.default is dataclasses.MISSING and name not in values:
             raise SpecError(f"{path}.{name}: expected a value, got nothing")

@@ -6,11 +6,13 @@ from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting.figures import pixels, scatter
 from biva_tf.plotting.grid import grid
 
-_IMAGES, _POINTS = 64, 2048
+_IMAGES, _POINTS, _SENTENCES = 64, 2048, 20
 
 
 def number(spec: ModelSpec) -> int:
-    """How many samples a picture shows by default."""
+    """How many samples a picture, or a page, shows by default."""
+    if spec.of_text:
+        return _SENTENCES
     return _POINTS if spec.of_points else _IMAGES
 
 

@@ -3,7 +3,8 @@
 config.json      the model spec and the settings: all that is needed to rebuild the model
 metrics.jsonl    the metrics, one JSON object per line
 summary.json     the result, once the run has ended
-samples/*.png    grids of samples
+samples/         grids of samples, *.png; of text, *.txt
+vocabulary.txt   of a model of text, its words in the order of their ids
 checkpoints/     the state of training
 weights/         the selected weights (models that ship with the project: weights.npz and .json)
 tensorboard/     the metrics for TensorBoard
@@ -70,6 +71,11 @@ class RunDir:
     def metrics(self) -> Path:
         """The file of metrics."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def vocabulary(self) -> Path:
+        """The file of the vocabulary of a model of text."""
+        return self.path / "vocabulary.txt"
 
     @property
     def config(self) -> Path:

@@ -34,7 +34,7 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
         the model; nothing is then left behind.
     """
     spec = trained.model.spec
-    if spec.of_points:
+    if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
     export_dir.mkdir(parents=True, exist_ok=True)

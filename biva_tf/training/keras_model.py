@@ -148,11 +148,12 @@ class KerasModel(Network):
     def predict_step(self, data) -> tf.Tensor:
         """Reconstructions, [rows, *spec.image_shape], from a draw of all latents.
 
-        With a Bernoulli likelihood, the probability of each pixel; with the others, a draw.
+        With a Bernoulli likelihood, the probability of each pixel; of text, at each place the most
+        probable token; with the others, a draw.
         """
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         noise = SeededNoise(0)
-        return self.likelihood.image(self(images, noise=noise).px, noise)
+        return self.likelihood.reconstruction(self(images, noise=noise).px, noise)
 
     def get_compile_config(self) -> dict:
         """The arguments of `compile`, for a .keras file."""

@@ -10,8 +10,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from biva_tf.data.text.vocabulary import Vocabulary
+from biva_tf.files import write_atomically
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting import grid
+from biva_tf.plotting.pages import page
 from biva_tf.plotting.pictures import picture
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.training.trainer import Metrics
@@ -27,13 +30,22 @@ class Reporter:
       run_dir: the run.
       first_step, last_step: of this part of the run.
       batch_size: the global batch, for images per second.
+      vocabulary: of a model of text.
     """
 
-    def __init__(self, run_dir: RunDir, first_step: int, last_step: int, batch_size: int):
+    def __init__(
+        self,
+        run_dir: RunDir,
+        first_step: int,
+        last_step: int,
+        batch_size: int,
+        vocabulary: Vocabulary | None = None,
+    ):
         self._run_dir = run_dir
         self._writer = tf.summary.create_file_writer(str(run_dir.tensorboard))
         self._last_step = last_step
         self._batch_size = batch_size
+        self._vocabulary = vocabulary
         self._since = (time.monotonic(), first_step)
         self._bar = None
         if sys.stderr.isatty():
@@ -65,13 +77,16 @@ class Reporter:
     def evaluation(self, split: str, step: int, metrics: Metrics) -> None:
         """Reports the evaluation of a split."""
         self._write(split, step, metrics)
-        self.say(
-            f"step {step}: {split} ELBO {metrics['elbo']:.3f} nats, "
-            f"{metrics['bits_per_dim']:.4f} bits/dim"
-        )
+        self.say(f"step {step}: {split} ELBO {metrics['elbo']:.3f} nats, {_unit(metrics)}")
 
     def samples(self, name: str, step: int, sampled: np.ndarray, spec: ModelSpec) -> None:
-        """Writes a picture of samples [n, *spec.image_shape]."""
+        """Writes a picture, or the text, of samples [n, *spec.image_shape]."""
+        if self._vocabulary is not None:
+            text = page(self._vocabulary.texts(sampled))
+            write_atomically(self._run_dir.samples / f"{name}.txt", text.encode())
+            with self._writer.as_default(step=step):
+                tf.summary.text("samples", text.replace("\n", "  \n"))  # Markdown's line breaks
+            return
         pixels = picture(sampled, spec)
         grid.write_png(self._run_dir.samples / f"{name}.png", pixels)
         with self._writer.as_default(step=step):
@@ -103,10 +118,9 @@ class Reporter:
         now = time.monotonic()
         rate = (step - self._since[1]) / (now - self._since[0])
         self._since = (now, step)
-        parts = (
-            f"loss {values['loss']:.2f}  ELBO {values['elbo']:.2f} nats "
-            f"{values['bits_per_dim']:.4f} bits/dim"
-        )
+        parts = f"loss {values['loss']:.2f}  ELBO {values['elbo']:.2f} nats"
+        if unit := _unit(values):
+            parts += f" {unit}"
         speed = f"{rate * self._batch_size:.0f} images/s"
         if self._bar is not None:
             self._bar.set_postfix_str(f"{speed}  {parts}", refresh=False)
@@ -115,6 +129,13 @@ class Reporter:
             self.say(
                 f"step {step}/{self._last_step}  {parts}  {rate:.2f} steps/s  {speed}  left {left}"
             )
+
+
+def _unit(metrics: Metrics) -> str:
+    """The bound in its other unit, if the metrics have one."""
+    if "perplexity" in metrics:
+        return f"perplexity {metrics['perplexity']:.2f}"
+    return f"{metrics['bits_per_dim']:.4f} bits/dim" if "bits_per_dim" in metrics else ""
 
 
 def _duration(seconds: float) -> str:

@@ -16,6 +16,8 @@ import tensorflow as tf
 from biva_tf import pretrained
 from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
+from biva_tf.data.text.sentences import Counts, Form
+from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.inference import sampling
 from biva_tf.model import architectures
@@ -51,7 +53,9 @@ class Summary:
 
     Attributes:
       step: the steps done.
-      elbo_nats, bits_per_dim, reconstruction_nats: means over the images.
+      elbo_nats, reconstruction_nats: means over the images.
+      bits_per_dim: the mean over the images; of text None.
+      perplexity: of text, exp(-ELBO per token), ends of sentences included; else None.
       split: "test".
       selected_step: the step that the weights are from.
       kl_nats: of each latent, by name.
@@ -59,11 +63,12 @@ class Summary:
 
     step: int
     elbo_nats: float
-    bits_per_dim: float
+    bits_per_dim: float | None
     split: str
     selected_step: int
     reconstruction_nats: float
     kl_nats: dict[str, float]
+    perplexity: float | None = None
 
 
 def train(config: RunConfig, model_dir: Path) -> Summary:
@@ -77,9 +82,12 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
     run_dir = RunDir(model_dir)
     changes = _changes(run_dir, spec, config)
     classes = None if spec.classes is None else spec.classes.number
-    data = pipeline.load(config.data, config.seed, classes)
+    form = Form.of(spec, _vocabulary(run_dir, config) if spec.of_text else None)
+    data = pipeline.load(config.data, config.seed, classes, form)
     _check_data(spec, config, data)
     _note(_describe(config.dataset, data))
+    for name, counts in _counts(data).items():
+        _note(f"{config.dataset} {name}: {counts}")
     for name, (old, new) in changes.items():
         _note(f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}")
     strategy = devices.make_strategy(config.strategy, config.logical_devices)
@@ -100,8 +108,10 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
     else:
         trainer.initialise(data.train.batch(0, config.batch_size).images)
     run_dir.write_config(spec, config)
+    if data.vocabulary is not None:
+        data.vocabulary.write(run_dir.vocabulary)
     run_dir.drop_metrics_after(trainer.step)
-    reporter = Reporter(run_dir, trainer.step, config.steps, config.batch_size)
+    reporter = Reporter(run_dir, trainer.step, config.steps, config.batch_size, data.vocabulary)
     try:
         _train(config, data, trainer, checkpoint, selected, reporter)
         selected_step = int(checkpoint.best_step.numpy())
@@ -115,11 +125,12 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
     summary = Summary(
         step=config.steps,
         elbo_nats=metrics["elbo"],
-        bits_per_dim=metrics["bits_per_dim"],
+        bits_per_dim=metrics.get("bits_per_dim"),
         split="test",
         selected_step=selected_step,
         reconstruction_nats=metrics["reconstruction"],
         kl_nats={name: metrics[f"kl/{name}"] for name in spec.kl_names},
+        perplexity=metrics.get("perplexity"),
     )
     run_dir.write_summary(dataclasses.asdict(summary))
     return summary
@@ -174,6 +185,22 @@ def _describe(dataset: str, data: pipeline.Data) -> str:
     version = f" ({data.version})" if data.version else ""
     labelled = "" if data.train.labelled is None else f", {len(data.train.labelled):,} labelled"
     return f"{dataset}{version}: {counts} to test{labelled}"
+
+
+def _vocabulary(run_dir: RunDir, config: RunConfig) -> Vocabulary | None:
+    """The vocabulary of the earlier run here, or of the run to start from; None without one."""
+    for earlier in (run_dir, *([pretrained.find(config.init_from)] if config.init_from else [])):
+        if earlier.vocabulary.exists():
+            return Vocabulary.read(earlier.vocabulary)
+    return None
+
+
+def _counts(data: pipeline.Data) -> dict[str, Counts]:
+    """What became of the lines of each split of text."""
+    if data.vocabulary is None:
+        return {}
+    splits = {"train": data.train.images, "validation": data.validation, "test": data.test}
+    return {name: split.counts for name, split in splits.items() if split is not None}
 
 
 def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:

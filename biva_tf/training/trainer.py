@@ -10,7 +10,7 @@ import tensorflow as tf
 from biva_tf.data.images import Batch, Images
 from biva_tf.data.pipeline import TrainingData
 from biva_tf.errors import SettingsError
-from biva_tf.inference import chunks, classification
+from biva_tf.inference import chunks, classification, objectives
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
@@ -126,12 +126,14 @@ class Trainer:
 
         Returns:
           Means over the images: "elbo", "reconstruction" and "kl/LATENT" in nats, "bits_per_dim";
-          of a model with classes "accuracy", too.
+          of a model with classes "accuracy", too. Of text, the "perplexity" in place of bits.
         """
         (scores,) = self._scorer.image_scores(images, seed=(self.config.seed, EVALUATION))
         terms = Terms(scores.reconstruction, scores.kl)
         metrics = bound_metrics(self.model.spec, terms)
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
+        if self.model.spec.of_text:
+            means["perplexity"] = objectives.perplexity(means["elbo"] * len(images), images.tokens)
         if self.model.spec.classes is not None:
             pixels = images[:]
             found = classification.classify(

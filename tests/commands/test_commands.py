@@ -29,6 +29,8 @@ TOOLS = (
     "convert_tf1",
     "crossover",
     "densities",
+    "language_model",
+    "make_glosses",
     "make_letters",
     "prepare_data",
     "semi",

@@ -13,6 +13,7 @@ from biva_tf.commands import flags as settings_flags
 from biva_tf.data import pipeline, sources
 from biva_tf.data.densities import DENSITIES
 from biva_tf.data.sources import Source, Split
+from biva_tf.data.text.sentences import Form
 from biva_tf.model import architectures
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent
 from biva_tf.train import TrainSettings
@@ -33,6 +34,7 @@ PARAMETERS = {
     "cifar10_l29_lvae_plus": 120_789_472,
     "celeba64_l20": 94_356_208,
     "density_2d": 124_316,
+    "text_small": 1_667_490,
 }
 EXPERIMENTS = {
     "mnist_static",
@@ -58,6 +60,7 @@ EXPERIMENTS = {
     "mnist_10k_semi",
     "fashion_semi",
     "potential_2",
+    "glosses",
 }
 
 
@@ -90,9 +93,8 @@ def test_a_config_has_a_comment_and_its_model_fits_its_data(path):
     comment = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
     assert "aper" in comment and ("Memory" in comment or path.stem == "mnist_sample")
     base = _base(path)
-    assert (
-        architectures.get(base.architecture).image_shape == pipeline.info(base.dataset).image_shape
-    )
+    spec, info = architectures.get(base.architecture), pipeline.info(base.dataset)
+    assert info.lines if spec.of_text else info.image_shape == spec.image_shape
     if path.stem.endswith("_finetune"):
         assert settings.free_bits == 0 and settings.init_from == model_dir.removesuffix("_finetune")
 
@@ -139,13 +141,13 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
     settings = dataclasses.replace(
         _base(path), batch_size=2, validation_size=0, train_on_validation=False
     )
-    if settings.dataset not in DENSITIES:
+    if settings.dataset not in DENSITIES and not pipeline.info(settings.dataset).lines:
         source = _few_images(settings.dataset)
         monkeypatch.setattr(sources, "load", lambda name, location: source)
     spec = _narrowed(architectures.get(settings.architecture))
     classes = None if spec.classes is None else spec.classes.number
     data_config = dataclasses.replace(settings.data, labels=classes)
-    data = pipeline.load(data_config, settings.seed, classes)
+    data = pipeline.load(data_config, settings.seed, classes, Form.of(spec))
     pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:

@@ -22,6 +22,7 @@ from biva_tf.data.sources.omniglot_tfds import shrink
 
 RNG = np.random.default_rng(0)
 TRAIN, VALIDATION, TEST = 7, 3, 5
+SHIPPED = {"mnist_10k", "letters_2k", "glosses"}
 
 
 def _pixels(n, *shape):
@@ -487,7 +488,7 @@ def test_images_of_a_wrong_size_in_tfds_format_are_refused(tmp_path, monkeypatch
         sources.load("cifar10", Location(tmp_path))
 
 
-@pytest.mark.parametrize("name", sorted(set(sources.names()) - {"mnist_10k", "letters_2k"}))
+@pytest.mark.parametrize("name", sorted(set(sources.names()) - SHIPPED))
 def test_the_error_for_missing_data_says_how_to_prepare_it(name, tmp_path):
     with pytest.raises(DataError) as error:
         sources.load(name, Location(tmp_path))
@@ -523,15 +524,15 @@ def test_a_load_after_an_interrupted_decoding_reads_every_image(tmp_path, monkey
     from biva_tf.data import prepared
 
     stored = _store("mnist_dynamic", tmp_path)
-    examples = prepared._examples
+    examples = prepared.examples
 
     def interrupted(builder, split):
         yield from list(examples(builder, split))[:2]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepared, "_examples", interrupted)
+    monkeypatch.setattr(prepared, "examples", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sources.load("mnist_dynamic", Location(tmp_path))
-    monkeypatch.setattr(prepared, "_examples", examples)
+    monkeypatch.setattr(prepared, "examples", examples)
     source = sources.load("mnist_dynamic", Location(tmp_path))
     np.testing.assert_array_equal(source.train.images, stored["train"])

@@ -70,7 +70,7 @@ def test_the_error_for_a_wrong_part_names_the_field(make, message):
     [
         ("image_shape", (28, 28), "image_shape: expected three integers"),
         ("stages", (), "stages: expected a non-empty"),
-        ("likelihood", "gauss", "likelihood: expected a Bernoulli, a"),
+        ("likelihood", "gauss", "likelihood: expected one of Bernoulli, "),
         ("log_variance", "exp", "log_variance: expected one of softplus, free"),
         ("dropout_inference", 1.0, "dropout_inference: expected a number in"),
         ("dropout_generative", -0.1, "dropout_generative"),

@@ -33,6 +33,7 @@ class Info:
       train, test: numbers of images; None if they depend on the user's files.
       validation: number of images in the data set's own validation split; 0 if it has none.
       binarize: how grey images are binarised by default; one of `images.BINARIZATIONS`.
+      lines: whether it has lines of text and not images.
     """
 
     image_shape: tuple[int, int, int] | None
@@ -40,6 +41,7 @@ class Info:
     test: int | None
     validation: int = 0
     binarize: str = "none"
+    lines: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -63,7 +65,10 @@ class Location:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images, uint8 [n, height, width, channels], and their labels, integers [n]."""
+    """Images, uint8 [n, height, width, channels], and their labels, integers [n].
+
+    Of a source of text, the images are lines, strings [n].
+    """
 
     images: np.ndarray
     labels: np.ndarray

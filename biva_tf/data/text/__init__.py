@@ -1,0 +1,1 @@
+"""Sentences: from lines of text to the ids that a model reads, and back."""

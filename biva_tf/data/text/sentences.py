@@ -1,0 +1,150 @@
+"""The sentences of a split as the model reads them: rows of ids, as images of shape (length, 1, 1).
+
+Empty lines are dropped. A line with too many words is cut: its row has words alone, no end, and its
+probability is that of all sentences that begin so. Both are counted, and so are unknown words.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from biva_tf.data.images import NO_LABEL, Batch
+from biva_tf.data.sources import Split
+from biva_tf.data.text import tokenizer
+from biva_tf.data.text.vocabulary import Vocabulary
+from biva_tf.model import tokens
+from biva_tf.model.spec import ModelSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """The form in which a model reads sentences.
+
+    Attributes:
+      length: tokens in a row.
+      size: the number of ids.
+      vocabulary: of the model; None before its run has made it of its training split.
+    """
+
+    length: int
+    size: int
+    vocabulary: Vocabulary | None = None
+
+    @staticmethod
+    def of(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
+        """The form that a model reads; None if it is not of text."""
+        if not spec.of_text:
+            return None
+        return Form(spec.image_shape[0], spec.likelihood.vocabulary, vocabulary)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What became of the lines of a split.
+
+    Attributes:
+      lines: all of them.
+      empty: those without a word, which were dropped.
+      cut: those with more words than a row has places.
+      words, unknown: in the rows, and those of them that the vocabulary has not.
+    """
+
+    lines: int
+    empty: int
+    cut: int
+    words: int
+    unknown: int
+
+    def __str__(self) -> str:
+        share = 100 * self.unknown / max(1, self.words)
+        return (
+            f"{self.lines:,} lines, {self.empty:,} empty (dropped), {self.cut:,} too long (cut), "
+            f"{self.words:,} words, {self.unknown:,} unknown ({share:.2f}%)"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """The sentences of a split; `sentences[indices]` is float32 [n, length, 1, 1].
+
+    Attributes:
+      ids: integers [n, length].
+      size: the number of ids of the model.
+      labels: int64 [n]; None if the split has none.
+      counts: of the split.
+    """
+
+    ids: np.ndarray
+    size: int
+    labels: np.ndarray | None
+    counts: Counts
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, indices) -> np.ndarray:
+        return self.ids[indices].astype(np.float32)[..., np.newaxis, np.newaxis]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(length, 1, 1)."""
+        return (self.ids.shape[1], 1, 1)
+
+    @property
+    def values(self) -> tuple[float, float]:
+        """The least and the greatest id."""
+        return (0.0, float(self.size - 1))
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of all sentences, their ends included."""
+        return int(tokens.counts(self.ids).sum())
+
+    def batch(self, examples: np.ndarray, epoch: int = 0) -> Batch:
+        """A batch of examples, the same in every epoch."""
+        del epoch
+        labels = np.full(len(examples), NO_LABEL, np.int64)
+        if self.labels is not None:
+            labels = np.asarray(self.labels[examples], np.int64)
+        return Batch(self[examples], labels)
+
+    def first(self, number: int) -> "Sentences":
+        """The first `number` sentences."""
+        labels = None if self.labels is None else self.labels[:number]
+        return dataclasses.replace(self, ids=self.ids[:number], labels=labels)
+
+
+def read(splits: Mapping[str, Split], form: Form) -> tuple[dict[str, Sentences], Vocabulary]:
+    """The sentences of splits of lines, and the vocabulary.
+
+    Args:
+      splits: by name; if the form has no vocabulary yet, with "train", of which it is then made.
+      form: of the rows.
+    """
+    words = {
+        name: [tokenizer.words(line) for line in split.images] for name, split in splits.items()
+    }
+    vocabulary = form.vocabulary
+    if vocabulary is None:
+        vocabulary = Vocabulary.of(words["train"], form.size)
+    return {
+        name: _encode(words[name], split.labels, form, vocabulary) for name, split in splits.items()
+    }, vocabulary
+
+
+def _encode(lines: list[list[str]], labels, form: Form, vocabulary: Vocabulary) -> Sentences:
+    kept = [i for i, words in enumerate(lines) if words]
+    ids = np.zeros((len(kept), form.length), np.uint16 if form.size <= 2**16 else np.int32)
+    cut = 0
+    for row, i in zip(ids, kept, strict=True):
+        found = vocabulary.ids(lines[i][: form.length])
+        row[: len(found)] = found
+        if len(lines[i]) < form.length:
+            row[len(found)] = tokens.END
+        else:
+            cut += 1
+    words = int((ids > tokens.END).sum())
+    unknown = int((ids == tokens.UNKNOWN).sum())
+    counts = Counts(len(lines), len(lines) - len(kept), cut, words, unknown)
+    return Sentences(ids, form.size, None if labels is None else labels[kept], counts)

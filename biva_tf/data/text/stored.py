@@ -1,0 +1,53 @@
+"""Lines of text from data sets in TFDS's format."""
+
+import numpy as np
+
+from biva_tf.data import prepared
+from biva_tf.data.prepared import Prepared
+from biva_tf.data.sources import DataError, Location, Source, Split
+
+
+def read(name: str, location: Location, dataset: str, text: str) -> Source:
+    """Reads a source of lines.
+
+    Args:
+      name: of the source.
+      location: the folder of the data sets, and whether TFDS may download a missing one.
+      dataset: its name in TFDS. It has the splits "train" and "test".
+      text: the feature with the text of an example.
+
+    Raises:
+      DataError: the data set was not found (the message says what to do), or it is damaged.
+    """
+    import tensorflow_datasets as tfds
+
+    wanted = Prepared(dataset, {"train": "train", "test": "test"})
+    folder = prepared.find(wanted, location.data_dir)
+    if folder is None and location.download:
+        folder = prepared.download(wanted, location.data_dir)
+    if folder is None:
+        raise DataError(
+            f"--dataset={name}: not found in --data_dir={location.data_dir}. Let TFDS fetch it "
+            f"with: python -m tools.prepare_data --dataset={name} --data_dir={location.data_dir} "
+            "--download"
+        )
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+    except Exception as e:  # TFDS raises many kinds of errors for files that it cannot read
+        raise DataError(f"{folder}: expected a data set in TFDS's format ({e})") from e
+    for split in wanted.splits:
+        if split not in builder.info.splits:
+            found = ", ".join(builder.info.splits)
+            raise DataError(f"{folder}: expected a split {split!r}, it has {found}")
+    if text not in builder.info.features:
+        found = ", ".join(builder.info.features)
+        raise DataError(f"{folder}: expected a feature {text!r}, it has {found}")
+    return Source(train=_lines(builder, "train", text), test=_lines(builder, "test", text))
+
+
+def _lines(builder, split: str, text: str) -> Split:
+    lines, labels = [], []
+    for example in prepared.examples(builder, split):
+        lines.append(example[text].decode("utf-8", errors="replace"))
+        labels.append(example["label"])
+    return Split(np.array(lines, object), np.array(labels, np.int64))

@@ -1,0 +1,37 @@
+"""Checks of the fields of a spec."""
+
+from typing import Any
+
+from biva_tf.errors import UserError
+
+
+class SpecError(UserError, ValueError):
+    """A spec that describes no model; the message names the field, what was expected, what came."""
+
+
+def require(condition: bool, field: str, expected: str, got: Any) -> None:
+    """Raises SpecError unless the condition holds."""
+    if not condition:
+        raise SpecError(f"{field}: expected {expected}, got {got!r}")
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is an integer >= 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def require_count(value: Any, field: str) -> None:
+    """Raises SpecError unless a value is an integer >= 1."""
+    require(is_count(value), field, "an integer >= 1", value)
+
+
+def require_pair(value: Any, field: str) -> None:
+    """Raises SpecError unless a value is a pair of integers >= 1."""
+    valid = isinstance(value, tuple) and len(value) == 2 and all(map(is_count, value))
+    require(valid, field, "two integers >= 1 (height, width)", value)
+
+
+def require_rate(value: Any, field: str) -> None:
+    """Raises SpecError unless a value is a probability below 1."""
+    valid = isinstance(value, int | float) and 0 <= value < 1
+    require(valid, field, "a number in [0, 1)", value)

@@ -1,0 +1,26 @@
+"""The ids of tokens: those that are no words, and what makes a row of ids a sentence.
+
+A sentence is a row of word ids, then END, then PADDING to the end of the row. A sentence that is
+longer than a row is cut: then the row has words alone, and its probability is that of all sentences
+that begin so.
+"""
+
+import numpy as np
+
+PADDING = 0  # also what the decoder reads before the first token
+END = 1
+UNKNOWN = 2  # a word that is not in the vocabulary
+SPECIAL = 3  # the words have the ids from here on
+MOST = 2**24  # ids are kept as float32, which has all integers up to here
+
+
+def counts(ids: np.ndarray) -> np.ndarray:
+    """The tokens of each sentence, END included: [rows], from ids [rows, length]."""
+    return (ids != PADDING).sum(axis=1)
+
+
+def valid(ids: np.ndarray) -> bool:
+    """Whether all rows of ids [rows, length] are sentences."""
+    ended = np.cumsum(ids == END, axis=1)
+    after_end = ended - (ids == END) > 0
+    return bool(np.array_equal(ids == PADDING, after_end) and (ids == np.round(ids)).all())
