@@ -180,7 +180,7 @@ def test_another_data_set_can_be_evaluated(trained):
     ("args", "message"),
     [
         (("--k=7",), "evaluate: k: expected an integer in 0..2, got 7"),
-        (("--dataset=mnist",), "evaluate: --dataset: expected one of celeba64, "),
+        (("--dataset=mnist",), "evaluate: --dataset: expected one of ag_news_subset, "),
         (("--num_examples=2000",), "--num_examples: expected at most the 1000 images of mnist_10k"),
     ],
 )
