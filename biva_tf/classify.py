@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
@@ -25,20 +25,12 @@ from biva_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifySettings(ModelSettings):
+class ClassifySettings(ExamplesSettings):
     """The settings of `python -m biva_tf.classify`."""
 
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
-    data_dir: str | None = setting(
-        None, "The folder of prepared data sets; by default the one that the run used."
-    )
     split: str = setting("test", "The split.", choices=pipeline.SPLITS)
-    num_examples: int = setting(0, "The first so many images; 0 for all.", lower=0)
     num_samples: int = setting(10, "Samples of the bottom-up latents per image.", lower=1)
-    seed: int = setting(0, "Seed of the samples.", lower=0)
-    max_rows: int = setting(
-        256, "At most this many pairs of image and sample are in memory.", lower=1
-    )
     predictions: str | None = setting(
         None, "Also write the class probabilities of every image to this .csv file."
     )
@@ -74,8 +66,7 @@ def run(settings: ClassifySettings) -> Classified:
     dataset = settings.dataset or trained.settings["dataset"]
     name = f"{dataset} {settings.split}"
     images = trained.images(dataset, settings.split, settings.data_dir)
-    if settings.num_examples:
-        images = images.first(settings.num_examples)
+    images = settings.first_examples(images, name)
     number = model.spec.classes.number
     if not np.isin(images.labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")

@@ -1,9 +1,9 @@
-"""What the commands that score data sets share."""
+"""What the commands that read or score the examples of data sets share."""
 
 import dataclasses
 
 from biva_tf.commands.model import ModelSettings
-from biva_tf.data.images import Images
+from biva_tf.data.pipeline import Examples
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.inference import scoring
@@ -11,10 +11,32 @@ from biva_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScoringSettings(ModelSettings):
+class ExamplesSettings(ModelSettings):
+    """The settings of a command that gives the examples of data sets to a trained model."""
+
+    num_examples: int = setting(0, "Take the first so many images of a split; 0 for all.", lower=0)
+    seed: int = setting(0, "Seed of the samples.", lower=0)
+    max_rows: int = setting(
+        256, "At most this many pairs of image and sample are in memory.", lower=1
+    )
+    data_dir: str | None = setting(
+        None, "The folder of prepared data sets; by default the one that the run used."
+    )
+
+    def first_examples(self, images: Examples, name: str) -> Examples:
+        """The first `num_examples` of a split. Raises SettingsError if it has fewer."""
+        number = self.num_examples
+        if number > len(images):
+            raise SettingsError(
+                f"--num_examples: expected at most the {len(images)} images of {name}, got {number}"
+            )
+        return images.first(number) if number else images
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoringSettings(ExamplesSettings):
     """The settings of a command that scores data sets with a trained model."""
 
-    num_examples: int = setting(0, "Score the first so many images of a split; 0 for all.", lower=0)
     k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
     iw_samples: int = setting(
         10, "Samples per image: K of L_K and L_K^{>k}, and those whose mean is L^{>k}.", lower=1
@@ -24,23 +46,7 @@ class ScoringSettings(ModelSettings):
         "Latents of levels <= k in L^{>k} are a sample of their prior, or its mode.",
         choices=tuple(scoring.BELOW),
     )
-    seed: int = setting(0, "Seed of the samples.", lower=0)
-    max_rows: int = setting(
-        256, "At most this many pairs of image and sample are in memory.", lower=1
-    )
-    data_dir: str | None = setting(
-        None, "The folder of prepared data sets; by default the one that the run used."
-    )
 
     def scoring_config(self, ks: tuple[int, ...], *, bounds: bool) -> ScoringConfig:
         """Which scores to compute: L^{>k} for ks, and with `bounds` L_1 and L_K."""
         return ScoringConfig(self.iw_samples, ks, bounds, self.below, self.seed)
-
-    def first_examples(self, images: Images, name: str) -> Images:
-        """The first `num_examples` of a split. Raises SettingsError if it has fewer."""
-        number = self.num_examples
-        if number > len(images):
-            raise SettingsError(
-                f"--num_examples: expected at most the {len(images)} images of {name}, got {number}"
-            )
-        return images.first(number) if number else images

@@ -81,10 +81,10 @@ class TrainingData(Batches):
         """
         rng = np.random.Generator(np.random.Philox(key=[self.seed, step]))
         if self.labelled is None:
-            return self._part(np.arange(len(self.images)), rng, step, size, part, parts)
+            return self._part(rng, step, size, part, parts)
         rows = size // 2
-        with_labels = self._part(self.labelled, rng, step, rows, part, parts)
-        without = self._part(np.arange(len(self.images)), rng, step, rows, part, parts)
+        with_labels = self._part(rng, step, rows, part, parts, self.labelled)
+        without = self._part(rng, step, rows, part, parts)
         without = without._replace(labels=np.full_like(without.labels, NO_LABEL))
         return Batch(
             *(
@@ -93,11 +93,18 @@ class TrainingData(Batches):
             )
         )
 
-    def _part(self, places: np.ndarray, rng, step: int, size: int, part: int, parts: int) -> Batch:
-        """A part of `size` examples that are drawn from some places of the split."""
-        examples = places[rng.choice(len(places), size, replace=size > len(places))]
+    def _part(
+        self, rng, step: int, size: int, part: int, parts: int, places: np.ndarray | None = None
+    ) -> Batch:
+        """A part of `size` examples that are drawn from some places of the split, or from all."""
+        if places is None:
+            number = len(self.images)
+            examples = rng.choice(number, size, replace=False)
+        else:
+            number = len(places)
+            examples = places[rng.choice(number, size, replace=size > number)]
         rows = size // parts
-        epoch = step * size // len(places)
+        epoch = step * size // number
         return self.images.batch(examples[part * rows : (part + 1) * rows], epoch)
 
 
