@@ -57,19 +57,38 @@ def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = N
         damaged or has images of another shape.
     """
     own = Prepared(own_name(name), {split: split for split in ("train", "validation", "test")})
-    candidates = (own,) if in_tfds is None else (own, in_tfds)
-    for prepared in candidates:
-        folder = find(prepared, location.data_dir)
-        if folder is not None:
-            return _source(name, prepared, folder, info)
+    prepared, folder = locate(name, location, own, in_tfds)
+    return _source(name, prepared, folder, info)
+
+
+def locate(
+    name: str, location: Location, own: Prepared | None, in_tfds: Prepared | None
+) -> tuple[Prepared, Path]:
+    """Finds the data set that a source is read from, or lets TFDS download it.
+
+    Args:
+      name: the name of the source.
+      location: the folder of the data sets, and whether TFDS may download a missing one.
+      own: the data set that `preparation.prepare` makes from files; None if it makes none.
+      in_tfds: the data set in TFDS; None if TFDS does not have it.
+
+    Returns:
+      The one of the two that was found, and its folder.
+
+    Raises:
+      DataError: neither was found. The message says what to do.
+    """
+    for prepared in (own, in_tfds):
+        if prepared is not None and (folder := find(prepared, location.data_dir)):
+            return prepared, folder
     if location.download and in_tfds is not None:
-        folder = download(in_tfds, location.data_dir)
-        return _source(name, in_tfds, folder, info)
+        return in_tfds, download(in_tfds, location.data_dir)
+    command = f"python -m tools.prepare_data --dataset={name} --data_dir={location.data_dir}"
+    missing = f"--dataset={name}: not found in --data_dir={location.data_dir}."
+    if own is None:
+        raise DataError(f"{missing} Let TFDS fetch it with: {command} --download")
     fetch = " (add --download to let TFDS fetch it)" if in_tfds is not None else ""
-    raise DataError(
-        f"--dataset={name}: not found in --data_dir={location.data_dir}. Prepare it with: python "
-        f"-m tools.prepare_data --dataset={name} --data_dir={location.data_dir}{fetch}"
-    )
+    raise DataError(f"{missing} Prepare it with: {command}{fetch}")
 
 
 def find(prepared: Prepared, data_dir: Path) -> Path | None:
@@ -94,22 +113,33 @@ def download(prepared: Prepared, data_dir: Path) -> Path:
     return Path(builder.data_path)
 
 
-def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
+def open_builder(folder: Path) -> Any:
+    """The TFDS builder of a data set in TFDS's format. DataError if it is none."""
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(str(folder))
+        return tfds.builder_from_directory(str(folder))
     except Exception as e:  # TFDS raises many kinds of errors for files that it cannot read
         raise DataError(f"{folder}: expected a data set in TFDS's format ({e})") from e
+
+
+def check_split(builder, split: str) -> None:
+    """Raises DataError if a data set does not have a split of this name."""
+    if split not in builder.info.splits:
+        found = ", ".join(builder.info.splits)
+        raise DataError(f"{builder.data_path}: expected a split {split!r}, it has {found}")
+
+
+def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
+    builder = open_builder(folder)
     shape = info.image_shape
     splits = {}
     for ours, theirs in prepared.splits.items():
-        if theirs in builder.info.splits:
-            splits[ours] = _split(name, prepared, builder, folder, theirs, shape)
-            shape = splits[ours].images.shape[1:]
-        elif ours != "validation":
-            found = ", ".join(builder.info.splits)
-            raise DataError(f"{folder}: expected a split {theirs!r}, it has {found}")
+        if ours == "validation" and theirs not in builder.info.splits:
+            continue
+        check_split(builder, theirs)
+        splits[ours] = _split(name, prepared, builder, folder, theirs, shape)
+        shape = splits[ours].images.shape[1:]
     return Source(**splits)
 
 

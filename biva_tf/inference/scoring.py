@@ -113,7 +113,7 @@ class Scorer:
         self._model, self._strategy = model, model.distribute_strategy
         self._samples, self._below, self._with_shifts = num_importance_samples, below, with_shifts
         # Each k, and each class, has rows of its own in the top-down pass.
-        rows = len(self.ks) * (1 if model.spec.classes is None else model.spec.classes.number)
+        rows = len(self.ks) * (model.spec.num_classes or 1)
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
         # With several samples, the chunks of samples are computed in parallel instead.
         self._max_chunks = chunks.PARALLEL if num_importance_samples == 1 else 1

@@ -219,6 +219,11 @@ class ModelSpec:
         return self.likelihood.values == REALS
 
     @property
+    def num_classes(self) -> int | None:
+        """The number of classes; None of a model without classes."""
+        return None if self.classes is None else self.classes.number
+
+    @property
     def of_text(self) -> bool:
         """Whether x is a sentence."""
         return isinstance(self.likelihood, Text)

@@ -81,9 +81,8 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     changes = _changes(run_dir, spec, config)
-    classes = None if spec.classes is None else spec.classes.number
     form = Form.of(spec, _vocabulary(run_dir, config) if spec.of_text else None)
-    data = pipeline.load(config.data, config.seed, classes, form)
+    data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
     _note(_describe(config.dataset, data))
     for name, counts in _counts(data).items():

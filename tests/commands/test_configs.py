@@ -145,9 +145,8 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
         source = _few_images(settings.dataset)
         monkeypatch.setattr(sources, "load", lambda name, location: source)
     spec = _narrowed(architectures.get(settings.architecture))
-    classes = None if spec.classes is None else spec.classes.number
-    data_config = dataclasses.replace(settings.data, labels=classes)
-    data = pipeline.load(data_config, settings.seed, classes, Form.of(spec))
+    data_config = dataclasses.replace(settings.data, labels=spec.num_classes)
+    data = pipeline.load(data_config, settings.seed, spec.num_classes, Form.of(spec))
     pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:

@@ -19,26 +19,11 @@ def read(name: str, location: Location, dataset: str, text: str) -> Source:
     Raises:
       DataError: the data set was not found (the message says what to do), or it is damaged.
     """
-    import tensorflow_datasets as tfds
-
-    wanted = Prepared(dataset, {"train": "train", "test": "test"})
-    folder = prepared.find(wanted, location.data_dir)
-    if folder is None and location.download:
-        folder = prepared.download(wanted, location.data_dir)
-    if folder is None:
-        raise DataError(
-            f"--dataset={name}: not found in --data_dir={location.data_dir}. Let TFDS fetch it "
-            f"with: python -m tools.prepare_data --dataset={name} --data_dir={location.data_dir} "
-            "--download"
-        )
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-    except Exception as e:  # TFDS raises many kinds of errors for files that it cannot read
-        raise DataError(f"{folder}: expected a data set in TFDS's format ({e})") from e
-    for split in wanted.splits:
-        if split not in builder.info.splits:
-            found = ", ".join(builder.info.splits)
-            raise DataError(f"{folder}: expected a split {split!r}, it has {found}")
+    in_tfds = Prepared(dataset, {"train": "train", "test": "test"})
+    _, folder = prepared.locate(name, location, None, in_tfds)
+    builder = prepared.open_builder(folder)
+    for split in in_tfds.splits:
+        prepared.check_split(builder, split)
     if text not in builder.info.features:
         found = ", ".join(builder.info.features)
         raise DataError(f"{folder}: expected a feature {text!r}, it has {found}")
