@@ -194,8 +194,13 @@ class DiscretizedLogisticMixture(tfd.Distribution):
             [self._channel_loc(self._locs, c, channels[:c]) for c in range(self._num_channels)],
             axis=-2,
         )
-        x = x[..., tf.newaxis]
-        inverse_scale = tf.exp(-self._log_scales)
+        log_bins = self._log_bins(x[..., tf.newaxis], locs, self._log_scales)
+        log_components = tf.nn.log_softmax(self._logits) + tf.reduce_sum(log_bins, axis=-2)
+        return tf.reduce_sum(tf.reduce_logsumexp(log_components, axis=-1), axis=[-2, -1])
+
+    def _log_bins(self, x, locs, log_scales):
+        """log of the mass that a logistic gives the bin of x, all in the range [-1, 1]."""
+        inverse_scale = tf.exp(-log_scales)
         upper = (x - locs + self.half_bin) * inverse_scale
         lower = (x - locs - self.half_bin) * inverse_scale
         log_cdf_upper = tf.math.log_sigmoid(upper)
@@ -203,13 +208,31 @@ class DiscretizedLogisticMixture(tfd.Distribution):
         log_gap = tf.math.log(-tf.math.expm1(-2.0 * self.half_bin * inverse_scale))
         middle = log_cdf_upper + log_sf_lower + log_gap
         # Every branch is finite everywhere, so the gradient of `where` is too.
-        log_bins = tf.where(
+        return tf.where(
             x < -1.0 + self.half_bin,
             log_cdf_upper,
             tf.where(x > 1.0 - self.half_bin, log_sf_lower, middle),
         )
-        log_components = tf.nn.log_softmax(self._logits) + tf.reduce_sum(log_bins, axis=-2)
-        return tf.reduce_sum(tf.reduce_logsumexp(log_components, axis=-1), axis=[-2, -1])
+
+    def channel_probabilities(self, before: tf.Tensor) -> tf.Tensor:
+        """The probabilities of the 256 values of a channel, [rows, height, width, 256].
+
+        Args:
+          before: the channels before it, which they depend on: [rows, height, width, channel], in
+            [0, 1].
+        """
+        channel = before.shape[-1]
+        x = 2.0 * tf.cast(before, tf.float32) - 1.0
+        known = [x[..., c, tf.newaxis] for c in range(channel)]
+        log_weights = self._logits
+        for c, value in enumerate(known):
+            loc = self._channel_loc(self._locs, c, known[:c])
+            log_weights += self._log_bins(value, loc, self._log_scales[..., c, :])
+        loc = self._channel_loc(self._locs, channel, known)[..., tf.newaxis, :]
+        values = 2.0 * self.half_bin * tf.range(256, dtype=tf.float32)[:, tf.newaxis] - 1.0
+        log_bins = self._log_bins(values, loc, self._log_scales[..., channel, tf.newaxis, :])
+        weights = tf.nn.softmax(log_weights)[..., tf.newaxis, :]
+        return tf.reduce_sum(weights * tf.exp(log_bins), axis=-1)
 
     def from_uniforms(self, uniforms: tf.Tensor) -> tf.Tensor:
         """A draw from uniform numbers in [0, 1), [..., rows, height, width, M + C].
