@@ -89,19 +89,15 @@ class Codec:
         # For the next file with batches of the same shape, nothing is traced again.
         self._passes_of = functools.lru_cache(1)(functools.partial(Passes, model))
 
-    def compress(
-        self, images: np.ndarray, options: Options | None = None, *, verify: bool = True
-    ) -> Compressed:
+    def compress(self, images: np.ndarray, options: Options | None = None) -> Compressed:
         """Compresses images.
 
         Args:
           images: as of `levels.from_images`.
           options: how; by default as `Options`.
-          verify: whether to decompress the result, and compare.
 
         Raises:
-          CompressionError: images of a wrong shape, or with values that the model has not; or they
-            do not come back.
+          CompressionError: images of a wrong shape, or with values that the model has not.
         """
         options = options or Options()
         pixels, form = levels.from_images(images, self._spec)
@@ -121,10 +117,6 @@ class Codec:
         stack = Stack(np.empty(0, np.uint32), RandomWords(options.seed))
         blocks = _encode(self._coder(passes, header), header, stack, pixels)
         data = header.pack() + b"".join(block.pack() for block in blocks)
-        if verify:
-            decoded = self._decoded(Reader(data), passes)
-            if not np.array_equal(decoded, pixels):
-                raise CompressionError("the compressed images do not come back")
         initial_bits = WORD_BITS * stack.random_words_used
         return Compressed(data, len(pixels), initial_bits, WORD_BITS * len(stack))
 
@@ -146,6 +138,15 @@ class Codec:
             )
         pixels = self._decoded(reader, self._passes(header.rows))
         return levels.to_images(pixels, self._spec, levels.Form(header.form))
+
+    def verify(self, data: bytes, images: np.ndarray) -> None:
+        """Raises CompressionError unless a compressed file gives these images."""
+        try:
+            same = np.array_equal(self.decompress(data), images)
+        except CompressionError as e:
+            raise CompressionError(f"verification: the images do not come back: {e}") from e
+        if not same:
+            raise CompressionError("verification: other images come back")
 
     def _passes(self, rows: int) -> Passes:
         passes = self._passes_of(rows)

@@ -19,7 +19,17 @@ from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import required, setting
 
-COMMANDS = ("train", "evaluate", "anomaly", "classify", "sample", "plot", "export")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "anomaly",
+    "classify",
+    "sample",
+    "compress",
+    "decompress",
+    "plot",
+    "export",
+)
 TOOLS = (
     "ablations",
     "benchmark",
