@@ -6,7 +6,8 @@ to stand for the density, and a coarse grid needs fewer initial bits.
 
 The coder gives no point less than 2**-24. Under the prior that wastes little, and lets any value be
 coded. Under the posterior, from which latents are drawn, it would now and then draw one that is far
-off, for which no image is likely. So the posterior is confined to a window around its mean.
+off, for which no image is likely. So the posterior is confined to a window around its mean. (One
+that is much wider than the narrow ones of its latent is cut short there, which costs bits.)
 """
 
 import dataclasses

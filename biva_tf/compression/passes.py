@@ -22,6 +22,7 @@ from biva_tf.nn import graphs, weight_norm
 Draw = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 
 _TABLE_ROWS = 4  # whose tables of probabilities are in memory at once
+_LEAST = 2.0**-30  # far below what the coder gives any value, 2**-24
 
 
 def check_model(spec: ModelSpec) -> None:
@@ -93,7 +94,7 @@ class Passes:
           before: the channels before it, float32 [first rows, height, width, channel], in [0, 1].
 
         Returns:
-          float32 [first rows, height, width, values].
+          float32 [first rows, height, width, values], none of them 0.
         """
         filled = np.zeros((self._rows + _TABLE_ROWS, *before.shape[1:]), np.float32)
         filled[: len(before)] = before
@@ -103,8 +104,8 @@ class Passes:
                 few = tf.constant(filled[first : first + _TABLE_ROWS])
                 rows = tf.minimum(tf.range(first, first + _TABLE_ROWS), self._rows - 1)
                 tables.append(self._tables(tf.gather(parameters, rows), few).numpy())
-        # What is no number costs bits and does no harm.
-        return np.nan_to_num(np.concatenate(tables)[: len(before)])
+        # What is no probability costs bits and does no harm.
+        return np.clip(np.nan_to_num(np.concatenate(tables)[: len(before)]), _LEAST, 1.0)
 
     def _run(self, draw: Draw, graph: Callable[[], tf.Tensor | None]) -> tf.Tensor | None:
         self._draw = draw
