@@ -217,6 +217,9 @@ class DiscretizedLogisticMixture(tfd.Distribution):
     def channel_probabilities(self, before: tf.Tensor) -> tf.Tensor:
         """The probabilities of the 256 values of a channel, [rows, height, width, 256].
 
+        They are differences of the distribution function, a sixth of the work of the identity
+        above, with the rounding of float32: enough for a coder, which rounds them to 2**-24.
+
         Args:
           before: the channels before it, which they depend on: [rows, height, width, channel], in
             [0, 1].
@@ -228,11 +231,15 @@ class DiscretizedLogisticMixture(tfd.Distribution):
         for c, value in enumerate(known):
             loc = self._channel_loc(self._locs, c, known[:c])
             log_weights += self._log_bins(value, loc, self._log_scales[..., c, :])
-        loc = self._channel_loc(self._locs, channel, known)[..., tf.newaxis, :]
-        values = 2.0 * self.half_bin * tf.range(256, dtype=tf.float32)[:, tf.newaxis] - 1.0
-        log_bins = self._log_bins(values, loc, self._log_scales[..., channel, tf.newaxis, :])
-        weights = tf.nn.softmax(log_weights)[..., tf.newaxis, :]
-        return tf.reduce_sum(weights * tf.exp(log_bins), axis=-1)
+        weights = tf.nn.softmax(log_weights)
+        loc = self._channel_loc(self._locs, channel, known)
+        scale = tf.exp(self._log_scales[..., channel, :])
+        edges = self.half_bin * (2.0 * tf.range(255, dtype=tf.float32) + 1.0) - 1.0
+        below = tf.sigmoid((edges - loc[..., tf.newaxis]) / scale[..., tf.newaxis])
+        below = tf.reduce_sum(weights[..., tf.newaxis] * below, axis=-2)
+        ends = [[0, 0]] * 3
+        upper = tf.pad(below, [*ends, [0, 1]], constant_values=1.0)
+        return tf.maximum(upper - tf.pad(below, [*ends, [1, 0]]), 0.0)
 
     def from_uniforms(self, uniforms: tf.Tensor) -> tf.Tensor:
         """A draw from uniform numbers in [0, 1), [..., rows, height, width, M + C].

@@ -80,7 +80,6 @@ def test_a_file_says_its_parts(written):
     compressed = written.compressed
     assert written.path.read_bytes() == compressed.data
     assert 0 < compressed.initial_bits < compressed.stack_bits < 8 * len(compressed.data)
-    assert written.bits_per_dim == 8 * len(compressed.data) / (5 * 784)
 
 
 def test_pictures_come_back_as_pictures(letters, tmp_path):

@@ -95,7 +95,7 @@ def test_images_come_back_in_their_form(binary):
 def test_the_length_is_the_bound(name):
     """Within the error of the two estimates: each draws the latents once or a few times."""
     model = perturbed(name)
-    images = random_images(model.spec, 400)
+    images = random_images(model.spec, 200)
     compressed = Codec(model).compress(images, Options(rows=32))
     bits = compressed.stack_bits - compressed.initial_bits
     bounds = [-model.score(images, seed=seed).elbo_nats.sum() / np.log(2) for seed in range(4)]
