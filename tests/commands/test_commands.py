@@ -35,6 +35,7 @@ TOOLS = (
     "benchmark",
     "benchmark_serving",
     "binarization",
+    "codecs",
     "compare_tf1",
     "convert_tf1",
     "crossover",
