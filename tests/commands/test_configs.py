@@ -48,7 +48,6 @@ EXPERIMENTS = {
     "fashion_small",
     "fashion_small_finetune",
     "fashion_grey_small",
-    "fashion_grey_small_finetune",
     "mnist_10k_small",
     "mnist_10k_small_finetune",
     "cifar10",
