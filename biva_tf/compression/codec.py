@@ -18,7 +18,7 @@ import numpy as np
 from biva_tf.compression import environment, levels
 from biva_tf.compression.bits_back import BitsBack
 from biva_tf.compression.container import Block, FormatError, Header, Reader
-from biva_tf.compression.errors import BlockError, CompressionError
+from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
 from biva_tf.compression.grid import WIDTH, Grid
 from biva_tf.compression.passes import Passes, check_model
 from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack
@@ -220,27 +220,32 @@ def _decode(
     """
     header, block = reader.header, reader.block(number)
     stack = Stack(np.concatenate([block.words, words]))
-    pixels = np.concatenate([coder.decode(stack, rows) for rows in block.batches])
+    try:
+        pixels = np.concatenate([coder.decode(stack, rows) for rows in block.batches])
+    except MismatchError as e:
+        raise _differs(header, number, str(e)) from None
     if (crc := zlib.crc32(pixels)) != block.images_crc:
-        raise FormatError(
-            f"block {number} of {header.blocks}: floating point differs here from where the file "
-            f"was made: the checksum of its images should be {block.images_crc:08x}, got "
-            f"{crc:08x}; made with {_description(header.versions, header.threads)}, here "
-            f"{_description(environment.versions(), environment.threads())}"
-        )
+        what = f"the checksum of its images should be {block.images_crc:08x}, got {crc:08x}"
+        raise _differs(header, number, what)
     return pixels, stack.words(0)
-
-
-def _description(versions: str, threads: int) -> str:
-    return f"{versions}, TF_NUM_INTRAOP_THREADS={threads}"
 
 
 def _check_end(reader: Reader, words: np.ndarray) -> None:
     """Checks that decoding has given the initial bits back, and that the file ends."""
     reader.end()
-    expected = RandomWords(reader.header.seed).last_to_first(0, len(words))
-    if not np.array_equal(words, expected):
-        raise FormatError(
-            f"block {reader.header.blocks - 1} of {reader.header.blocks}: floating point differs "
-            "here from where the file was made: the initial bits do not come back"
-        )
+    header = reader.header
+    if not np.array_equal(words, RandomWords(header.seed).last_to_first(0, len(words))):
+        raise _differs(header, header.blocks - 1, "the initial bits do not come back")
+
+
+def _differs(header: Header, number: int, what: str) -> FormatError:
+    """The words of a block are whole, and decode to something else than was encoded."""
+    return FormatError(
+        f"block {number} of {header.blocks}: floating point differs here from where the file was "
+        f"made: {what}; made with {_description(header.versions, header.threads)}, here "
+        f"{_description(environment.versions(), environment.threads())}"
+    )
+
+
+def _description(versions: str, threads: int) -> str:
+    return f"{versions}, TF_NUM_INTRAOP_THREADS={threads}"

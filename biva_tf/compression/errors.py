@@ -9,6 +9,10 @@ class CompressionError(UserError, ValueError):
     """Images, a model or a file that do not fit; the message says what was expected."""
 
 
+class MismatchError(CompressionError):
+    """What was decoded cannot have been encoded under the Gaussians that are computed here."""
+
+
 class BlockError(CompressionError):
     """A block that cannot be decoded.
 

@@ -16,6 +16,7 @@ import math
 import constriction
 import numpy as np
 
+from biva_tf.compression.errors import MismatchError
 from biva_tf.compression.stack import Stack
 
 WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation; README: measured
@@ -57,9 +58,16 @@ class Grid:
     def push_posterior(
         self, stack: Stack, values: np.ndarray, mean: np.ndarray, log_variance: np.ndarray
     ) -> None:
-        """Pushes values that `pop_posterior` gave."""
+        """Pushes values that `pop_posterior` gave.
+
+        Raises:
+          MismatchError: it cannot have given them.
+        """
         centre, offset, deviation = self._posterior(mean, log_variance)
-        stack.push(self._points(values) - centre, _POSTERIOR, offset, deviation)
+        points = self._points(values) - centre
+        if (np.abs(points) > _WINDOW).any():
+            raise MismatchError("a latent is far from its posterior")
+        stack.push(points, _POSTERIOR, offset, deviation)
 
     def pop_prior(self, stack: Stack, mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
         """Pops values under a prior, float32 of the shape of the mean."""

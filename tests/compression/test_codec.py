@@ -145,12 +145,16 @@ def test_another_model_is_told_apart(data):
         Codec(perturbed("tiny_dense", seed=1)).decompress(data)
 
 
-def test_other_floating_point_is_told_apart(data, monkeypatch):
-    """A model that computes a little differently stands for another machine."""
+@pytest.mark.parametrize("change", [1e-3, 0.5])
+def test_other_floating_point_is_told_apart(data, monkeypatch, change):
+    """A model that computes differently stands for another machine.
+
+    After a small change other images come out, after a large one impossible latents.
+    """
     other = perturbed("tiny_dense")
     own = environment.model_hash(other)
     for variable in other.trainable_variables:
-        variable.assign(variable * (1 + 1e-3))
+        variable.assign(variable * (1 + change))
     monkeypatch.setattr(environment, "model_hash", lambda model: own)
     message = r"^block \d of 4: floating point differs .* TF_NUM_INTRAOP_THREADS=\d"
     with pytest.raises(BlockError, match=message):

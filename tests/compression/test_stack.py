@@ -4,6 +4,7 @@ import constriction
 import numpy as np
 import pytest
 
+from biva_tf.compression.errors import MismatchError
 from biva_tf.compression.grid import Grid
 from biva_tf.compression.stack import RandomWords, Stack
 
@@ -140,3 +141,9 @@ def test_anything_that_a_network_gives_can_be_coded():
     np.testing.assert_array_equal(grid.pop_prior(stack, odd[::-1], odd_variance[::-1]), z)
     grid.push_posterior(stack, z, odd, odd_variance)
     np.testing.assert_array_equal(stack.words(0), before)
+
+
+def test_a_value_that_no_posterior_gave_is_refused():
+    stack = Stack(RandomWords(0).last_to_first(0, 200))
+    with pytest.raises(MismatchError, match="a latent is far from its posterior"):
+        Grid(0).push_posterior(stack, np.float32([100.0]), np.zeros(1), np.zeros(1))
