@@ -3,7 +3,17 @@
 import ast
 from pathlib import Path
 
-COMMANDS = ("train", "evaluate", "anomaly", "classify", "sample", "plot", "export")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "anomaly",
+    "classify",
+    "sample",
+    "compress",
+    "decompress",
+    "plot",
+    "export",
+)
 
 
 def main() -> None:
@@ -12,7 +22,7 @@ def main() -> None:
     for name in COMMANDS:
         source = Path(__file__).with_name(f"{name}.py").read_text()
         summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"  {name:<10}{summary.rstrip(':')}")
+        print(f"  {name:<12}{summary.rstrip(':')}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf import pretrained
+from biva_tf.compression.codec import Codec, Options
 from biva_tf.data import pipeline
 from biva_tf.data.text.sentences import Form
 from biva_tf.data.text.vocabulary import Vocabulary
@@ -123,6 +124,47 @@ class BIVA(KerasModel):
         return classification.classify(
             self, images, num_samples=num_samples, seed=seed, max_rows=max_rows
         )
+
+    def compress(
+        self, images, *, rows: int = 32, block: int = 1000, seed: int = 0, verify: bool = True
+    ) -> bytes:
+        """Images as a file that is about as long as the bound says, without loss.
+
+        `python -m biva_tf.compress` writes the same files, and computes with one thread. Here
+        TensorFlow computes with the threads that it has; give the process that decompresses as
+        many, since the last bits of a sum can depend on it.
+
+        Args:
+          images: [n, *spec.image_shape], uint8 or floats in [0, 1], with values that the model has:
+            of a binary model the least and the greatest, else multiples of 1/255.
+          rows: images that the model sees at once.
+          block: images per block; a damaged block costs itself and those after it.
+          seed: of the random bits that the file begins with.
+          verify: whether to decompress the result, and compare.
+
+        Raises:
+          CompressionError: the model is not one of images or has classes; or images of a wrong
+            shape, or with values that the model has not.
+        """
+        images = np.asarray(images)
+        data = self._codec.compress(images, Options(rows, block, seed)).data
+        if verify:
+            self._codec.verify(data, images)
+        return data
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        """The images of `compress`, of the dtype and the values that they had (floats: float32).
+
+        Raises:
+          CompressionError: it is no compressed file, or one of another model.
+          BlockError: a block is damaged, or floating point differs from where the file was made.
+            `images` of the error are those of the blocks before.
+        """
+        return self._codec.decompress(data)
+
+    @functools.cached_property
+    def _codec(self) -> Codec:
+        return Codec(self)
 
     def get_config(self) -> dict:
         """The constructor's arguments, for a .keras file."""

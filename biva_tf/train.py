@@ -84,4 +84,4 @@ def _unit(summary: Summary) -> str:
 
 
 if __name__ == "__main__":
-    start("train", TrainSettings, _print, _read, splits_devices=True)
+    start("train", TrainSettings, _print, _read, sets_devices_up=True)

@@ -15,6 +15,7 @@ ORDER = (
     "nn",
     "model",
     "inference",
+    "compression",
     "data",
     "plotting",
     "runs",
@@ -25,7 +26,17 @@ ORDER = (
     "serving",
     "commands",
 )
-COMMANDS = ("train", "evaluate", "anomaly", "classify", "sample", "plot", "export")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "anomaly",
+    "classify",
+    "sample",
+    "compress",
+    "decompress",
+    "plot",
+    "export",
+)
 PACKAGE = ROOT / "biva_tf"
 
 

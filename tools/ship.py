@@ -133,6 +133,9 @@ def _card(
     command += f" --iw_samples={settings.iw_samples}"
     if settings.num_examples:
         command += f" --num_examples={settings.num_examples}"
+    binary = spec.likelihood.binary
+    samples = "the probability of each pixel" if binary else "drawn pixel by pixel"
+    kind = "that are binarised as above" if binary else "of 8 bits"
     size = weights_file.path(folder).stat().st_size / 1e6
     rows = "\n".join(
         f"| {name} | {-mean.nats:.2f} ± {mean.nats_standard_error:.2f} | {mean.bits_per_dim:.4f} |"
@@ -160,11 +163,11 @@ The bound on {summary.examples:,} test images, with its standard error over the 
 The weights are {size:.1f} MB in float16. In float32 the two bounds are
 {abs(moved[0]):.3f} and {abs(moved[1]):.3f} nats away.
 
-Samples of the prior, the probability of each pixel:
+Samples of the prior, {samples}:
 
 ![samples](samples.png)
 
-It scores {height}x{width} images that are binarised as above. It was not tested for any use beyond
+It scores {height}x{width} images {kind}. It was not tested for any use beyond
 the benchmarks in the project's README.
 
 The weights are under the project's MIT licence. {settings.licence}

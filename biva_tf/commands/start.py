@@ -1,5 +1,6 @@
 """The start of a command: flags, devices, and errors in one line with an exit code."""
 
+import contextlib
 import ctypes
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ def start(
     read: Callable[[], Any] | None = None,
     *,
     passes_arguments: bool = False,
-    splits_devices: bool = False,
+    sets_devices_up: bool = False,
 ) -> None:
     """Defines the flags of a command, parses them, and runs it.
 
@@ -35,7 +36,8 @@ def start(
       read: gives the settings from the parsed flags; by default `flags.read(settings)`.
       passes_arguments: whether `body` also takes the arguments after the flags; without it they are
         an error.
-      splits_devices: whether `body` splits the CPU into logical devices, before anything uses it.
+      sets_devices_up: whether `body` says how TensorFlow sets the devices up, before anything uses
+        them: the logical devices that the CPU is split into, or the number of threads.
     """
     flags.define(settings)
 
@@ -44,7 +46,7 @@ def start(
             print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
             return 2
         set_up_process()
-        if not splits_devices:
+        if not sets_devices_up:
             initialise_devices()
         try:
             values = flags.read(settings) if read is None else read()
@@ -70,6 +72,16 @@ def initialise_devices() -> None:
     """
     with quiet.start_up_notes():
         tf.config.list_logical_devices()
+
+
+def compute_with_threads(number: int) -> None:
+    """Computes every operation with a number of threads, if devices are not set up yet.
+
+    The last bits of a sum can depend on it.
+    """
+    with contextlib.suppress(RuntimeError):  # they are set up
+        tf.config.threading.set_intra_op_parallelism_threads(number)
+    initialise_devices()
 
 
 def keep_freed_memory() -> None:

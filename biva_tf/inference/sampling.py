@@ -24,7 +24,7 @@ def sample(
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
     if label is not None:
         check_label(model, label)
-    with graphs.default_rewriting():  # so that an export gives the same images, bit for bit
+    with graphs.rewriting(True):  # so that an export gives the same images, bit for bit
         return _draw(
             model,
             tf.constant(num_samples, tf.int32),

@@ -151,6 +151,27 @@ def small_l5() -> ModelSpec:
     )
 
 
+def small_l5_grey() -> ModelSpec:
+    """A model of 28x28 grey images of 8 bits: L = 5, for one core and a small file.
+
+    The map sizes are those of `small_l5`. Its latents but the top one are maps, since grey values
+    hold more local detail than binary ones, and since such latents need few weights.
+    """
+    halve, keep, low = BlockSpec(24, (5, 5), (2, 2)), BlockSpec(24, (3, 3)), ConvLatent(4, (3, 3))
+    halve_again = dataclasses.replace(keep, stride=(2, 2))
+    return ModelSpec(
+        image_shape=(28, 28, 1),
+        stages=(
+            StageSpec((halve, keep), low),
+            StageSpec((keep, keep), low),
+            StageSpec((keep, halve_again), low),
+            StageSpec((keep, keep), low),
+            StageSpec((keep, halve_again), DenseLatent(16)),
+        ),
+        likelihood=LogisticMixture(5),
+    )
+
+
 def mnist_l6_semi() -> ModelSpec:
     """`mnist_l6` with ten classes, for semi-supervised learning (paper, Table 3).
 
@@ -261,6 +282,7 @@ _BIVA = (
     mnist_small,
     mnist_sample,
     small_l5,
+    small_l5_grey,
     mnist_l6_semi,
     small_semi,
     density_2d,

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from biva_tf.model import plans
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.noise import Noise, posterior_stream, prior_stream
+from biva_tf.model.noise import HostDraws, Noise, posterior_stream, prior_stream
 from biva_tf.model.spec import LatentSpec
 
 
@@ -50,7 +50,7 @@ class LatentStats:
 
 def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:
     """A draw of a latent from its posterior q."""
-    return Draw(q.from_noise(noise.normal(posterior_stream(latent.name), _shape_of(q))), q)
+    return Draw(_drawn(q, posterior_stream(latent.name), noise), q)
 
 
 def resolve(
@@ -74,7 +74,7 @@ def resolve(
             log_p = p.log_prob(draw.z)
             return LatentStats(draw.z, p, draw.q, log_p, draw.q.log_prob(draw.z))
         case plans.Prior(temperature):
-            z = p.from_noise(noise.normal(prior_stream(latent.name), _shape_of(p)), temperature)
+            z = _drawn(p, prior_stream(latent.name), noise, temperature)
         case plans.PriorMode():
             z = p.mean()
         case plans.Given(value):
@@ -90,6 +90,14 @@ def resolve(
     return LatentStats(z, p, None, log_p, log_p)
 
 
-def _shape_of(gaussian: DiagonalGaussian) -> tuple:
+def _drawn(
+    gaussian: DiagonalGaussian,
+    stream: str,
+    noise: Noise | HostDraws,
+    temperature: float | tf.Tensor = 1.0,
+) -> tf.Tensor:
     mean = gaussian.mean()
-    return (tf.shape(mean)[0], *mean.shape[1:])
+    if isinstance(noise, HostDraws):
+        return noise.draw(stream, mean, gaussian.log_variance)
+    shape = (tf.shape(mean)[0], *mean.shape[1:])
+    return gaussian.from_noise(noise.normal(stream, shape), temperature)

@@ -57,6 +57,16 @@ class BernoulliLikelihood:
         """Independent Bernoulli pixels."""
         return bernoulli_image(parameters)
 
+    def channel_probabilities(
+        self, px: tfp.distributions.Distribution, before: tf.Tensor
+    ) -> tf.Tensor:
+        """The probabilities of the values 0 and 1 of a channel, [rows, height, width, 2].
+
+        `before` are the channels before it, [rows, height, width, channel].
+        """
+        logits = px.distribution.logits[..., before.shape[-1]]
+        return tf.stack([tf.sigmoid(-logits), tf.sigmoid(logits)], axis=-1)
+
     def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
         """The probability of each pixel."""
         return px.mean()
@@ -84,6 +94,16 @@ class LogisticMixtureLikelihood:
     ) -> tfp.distributions.Distribution:
         """The mixture at every pixel."""
         return DiscretizedLogisticMixture(parameters, self._channels)
+
+    def channel_probabilities(
+        self, px: tfp.distributions.Distribution, before: tf.Tensor
+    ) -> tf.Tensor:
+        """The probabilities of the values 0/255 ... 255/255 of a channel.
+
+        [rows, height, width, 256]; `before` are the channels before it, [rows, height, width,
+        channel].
+        """
+        return px.channel_probabilities(before)
 
     def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
         """A draw, a multiple of 1/255 in every channel."""

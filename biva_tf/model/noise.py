@@ -6,11 +6,13 @@ its own place. So the same seed gives the same draw on any number of replicas an
 size, and no two rows or streams ever share noise.
 """
 
+import functools
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from biva_tf.nn import graphs
@@ -233,6 +235,35 @@ class SameNoise:
     def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
         """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
         return tf.repeat(self._noise.uniform(stream, (1, *shape[1:])), shape[0], axis=0)
+
+
+class HostDraws:
+    """Draws that a function on the host makes, in place of draws by noise.
+
+    A pass calls it once for every latent that it draws, in its order, also inside a graph. So
+    whatever knows the values of the latents, such as an entropy coder, needs no pass of its own.
+
+    Args:
+      draw: maps (stream, mean, log-variance), float32 arrays of the Gaussian to draw from, each
+        [rows, *latent shape], to the value of the latent, float32 of the same shape.
+    """
+
+    def __init__(self, draw: Callable[[str, np.ndarray, np.ndarray], np.ndarray]):
+        self._draw = draw
+
+    def draw(self, stream: str, mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
+        """The value that the host gives, [rows, *latent shape]."""
+        on_host = functools.partial(self._draw, stream)
+        z = tf.numpy_function(on_host, (mean, log_variance), tf.float32)
+        return tf.ensure_shape(z, mean.shape)
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: the host draws values."""
+        raise ValueError(f"asked for noise ({stream}, {shape}) where the host draws values")
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: the host draws values."""
+        raise ValueError(f"asked for noise ({stream}, {shape}) where the host draws values")
 
 
 class NoNoise:

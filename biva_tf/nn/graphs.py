@@ -17,14 +17,14 @@ tracing the copies.
 
 
 @contextlib.contextmanager
-def default_rewriting() -> Iterator[None]:
-    """While active, Grappler rewrites graphs as it does by default, and as TF Serving does.
+def rewriting(on: bool) -> Iterator[None]:
+    """While active, Grappler rewrites graphs as it does by default, and as TF Serving does; or not.
 
     Rewriting changes the last bits of results.
     """
     options = tf.config.optimizer.get_experimental_options()
     disabled = options.get("disable_meta_optimizer", False)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not on})
     try:
         yield
     finally:

@@ -19,12 +19,23 @@ from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import required, setting
 
-COMMANDS = ("train", "evaluate", "anomaly", "classify", "sample", "plot", "export")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "anomaly",
+    "classify",
+    "sample",
+    "compress",
+    "decompress",
+    "plot",
+    "export",
+)
 TOOLS = (
     "ablations",
     "benchmark",
     "benchmark_serving",
     "binarization",
+    "codecs",
     "compare_tf1",
     "convert_tf1",
     "crossover",

@@ -214,6 +214,26 @@ def test_log_prob_of_a_colour_pixel_is_the_product_of_its_conditionals():
     np.testing.assert_allclose(px.log_prob(_pixels(values / 255, 3)), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("log_scales", [(-7, -7), (-5, -2), (0, 5)])
+def test_channel_probabilities_are_those_of_log_prob(log_scales):
+    """Grey: of every value. Colour: their product over the channels, given the channels before."""
+    rng = np.random.default_rng(11)
+    grey = _parameters(rng, 1, 5, log_scales)
+    found = DiscretizedLogisticMixture(grey, 1).channel_probabilities(tf.zeros((1, 1, 1, 0)))
+    rows = DiscretizedLogisticMixture(np.repeat(grey, 256, axis=0), 1)
+    expected = np.exp(rows.log_prob(_pixels(LEVELS, 1)))
+    np.testing.assert_allclose(found.numpy().ravel(), expected, rtol=1e-3, atol=5e-7)
+    px = DiscretizedLogisticMixture(_parameters(rng, 3, 4, log_scales, rows=50), 3)
+    x = px.sample(seed=(1, 2))
+    product = 1.0
+    for channel in range(3):
+        tables = px.channel_probabilities(x[..., :channel]).numpy().reshape(50, 256)
+        np.testing.assert_allclose(tables.sum(axis=1), 1.0, atol=1e-5)
+        values = np.rint(x[..., channel].numpy().ravel() * 255).astype(int)
+        product = product * tables[np.arange(50), values]
+    np.testing.assert_allclose(product, np.exp(px.log_prob(x)), rtol=1e-3, atol=1e-6)
+
+
 def test_conditional_draws_follow_log_prob():
     """Draws of the third channel, given the most frequent values of the first two."""
     rng = np.random.default_rng(6)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import perturbed, random_images
 
-from biva_tf.model.noise import GivenNoise, SeededNoise
+from biva_tf.model.noise import GivenNoise, HostDraws, SeededNoise
 
 
 @pytest.mark.parametrize("event", [(1,), (6,), (3, 5, 2), (4, 4, 4)])
@@ -72,3 +73,25 @@ def test_given_noise_names_what_is_missing_or_misshapen():
         noise.normal("z1/prior", (2, 3))
     with pytest.raises(ValueError, match="noise for z1/posterior: expected"):
         noise.normal("z1/posterior", (2, 4))
+
+
+def test_a_host_is_asked_for_every_latent_in_the_order_of_the_passes():
+    """And what it draws as noise would is what the passes give with that noise, in a graph too."""
+    model = perturbed("tiny_conv")
+    images, seen, rng = random_images(model.spec, 2), [], np.random.default_rng(0)
+    noise = {}
+
+    def draw(stream, mean, log_variance):
+        seen.append(stream)
+        noise[stream.split("/")[0]] = rng.normal(size=mean.shape).astype(np.float32)
+        return mean + np.exp(0.5 * log_variance) * noise[stream.split("/")[0]]
+
+    call = tf.function(lambda x: model(x, noise=HostDraws(draw)).px_parameters, autograph=False)
+    by_host = call(images)
+    assert seen == [f"{name}/posterior" for name in ("z1_bu", "z2", "z1_td")]
+    by_noise = model(images, noise=GivenNoise(posterior=noise)).px_parameters
+    np.testing.assert_allclose(by_host, by_noise, rtol=1e-4, atol=1e-5)
+    host = HostDraws(draw)
+    for kind in (host.normal, host.uniform):
+        with pytest.raises(ValueError, match="where the host draws values"):
+            kind("z2/posterior", (2, 3))

@@ -1,0 +1,121 @@
+"""Compresses images without loss: python -m biva_tf.compress --pretrained=NAME --input=mnist_10k
+
+The file is about as long as the model's bound says (bits-back coding, `biva_tf.compression`), and
+`biva_tf.decompress` gives the images back bit for bit. --input is a data set, whose test split is
+taken as the model reads it, a folder of pictures, or an .npz file with the array `images`. Prints
+the length of the file and its parts and, on the last line, one JSON object.
+"""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from biva_tf.api import Trained
+from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.start import compute_with_threads, start
+from biva_tf.compression.codec import Codec, Compressed, Options
+from biva_tf.compression.errors import CompressionError
+from biva_tf.data import picture_files, pipeline
+from biva_tf.errors import SettingsError
+from biva_tf.files import write_atomically
+from biva_tf.settings import required, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompressSettings(ModelSettings):
+    """The settings of `python -m biva_tf.compress`."""
+
+    input: str = required("A data set, a folder of pictures, or an .npz file.")
+    output: str = required("The compressed file.")
+    verify: bool = setting(True, "Decompress the result and compare, before it is written.")
+    batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
+    block: int = setting(
+        Options.block, "Images per block: what is lost with a flipped bit begins there.", lower=1
+    )
+    seed: int = setting(Options.seed, "Seed of the initial bits.", lower=0)
+    data_dir: str | None = setting(
+        None, "The folder of prepared data sets; by default the one that the run used."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A file of compressed images.
+
+    Attributes:
+      path: of the file.
+      compressed: what is in it.
+      dims: the number of pixels times channels of all images.
+      seconds: that compressing took, without the verification and without reading.
+    """
+
+    path: Path
+    compressed: Compressed
+    dims: int
+    seconds: float
+
+
+def run(settings: CompressSettings) -> Written:
+    """Compresses images.
+
+    Raises:
+      UserError: the model, the images or a setting does not fit; the message says why. Nothing is
+        written then.
+    """
+    compute_with_threads(1)
+    trained = settings.load()
+    images = _images(settings, trained)
+    options = Options(settings.batch, settings.block, settings.seed)
+    try:
+        codec, start_time = Codec(trained.model), time.perf_counter()
+        compressed = codec.compress(images, options)
+        seconds = time.perf_counter() - start_time
+        if settings.verify:
+            codec.verify(compressed.data, images)
+    except CompressionError as e:
+        raise CompressionError(f"--input={settings.input}: {e}") from e
+    output = Path(settings.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, compressed.data)
+    return Written(output, compressed, images.size, seconds)
+
+
+def _images(settings: CompressSettings, trained: Trained) -> np.ndarray:
+    path = Path(settings.input)
+    if picture_files.is_npz(path) or path.is_dir():
+        return picture_files.read(path, trained.model.spec.image_shape[-1])
+    if settings.input not in pipeline.names():
+        raise SettingsError(
+            f"--input={settings.input}: expected a folder, an .npz file or a data set, one of "
+            f"{', '.join(pipeline.names())}"
+        )
+    return trained.images(settings.input, data_dir=settings.data_dir)[:]
+
+
+def _print(settings: CompressSettings) -> None:
+    written = run(settings)
+    compressed, dims = written.compressed, written.dims
+    size = 8 * len(compressed.data)
+    parts = {
+        "images": compressed.stack_bits - compressed.initial_bits,
+        "initial bits": compressed.initial_bits,
+        "headers": size - compressed.stack_bits,
+    }
+    print(f"{written.path}: {compressed.images} images in {len(compressed.data)} bytes")
+    for name, bits in (*parts.items(), ("all", size)):
+        print(f"  {name:<14}{bits:>12} bits {bits / dims:>9.5f} bits/dim")
+    result = {
+        "images": compressed.images,
+        "bytes": len(compressed.data),
+        "bits_per_dim": size / dims,
+        "initial_bits": compressed.initial_bits,
+        "seconds": round(written.seconds, 3),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    start("compress", CompressSettings, _print, sets_devices_up=True)

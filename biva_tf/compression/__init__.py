@@ -1,0 +1,1 @@
+"""Lossless compression of images: the bound of a model as the length of a file."""

@@ -1,0 +1,116 @@
+"""Bits-back coding of a batch of images (Townsend et al. 2019) under BIVA.
+
+`encode` pops every latent from its posterior, in the order in which the passes draw them: z_1^bu,
+..., z_{L-1}^bu, z_L, then z_{L-1}^td, ..., z_1^td. So the bits of the stack choose the latents.
+It then pushes x under p(x|z), and every latent under its prior. On average the stack grows by
+
+    E_q [log q(z|x) - log p(x|z) - log p(z)] = -ELBO.
+
+`decode` does all of it backwards, and gives the bits back that the latents took.
+
+The rows of a batch are one chain: the stack holds them side by side.
+"""
+
+from collections.abc import Callable, Mapping
+
+import constriction
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.compression.grid import Grid
+from biva_tf.compression.passes import Draw, Passes
+from biva_tf.compression.stack import Stack
+
+_VALUES = constriction.stream.model.Categorical(perfect=False)
+
+Grids = Mapping[str, Grid]  # by the name of the latent
+Latents = dict[str, np.ndarray]  # by name, each [rows, *latent shape]
+Gaussian = tuple[np.ndarray, np.ndarray]  # mean and log-variance
+
+
+class BitsBack:
+    """Codes batches of images on a stack.
+
+    Args:
+      passes: of the model.
+      grids: of the latents.
+      values: the number of values that a pixel can have.
+    """
+
+    def __init__(self, passes: Passes, grids: Grids, values: int):
+        self._passes, self._grids, self._greatest = passes, grids, values - 1
+
+    def encode(self, stack: Stack, levels: np.ndarray) -> int:
+        """Pushes images.
+
+        Args:
+          stack: the stack.
+          levels: uint8 [images, *image_shape], at most as many as the rows of the batch; below the
+            number of values.
+
+        Returns:
+          The number of words that the latents took from the stack.
+        """
+        number, height = len(levels), stack.height
+        latents, priors = {}, []
+        draw = _drawing(number, latents, lambda name, q: self._grids[name].pop_posterior(stack, *q))
+        self._passes.infer(self._passes.batch(self._scaled(levels)), draw)
+        taken = height - stack.height
+        parameters = self._passes.generate(_looking(number, latents, priors))
+        self._push_images(stack, parameters, levels)
+        for name, p in reversed(priors):
+            self._grids[name].push_prior(stack, latents[name][:number], *p)
+        return taken
+
+    def decode(self, stack: Stack, number: int) -> np.ndarray:
+        """Pops a number of images that `encode` pushed, uint8 [number, *image_shape]."""
+        latents, posteriors = {}, []
+        draw = _drawing(number, latents, lambda name, p: self._grids[name].pop_prior(stack, *p))
+        parameters = self._passes.generate(draw)
+        levels = self._pop_images(stack, parameters, number)
+        self._passes.infer(
+            self._passes.batch(self._scaled(levels)), _looking(number, latents, posteriors)
+        )
+        for name, q in reversed(posteriors):
+            self._grids[name].push_posterior(stack, latents[name][:number], *q)
+        return levels
+
+    def _scaled(self, levels: np.ndarray) -> np.ndarray:
+        return levels.astype(np.float32) / np.float32(self._greatest)
+
+    def _push_images(self, stack: Stack, parameters: tf.Tensor, levels: np.ndarray) -> None:
+        images = self._scaled(levels)
+        for channel in reversed(range(levels.shape[-1])):
+            tables = self._passes.channel_probabilities(parameters, images[..., :channel])
+            symbols = levels[..., channel].ravel().astype(np.int32)
+            stack.push(symbols, _VALUES, tables.reshape(-1, tables.shape[-1]))
+
+    def _pop_images(self, stack: Stack, parameters: tf.Tensor, number: int) -> np.ndarray:
+        levels = np.zeros((number, *self._passes.image_shape), np.uint8)
+        for channel in range(levels.shape[-1]):
+            before = self._scaled(levels[..., :channel])
+            tables = self._passes.channel_probabilities(parameters, before)
+            symbols = stack.pop(_VALUES, tables.reshape(-1, tables.shape[-1]))
+            levels[..., channel] = symbols.reshape(levels.shape[:-1])
+        return levels
+
+
+def _drawing(number: int, latents: Latents, pop: Callable[[str, Gaussian], np.ndarray]) -> Draw:
+    """Pops the first rows of each latent from its Gaussian, and keeps them; the others are 0."""
+
+    def draw(name, mean, log_variance):
+        latents[name] = np.zeros_like(mean)
+        latents[name][:number] = pop(name, (mean[:number], log_variance[:number]))
+        return latents[name]
+
+    return draw
+
+
+def _looking(number: int, latents: Latents, seen: list[tuple[str, Gaussian]]) -> Draw:
+    """Gives known latents to a pass, and notes the Gaussians of the first rows."""
+
+    def draw(name, mean, log_variance):
+        seen.append((name, (mean[:number], log_variance[:number])))
+        return latents[name]
+
+    return draw

@@ -1,0 +1,251 @@
+"""Images to a compressed file and back: one chain through all batches, in blocks.
+
+The last batch is encoded first, so that decoding gives the first images first. The chain begins
+with random bits, the initial ones; every batch takes the bits for its latents from what those
+before have left. The first batches have as few images as the stack can serve, from one on. So the
+initial bits are those of one image, whatever the size of a batch. Decoding gives them back, and
+that they are the same ones is its last check.
+
+All batches have one shape: those of fewer images are filled up.
+"""
+
+import dataclasses
+import functools
+import zlib
+
+import numpy as np
+
+from biva_tf.compression import environment, levels
+from biva_tf.compression.bits_back import BitsBack
+from biva_tf.compression.container import Block, FormatError, Header, Reader
+from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
+from biva_tf.compression.grid import WIDTH, Grid
+from biva_tf.compression.passes import Passes, check_model
+from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack
+from biva_tf.model.network import Network
+
+_MARGIN = 1.1  # of the bits that a batch may take, over those that batches took per image so far
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to compress.
+
+    Attributes:
+      rows: the images of a batch.
+      block: the images of a block.
+      seed: of the initial bits.
+      width: of the cells of the latents' grids; see `grid`.
+
+    Raises:
+      CompressionError: rows, block or seed out of range.
+    """
+
+    rows: int = 32
+    block: int = 1000
+    seed: int = 0
+    width: float = WIDTH
+
+    def __post_init__(self):
+        for name, least, bits in (("rows", 1, 16), ("block", 1, 32), ("seed", 0, 32)):
+            value = getattr(self, name)
+            if not least <= value < 2**bits:
+                raise CompressionError(
+                    f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """Compressed images.
+
+    Attributes:
+      data: the file.
+      images: their number.
+      initial_bits: those that the chain began with; a part of the file.
+      stack_bits: the length of the chain, the initial bits among them. What the file has beyond it
+        are its headers.
+    """
+
+    data: bytes
+    images: int
+    initial_bits: int
+    stack_bits: int
+
+
+class Codec:
+    """Compresses images with a model, and decompresses them.
+
+    Args:
+      model: the model, with the weights that it has when a method is called.
+
+    Raises:
+      CompressionError: the model is not one of images, or has classes.
+    """
+
+    def __init__(self, model: Network):
+        check_model(model.spec)
+        self._model, self._spec = model, model.spec
+        # For the next file with batches of the same shape, nothing is traced again.
+        self._passes_of = functools.lru_cache(1)(functools.partial(Passes, model))
+
+    def compress(self, images: np.ndarray, options: Options | None = None) -> Compressed:
+        """Compresses images.
+
+        Args:
+          images: as of `levels.from_images`.
+          options: how; by default as `Options`.
+
+        Raises:
+          CompressionError: images of a wrong shape, or with values that the model has not.
+        """
+        options = options or Options()
+        pixels, form = levels.from_images(images, self._spec)
+        passes = self._passes(options.rows)
+        header = Header(
+            model=environment.model_hash(self._model),
+            images=len(pixels),
+            image_shape=self._spec.image_shape,
+            form=form,
+            rows=options.rows,
+            block=options.block,
+            seed=options.seed,
+            threads=environment.threads(),
+            exponents=self._exponents(passes, pixels[: options.rows], options.width),
+            versions=environment.versions(),
+        )
+        stack = Stack(np.empty(0, np.uint32), RandomWords(options.seed))
+        blocks = _encode(self._coder(passes, header), header, stack, pixels)
+        data = header.pack() + b"".join(block.pack() for block in blocks)
+        initial_bits = WORD_BITS * stack.random_words_used
+        return Compressed(data, len(pixels), initial_bits, WORD_BITS * len(stack))
+
+    def decompress(self, data: bytes) -> np.ndarray:
+        """The images of a compressed file, of the dtype and the values that they had.
+
+        Raises:
+          FormatError: it is not a compressed file.
+          CompressionError: it is one of another model.
+          BlockError: a block is damaged, or floating point differs from where the file was made.
+            The error has the images of the blocks before.
+        """
+        reader = Reader(data)
+        header = reader.header
+        if (own := environment.model_hash(self._model)) != header.model:
+            raise CompressionError(
+                f"the file was made with another model, whose hash is {header.model.hex()}; that "
+                f"of this one is {own.hex()}"
+            )
+        pixels = self._decoded(reader, self._passes(header.rows))
+        return levels.to_images(pixels, self._spec, levels.Form(header.form))
+
+    def verify(self, data: bytes, images: np.ndarray) -> None:
+        """Raises CompressionError unless a compressed file gives these images."""
+        try:
+            same = np.array_equal(self.decompress(data), images)
+        except CompressionError as e:
+            raise CompressionError(f"verification: the images do not come back: {e}") from e
+        if not same:
+            raise CompressionError("verification: other images come back")
+
+    def _passes(self, rows: int) -> Passes:
+        passes = self._passes_of(rows)
+        passes.read_weights()
+        return passes
+
+    def _exponents(self, passes: Passes, pixels: np.ndarray, width: float) -> tuple[int, ...]:
+        """The grid of each latent, from its posteriors of some images."""
+        rng, exponents = np.random.default_rng(0), {}
+
+        def draw(name, mean, log_variance):
+            exponents[name] = Grid.of(log_variance[: len(pixels)], width).exponent
+            deviation = np.exp(0.5 * log_variance)
+            return mean + deviation * rng.standard_normal(mean.shape, np.float32)
+
+        passes.infer(passes.batch(levels.to_images(pixels, self._spec, levels.Form.UNIT)), draw)
+        return tuple(exponents[latent.name] for latent in self._spec.latents)
+
+    def _coder(self, passes: Passes, header: Header) -> BitsBack:
+        names = [latent.name for latent in self._spec.latents]
+        grids = dict(zip(names, map(Grid, header.exponents), strict=True))
+        return BitsBack(passes, grids, levels.number_of_levels(self._spec))
+
+    def _decoded(self, reader: Reader, passes: Passes) -> np.ndarray:
+        """The levels of all images."""
+        header = reader.header
+        coder = self._coder(passes, header)
+        found, words = [np.empty((0, *header.image_shape), np.uint8)], np.empty(0, np.uint32)
+        for number in range(header.blocks):
+            try:
+                pixels, words = _decode(coder, reader, number, words)
+                if number == header.blocks - 1:
+                    _check_end(reader, words)
+                found.append(pixels)
+            except FormatError as e:
+                form = levels.Form(header.form)
+                good = levels.to_images(np.concatenate(found), self._spec, form)
+                raise BlockError(str(e), number, good) from None
+        return np.concatenate(found)
+
+
+def _encode(coder: BitsBack, header: Header, stack: Stack, pixels: np.ndarray) -> list[Block]:
+    """Encodes all images, last to first. Gives the blocks, first to last."""
+    per_image, encoded = 0.0, []  # words that the latents of an image take
+    for number in reversed(range(header.blocks)):
+        start = number * header.block
+        images = pixels[start : start + header.block_size(number)]
+        left, batches = len(images), []
+        while left:
+            affordable = int(len(stack) / (_MARGIN * per_image)) if per_image else 1
+            rows = min(max(affordable, 1), header.rows, left)
+            taken = coder.encode(stack, images[left - rows : left])
+            per_image = max(per_image, taken / rows)
+            batches.insert(0, rows)
+            left -= rows
+        encoded.append((tuple(batches), zlib.crc32(images), stack.deepest()))
+    blocks, above = [], None
+    for batches, crc, deepest in reversed(encoded):
+        bottom = deepest if above is None else min(deepest, above)
+        blocks.append(Block(batches, crc, stack.words(bottom, above)))
+        above = bottom
+    return blocks
+
+
+def _decode(
+    coder: BitsBack, reader: Reader, number: int, words: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images of the next block, and the words that it leaves for the one after it.
+
+    `words` are those that the block before has left.
+    """
+    header, block = reader.header, reader.block(number)
+    stack = Stack(np.concatenate([block.words, words]))
+    try:
+        pixels = np.concatenate([coder.decode(stack, rows) for rows in block.batches])
+    except MismatchError as e:
+        raise _differs(header, number, str(e)) from None
+    if (crc := zlib.crc32(pixels)) != block.images_crc:
+        what = f"the checksum of its images should be {block.images_crc:08x}, got {crc:08x}"
+        raise _differs(header, number, what)
+    return pixels, stack.words(0)
+
+
+def _check_end(reader: Reader, words: np.ndarray) -> None:
+    """Checks that decoding has given the initial bits back, and that the file ends."""
+    reader.end()
+    header = reader.header
+    if not np.array_equal(words, RandomWords(header.seed).last_to_first(0, len(words))):
+        raise _differs(header, header.blocks - 1, "the initial bits do not come back")
+
+
+def _differs(header: Header, number: int, what: str) -> FormatError:
+    """The words of a block are whole, and decode to something else than was encoded."""
+    return FormatError(
+        f"block {number} of {header.blocks}: floating point differs here from where the file was "
+        f"made: {what}; made with {_description(header.versions, header.threads)}, here "
+        f"{_description(environment.versions(), environment.threads())}"
+    )
+
+
+def _description(versions: str, threads: int) -> str:
+    return f"{versions}, TF_NUM_INTRAOP_THREADS={threads}"

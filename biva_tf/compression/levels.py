@@ -1,0 +1,69 @@
+"""Images as levels, integers from 0, and back to the values that they came with."""
+
+import enum
+
+import numpy as np
+
+from biva_tf.compression.errors import CompressionError
+from biva_tf.model.spec import ModelSpec
+
+
+class Form(enum.IntEnum):
+    """How images store their values. A file says it, so that they come back as they were."""
+
+    UNIT = 0  # float32 in [0, 1], as models read them
+    BYTES = 1  # uint8 from 0 to 255
+    BITS = 2  # uint8, 0 and 1
+
+
+def number_of_levels(spec: ModelSpec) -> int:
+    """The number of values that a pixel of the model can have."""
+    return 2 if spec.likelihood.binary else 256
+
+
+def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Form]:
+    """The levels of images, uint8 of their shape, and their form.
+
+    Args:
+      images: [n >= 1, *spec.image_shape]: uint8, or floats in [0, 1]. Of a binary model all values
+        are the least or the greatest; uint8 images may also be of 0 and 1. Else, floats are
+        multiples of 1/255.
+      spec: of the model.
+
+    Raises:
+      CompressionError: images of a wrong shape or with other values.
+    """
+    images = np.asarray(images)
+    if images.shape[1:] != spec.image_shape or not len(images):
+        expected = ", ".join(map(str, spec.image_shape))
+        raise CompressionError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")
+    greatest = number_of_levels(spec) - 1
+    if images.dtype == np.uint8:
+        if greatest == 255:
+            return images, Form.BYTES
+        form = Form.BITS if images.max() <= 1 else Form.BYTES
+        levels = images if form is Form.BITS else images // 255
+    else:
+        form, images = Form.UNIT, images.astype(np.float32)
+        levels = np.round(np.clip(np.nan_to_num(images), 0, 1) * greatest).astype(np.uint8)
+    wrong = to_images(levels, spec, form) != images
+    if wrong.any():
+        values = "0 and the greatest value" if greatest == 1 else "multiples of 1/255"
+        place = int(np.flatnonzero(wrong.reshape(len(images), -1).any(axis=1))[0])
+        got = images[place][wrong[place]][0]
+        raise CompressionError(
+            f"images: expected {values} for this model, got {got} in image {place}"
+        )
+    return levels, form
+
+
+def to_images(levels: np.ndarray, spec: ModelSpec, form: Form) -> np.ndarray:
+    """The images of levels, in a form: float32 or uint8."""
+    greatest = number_of_levels(spec) - 1
+    match form:
+        case Form.UNIT:
+            return levels.astype(np.float32) / np.float32(greatest)
+        case Form.BYTES:
+            return levels * np.uint8(255 // greatest)
+        case Form.BITS:
+            return levels

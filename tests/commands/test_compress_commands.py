@@ -1,0 +1,157 @@
+"""compress and decompress: across processes, files and folders, and what they say when they fail.
+
+By a pretrained model, so that the hash of a file does not depend on a training here.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from biva_tf import compress, decompress
+from biva_tf.compression.errors import CompressionError
+from biva_tf.data import picture_files
+from biva_tf.data.sources import DataError
+from biva_tf.errors import SettingsError
+
+NAME = "mnist_10k_small"
+
+
+def _compress(folder, source, **changes):
+    values = {"pretrained": NAME, "input": str(source), "output": str(folder / "f.biva")}
+    return compress.run(compress.CompressSettings(**(values | changes)))
+
+
+def _decompress(source, output, **changes):
+    values = {"pretrained": NAME, "input": str(source), "output": str(output)}
+    return decompress.run(decompress.DecompressSettings(**(values | changes)))
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """Binary images of 28x28 that are no digits."""
+    with np.load(ROOT / "biva_tf/data/sources/letters_2k.npz") as file:
+        images = file[file.files[0]][:5]
+    return (images.reshape(-1, 28, 28, 1) > 127).astype(np.uint8) * np.uint8(255)
+
+
+@pytest.fixture(scope="module")
+def written(letters, tmp_path_factory):
+    """A file of five letters, in blocks of two."""
+    folder = tmp_path_factory.mktemp("compressed")
+    np.savez(folder / "letters.npz", images=letters)
+    return _compress(folder, folder / "letters.npz", batch=4, block=2)
+
+
+def _process(command, *args, threads):
+    env = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads)}
+    return subprocess.run(
+        [sys.executable, "-m", f"biva_tf.{command}", f"--pretrained={NAME}", *args],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        capture_output=True,
+    )
+
+
+def test_other_processes_with_other_threads_give_the_images_back(letters, tmp_path):
+    """A batch of one row is where the number of threads would change sums."""
+    npz, file, back = (tmp_path / name for name in ("i.npz", "f.biva", "back.npz"))
+    np.savez(npz, images=letters[:2])
+    args = (f"--input={npz}", f"--output={file}", "--batch=1", "--noverify")
+    made = _process("compress", *args, threads=2)
+    assert made.returncode == 0 and made.stderr == "", made.stderr
+    result = json.loads(made.stdout.splitlines()[-1])
+    assert result["images"] == 2 and result["bytes"] == file.stat().st_size
+    found = _process("decompress", f"--input={file}", f"--output={back}", threads=3)
+    assert found.returncode == 0 and found.stderr == "", found.stderr
+    with np.load(back) as arrays:
+        np.testing.assert_array_equal(arrays["images"], letters[:2])
+        assert arrays["images"].dtype == np.uint8
+
+
+def test_a_file_says_its_parts(written):
+    compressed = written.compressed
+    assert written.path.read_bytes() == compressed.data
+    assert 0 < compressed.initial_bits < compressed.stack_bits < 8 * len(compressed.data)
+
+
+def test_pictures_come_back_as_pictures(letters, tmp_path):
+    folder, back = tmp_path / "in", tmp_path / "back"
+    folder.mkdir()
+    for number, image in enumerate(letters):
+        Image.fromarray(image[..., 0]).save(folder / f"{number}.png")
+    _compress(tmp_path, folder, batch=4, verify=False)
+    _decompress(tmp_path / "f.biva", back)
+    assert [path.name for path in sorted(back.iterdir())] == [f"{n:05}.png" for n in range(5)]
+    np.testing.assert_array_equal(picture_files.read(back, 1), letters)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_of_a_damaged_file_nothing_is_written_unless_asked_for(letters, written, tmp_path, keep):
+    data = bytearray(written.path.read_bytes())
+    data[-30] ^= 1
+    (tmp_path / "f.biva").write_bytes(data)
+    with pytest.raises(CompressionError, match=r"f\.biva: block 2 of 3: the file is damaged"):
+        _decompress(tmp_path / "f.biva", tmp_path / "back.npz", keep_good=keep)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == ({"f.biva", "back.npz"} if keep else {"f.biva"})
+    if keep:
+        np.testing.assert_array_equal(picture_files.read(tmp_path / "back.npz", 1), letters[:4])
+
+
+def test_another_model_is_one_error(written, tmp_path):
+    with pytest.raises(
+        CompressionError, match=r"--input=.*f\.biva: the file was made with another"
+    ):
+        _decompress(written.path, tmp_path / "back.npz", pretrained="fashion_small")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_does_not_come_back_is_not_written(letters, tmp_path, monkeypatch):
+    np.savez(tmp_path / "i.npz", images=letters)
+    monkeypatch.setattr(compress.Codec, "decompress", lambda self, data: letters[::-1])
+    with pytest.raises(CompressionError, match="verification: other images come back"):
+        _compress(tmp_path, tmp_path / "i.npz", batch=4)
+    assert not (tmp_path / "f.biva").exists()
+
+
+def test_wrong_inputs_and_outputs_are_named(letters, written, tmp_path):
+    grey = np.full((1, 28, 28, 1), 99, np.uint8)
+    np.savez(tmp_path / "grey.npz", images=grey)
+    (tmp_path / "empty").mkdir()
+    for source, error, message in (
+        ("nonsense", SettingsError, "--input=nonsense: expected a folder, an .npz file or a data"),
+        (tmp_path / "missing.npz", DataError, "missing.npz: expected an .npz file with the array"),
+        (tmp_path / "empty", DataError, "empty: expected a folder of pictures, found none"),
+        (tmp_path / "grey.npz", CompressionError, "grey.npz: images: expected 0 and the greatest"),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            _compress(tmp_path, source)
+    assert not (tmp_path / "f.biva").exists()
+    picture_files.write(tmp_path / "full", letters)
+    with pytest.raises(DataError, match="full: expected a new or an empty folder"):
+        _decompress(written.path, tmp_path / "full")
+    with pytest.raises(CompressionError, match=r"grey\.npz: expected a file of biva_tf\.compress"):
+        _decompress(tmp_path / "grey.npz", tmp_path / "back.npz")
+
+
+def test_pictures_are_read_without_loss_or_not_at_all(tmp_path):
+    rng = np.random.default_rng(0)
+    colour = rng.integers(0, 256, (3, 5, 4, 3)).astype(np.uint8)
+    picture_files.write(tmp_path / "colour", colour)
+    np.testing.assert_array_equal(picture_files.read(tmp_path / "colour", 3), colour)
+    with pytest.raises(DataError, match=r"00000\.png: expected a grey picture, got one in colour"):
+        picture_files.read(tmp_path / "colour", 1)
+    Image.fromarray(colour[0, :2]).save(tmp_path / "colour" / "00001.png")
+    with pytest.raises(DataError, match=r"00001\.png: expected a picture of the size of 00000"):
+        picture_files.read(tmp_path / "colour", 3)
+    Image.fromarray(colour[0]).convert("RGBA").save(tmp_path / "colour" / "00000.png")
+    with pytest.raises(DataError, match=r"00000\.png: expected a picture of mode .*, got RGBA"):
+        picture_files.read(tmp_path / "colour", 3)

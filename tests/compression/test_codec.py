@@ -1,0 +1,217 @@
+"""Images come back bit for bit, in as many bits as the bound says, and no damage goes unnoticed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import perturbed, random_images, stage
+
+import biva_tf
+from biva_tf.compression import environment
+from biva_tf.compression.codec import Codec, Options
+from biva_tf.compression.container import FormatError, Reader
+from biva_tf.compression.errors import BlockError, CompressionError
+from biva_tf.model import architectures
+from biva_tf.model.spec import Classes, ConvLatent, DenseLatent, LogisticMixture, ModelSpec
+
+SMALL = Options(rows=4, block=6, seed=3)
+
+
+def _grey():
+    return ModelSpec(
+        image_shape=(8, 8, 1),
+        stages=(stage(ConvLatent(2, (3, 3)), (2, 2)), stage(DenseLatent(3), (2, 2))),
+        likelihood=LogisticMixture(2),
+        log_variance="free",
+    )
+
+
+SPECS = {
+    "biva, binary": architectures.tiny_dense,
+    "biva, colour": architectures.tiny_conv,
+    "biva, grey, free variance": _grey,
+    "lvae, binary": lambda: architectures.lvae(architectures.tiny_dense()),
+    "lvae+, colour": lambda: architectures.lvae_plus(architectures.tiny_conv()),
+    "vae, binary": lambda: architectures.vae(architectures.tiny_dense()),
+}
+
+
+@pytest.fixture(scope="module")
+def binary():
+    return perturbed("tiny_dense")
+
+
+@pytest.fixture(scope="module")
+def codec(binary):
+    return Codec(binary)
+
+
+@pytest.fixture(scope="module")
+def images(binary):
+    return random_images(binary.spec, 20)
+
+
+@pytest.fixture(scope="module")
+def data(codec, images):
+    return codec.compress(images, SMALL).data
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_random_images_come_back(spec):
+    model = perturbed(spec())
+    codec = Codec(model)
+    for number in (1, 7):  # 7: in a block of 6 and one of 1, both with batches that are not full
+        images = random_images(model.spec, number, seed=number)
+        back = codec.decompress(codec.compress(images, SMALL).data)
+        assert back.dtype == np.float32
+        np.testing.assert_array_equal(back, images)
+
+
+def test_extreme_images_come_back(codec, binary):
+    shape = (3, *binary.spec.image_shape)
+    for images in (np.zeros(shape, np.uint8), np.ones(shape, np.uint8)):
+        np.testing.assert_array_equal(codec.decompress(codec.compress(images, SMALL).data), images)
+
+
+def test_a_network_whose_numbers_overflow_still_gives_images_back():
+    model = perturbed("tiny_conv")
+    for variable in model.trainable_variables:
+        variable.assign(variable * 1e12)
+    images = random_images(model.spec, 5)
+    codec = Codec(model)
+    np.testing.assert_array_equal(codec.decompress(codec.compress(images, SMALL).data), images)
+
+
+def test_images_come_back_in_their_form(binary):
+    """Through the Python API, which is the codec with its defaults."""
+    bits = random_images(binary.spec, 3).astype(np.uint8)
+    for images in (bits, bits * 255, bits.astype(np.float32), bits.astype(np.float64)):
+        back = binary.decompress(binary.compress(images, rows=4))
+        assert back.dtype == (np.uint8 if images.dtype == np.uint8 else np.float32)
+        np.testing.assert_array_equal(back, images)
+
+
+@pytest.mark.parametrize("name", ["tiny_dense", "tiny_conv"])
+def test_the_length_is_the_bound(name):
+    """Within the error of the two estimates: each draws the latents once or a few times."""
+    model = perturbed(name)
+    images = random_images(model.spec, 200)
+    compressed = Codec(model).compress(images, Options(rows=32))
+    bits = compressed.stack_bits - compressed.initial_bits
+    bounds = [-model.score(images, seed=seed).elbo_nats.sum() / np.log(2) for seed in range(4)]
+    error = max(3 * np.std(bounds), 0.004 * np.mean(bounds))
+    assert abs(bits - np.mean(bounds)) < error
+    assert compressed.initial_bits < 3000  # of one image, not of a batch
+
+
+def test_the_same_images_give_the_same_file(codec, images, data):
+    assert codec.compress(images, SMALL).data == data
+    other = codec.compress(images, dataclasses.replace(SMALL, seed=4)).data
+    assert other != data and len(other) == pytest.approx(len(data), rel=0.1)
+
+
+def _block_starts(data):
+    """Where each block begins, and where the last one ends."""
+    reader = Reader(data)
+    starts = [len(reader.header.pack())]
+    for number in range(reader.header.blocks):
+        starts.append(starts[-1] + len(reader.block(number).pack()))
+    assert starts[-1] == len(data)
+    return starts
+
+
+@pytest.mark.parametrize("block", [0, 2, 3])
+def test_damage_names_the_block_and_leaves_the_images_before_it(codec, images, data, block):
+    starts = _block_starts(data)
+    damaged = bytearray(data)
+    damaged[(starts[block] + starts[block + 1]) // 2] ^= 4
+    for broken in (bytes(damaged), data[: starts[block + 1] - 1]):
+        with pytest.raises(BlockError, match=f"^block {block} of 4: the file is") as found:
+            codec.decompress(broken)
+        assert found.value.block == block
+        np.testing.assert_array_equal(found.value.images, images[: block * SMALL.block])
+
+
+def test_a_damaged_header_is_an_error(codec, data):
+    damaged = bytearray(data)
+    damaged[20] ^= 1
+    for broken in (bytes(damaged), data[:20], b""):
+        with pytest.raises(FormatError):
+            codec.decompress(broken)
+
+
+def test_another_model_is_told_apart(data):
+    with pytest.raises(CompressionError, match="made with another model, whose hash is"):
+        Codec(perturbed("tiny_dense", seed=1)).decompress(data)
+
+
+@pytest.mark.parametrize("change", [1e-3, 0.5])
+def test_other_floating_point_is_told_apart(data, monkeypatch, change):
+    """A model that computes differently stands for another machine.
+
+    After a small change other images come out, after a large one impossible latents.
+    """
+    other = perturbed("tiny_dense")
+    own = environment.model_hash(other)
+    for variable in other.trainable_variables:
+        variable.assign(variable * (1 + change))
+    monkeypatch.setattr(environment, "model_hash", lambda model: own)
+    message = r"^block \d of 4: floating point differs .* TF_NUM_INTRAOP_THREADS=\d"
+    with pytest.raises(BlockError, match=message):
+        Codec(other).decompress(data)
+
+
+def test_initial_bits_that_do_not_come_back_are_an_error(codec, data):
+    """The last block holds them: here, those of another seed."""
+    reader = Reader(data)
+    header = dataclasses.replace(reader.header, seed=SMALL.seed + 1)
+    changed = header.pack() + data[len(reader.header.pack()) :]
+    with pytest.raises(BlockError, match=r"^block 3 of 4: .* initial bits do not come back"):
+        codec.decompress(changed)
+
+
+def test_the_weights_are_those_of_the_moment(images):
+    model = perturbed("tiny_dense")
+    codec = Codec(model)
+    first = codec.compress(images, SMALL).data
+    for variable in model.trainable_variables:
+        variable.assign(0.5 * variable)
+    second = codec.compress(images, SMALL).data
+    np.testing.assert_array_equal(codec.decompress(second), images)
+    with pytest.raises(CompressionError, match="another model"):
+        codec.decompress(first)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 7, 1)), r"shape \[n >= 1, 8, 8, 1\], got \(2, 8, 7, 1\)"),
+        (np.zeros((0, 8, 8, 1)), r"shape \[n >= 1, 8, 8, 1\], got \(0, 8, 8, 1\)"),
+        (np.full((2, 8, 8, 1), 0.5), r"expected 0 and the greatest value .*, got 0.5 in image 0"),
+        (np.full((2, 8, 8, 1), np.nan), "got nan in image 0"),
+        (np.full((2, 8, 8, 1), 7, np.uint8), "got 7 in image 0"),
+    ],
+)
+def test_images_that_the_model_has_not_are_named(codec, images, message):
+    with pytest.raises(CompressionError, match=message):
+        codec.compress(images, SMALL)
+
+
+def test_grey_values_between_bytes_are_an_error():
+    codec = Codec(biva_tf.build("tiny_conv"))
+    images = np.full((1, 8, 8, 3), 0.1234, np.float32)
+    with pytest.raises(CompressionError, match=r"expected multiples of 1/255 .*, got 0.1234"):
+        codec.compress(images)
+
+
+def test_models_of_other_things_are_refused():
+    with_classes = dataclasses.replace(architectures.tiny_dense(), classes=Classes(3))
+    for spec, message in (("tiny_text", "got text"), (with_classes, "without classes")):
+        with pytest.raises(CompressionError, match=message):
+            Codec(biva_tf.build(spec))
+
+
+@pytest.mark.parametrize("name,value", [("rows", 0), ("rows", 2**16), ("block", 0), ("seed", -1)])
+def test_options_out_of_range_are_named(name, value):
+    with pytest.raises(CompressionError, match=f"{name}: expected an integer in"):
+        Options(**{name: value})
