@@ -1,6 +1,6 @@
 """Tells one data set from another by L^{>k}:
 
-    python -m biva_tf.anomaly --model_dir=runs/mnist_sample --out_dataset=letters_2k
+    python -m biva_tf.anomaly --pretrained=mnist_10k_small --out_dataset=letters_2k
 
 Scores both test splits with L^{>k} (paper, eq. 2) and LLR^{>k} = L - L^{>k}, and with the
 importance-weighted forms of both, L_K^{>k} and LLR_K^{>k} = L_K - L_K^{>k} (Havtorn et al. 2021).
