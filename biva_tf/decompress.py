@@ -19,6 +19,7 @@ from biva_tf.compression.codec import Codec
 from biva_tf.compression.container import Reader
 from biva_tf.compression.errors import BlockError, CompressionError
 from biva_tf.data import picture_files
+from biva_tf.errors import SettingsError
 from biva_tf.settings import required, setting
 
 
@@ -58,7 +59,12 @@ def run(settings: DecompressSettings) -> Decompressed:
     output = Path(settings.output)
     if not picture_files.is_npz(output):
         picture_files.check_empty(output)
-    data = Path(settings.input).read_bytes()
+    try:
+        data = Path(settings.input).read_bytes()
+    except OSError as e:
+        raise SettingsError(
+            f"--input={settings.input}: expected a compressed file, it cannot be read: {e.strerror}"
+        ) from e
     try:
         compute_with_threads(Reader(data).header.threads)
         codec, start_time = Codec(settings.load().model), time.perf_counter()

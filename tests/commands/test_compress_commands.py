@@ -140,6 +140,8 @@ def test_wrong_inputs_and_outputs_are_named(letters, written, tmp_path):
         _decompress(written.path, tmp_path / "full")
     with pytest.raises(CompressionError, match=r"grey\.npz: expected a file of biva_tf\.compress"):
         _decompress(tmp_path / "grey.npz", tmp_path / "back.npz")
+    with pytest.raises(SettingsError, match=r"--input=.*f\.biva: expected a compressed file, it"):
+        _decompress(tmp_path / "f.biva", tmp_path / "back.npz")
 
 
 def test_pictures_are_read_without_loss_or_not_at_all(tmp_path):
