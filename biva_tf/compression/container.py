@@ -41,7 +41,7 @@ class Header:
       model: the first bytes of a hash of the spec and the weights.
       images: their number.
       image_shape: (height, width, channels).
-      form: how the values of the images were stored; see `codec`.
+      form: how the values of the images were stored; see `levels`.
       rows: of a batch of the model's passes.
       block: the images of a block; the last one has the rest.
       seed: of the initial bits.
