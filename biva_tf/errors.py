@@ -2,7 +2,13 @@
 
 
 class UserError(Exception):
-    """Wrong settings, data or files; the message says what was expected and what came."""
+    """Wrong settings, data or files; the message says what was expected and what came.
+
+    Attributes:
+      exit_code: of a command that ends with it.
+    """
+
+    exit_code = 1
 
 
 class SettingsError(UserError, ValueError):

@@ -59,16 +59,20 @@ def _scalar_curves(lines: dict[str, list[dict]]) -> dict:
     """The steps and values of all metrics that are numbers, by metric and split."""
     curves: dict[str, dict] = {}
     for split, of_split in lines.items():
-        steps = np.array([line["step"] for line in of_split])
-        for name, first in of_split[0].items():
-            if name != "step" and isinstance(first, int | float):
-                values = np.array([line[name] for line in of_split])
+        names = dict.fromkeys(name for line in of_split for name in line)  # in order
+        for name in names:
+            having = [line for line in of_split if isinstance(line.get(name), int | float)]
+            if name != "step" and having:
+                steps = np.array([line["step"] for line in having])
+                values = np.array([line[name] for line in having])
                 curves.setdefault(name, {})[split] = (steps, values)
     return curves
 
 
 def read_metrics(run_dir: RunDir) -> dict[str, list[dict]]:
     """The lines of metrics by split, in the order of the steps.
+
+    A line without a bound, of training steps that were all skipped, is left out.
 
     Raises:
       RunDirError: there are none, or they cannot be read.
@@ -78,6 +82,8 @@ def read_metrics(run_dir: RunDir) -> dict[str, list[dict]]:
         for line in run_dir.metrics.read_text().splitlines(keepends=True):
             if line.endswith("\n"):  # a training that runs now may have written half of the last
                 values = json.loads(line)
+                if "elbo" not in values:
+                    continue
                 lines.setdefault(values["split"], []).append(values)
     except FileNotFoundError as e:
         raise RunDirError(f"{run_dir.metrics}: no such file; has the run begun?") from e

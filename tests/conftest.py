@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import biva_tf
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, ModelSpec, StageSpec
@@ -137,3 +138,18 @@ def finished(digits_json, tmp_path_factory):
 def trained(finished, tmp_path):
     """The model_dir of a copy of the run `finished`, which a test may change."""
     return Path(shutil.copytree(finished[0], tmp_path / "trained"))
+
+
+def run_state(model_dir):
+    """Everything that a run leaves and that has to be reproduced bit for bit."""
+    state = {}
+    for folder in ("checkpoints", "weights"):
+        path = tf.train.latest_checkpoint(str(model_dir / folder))
+        reader = tf.train.load_checkpoint(path)
+        for key in reader.get_variable_to_shape_map():
+            if "save_counter" not in key and "OBJECT_GRAPH" not in key:
+                state[f"{folder}/{key}"] = np.asarray(reader.get_tensor(key)).tobytes()
+    state["metrics"] = (model_dir / "metrics.jsonl").read_bytes()
+    state["summary"] = (model_dir / "summary.json").read_bytes()
+    state["final.png"] = (model_dir / "samples" / "final.png").read_bytes()
+    return state

@@ -27,7 +27,7 @@ def start(
     """Defines the flags of a command, parses them, and runs it.
 
     A `UserError`, or a file that cannot be read or written, becomes one line on standard error and
-    exit code 1.
+    the exit code of the error, in most cases 1.
 
     Args:
       name: of the command, for its messages.
@@ -53,7 +53,7 @@ def start(
             return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
         except (UserError, OSError) as e:
             print(f"{name}: {e}", file=sys.stderr)
-            return 1
+            return e.exit_code if isinstance(e, UserError) else 1
 
     app.run(main)
 

@@ -6,10 +6,11 @@ its own place. So the same seed gives the same draw on any number of replicas an
 size, and no two rows or streams ever share noise.
 """
 
+import contextlib
 import functools
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from biva_tf.nn import graphs
 
 _PHILOX = 1  # the value of the raw ops' `alg` argument
 _PER_COUNTER = 4  # 32-bit numbers that Philox gives per value of its counter
+_MIXING_KEY = 0x02461E293EC8F720  # by which TensorFlow's kernels turn a seed into key and counter
 _LEVELS = 2**16  # values of the 16 bits that decide whether dropout keeps a unit
 
 
@@ -51,22 +53,19 @@ class SeededNoise:
         self._first_row = tf.cast(first_row, tf.uint64)
         # Hashing the seed spreads seeds that are close to each other (0, 1, 2, ...), so that no
         # stream of one seed equals another stream of the next seed.
-        root = tf.random.experimental.stateless_fold_in(self._seed, tf.constant(0, tf.int64))
-        self._root = root[0]
+        self._root = _fold_in(self._seed, tf.constant(0, tf.int64))[0]
 
     def fold(self, data, first_row=0) -> "SeededNoise":
         """Independent noise for each value of the integer `data`, such as the training step."""
-        data = tf.cast(data, tf.int64)
-        seed = tf.random.experimental.stateless_fold_in(self._seed, data)
-        return SeededNoise(seed, first_row)
+        return SeededNoise(_fold_in(self._seed, tf.cast(data, tf.int64)), first_row)
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
         """Standard normal numbers of `shape` = (rows, *event), float32."""
-        return self._draw(tf.raw_ops.StatelessRandomNormalV2, stream, shape)
+        return self._draw(_ops.normal, stream, shape)
 
     def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
         """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
-        return self._draw(tf.raw_ops.StatelessRandomUniformV2, stream, shape)
+        return self._draw(_ops.uniform, stream, shape)
 
     def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
         """A dropout mask of `shape` = (rows, *event), float32, scaled.
@@ -106,12 +105,29 @@ def _numbers(root, stream, first_row, op, dtype, rows, event):
     size = math.prod(event)
     # Each row starts at a counter of its own, so its numbers do not depend on its neighbours.
     counters_per_row = -(-size // _PER_COUNTER)
-    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.stack([root, stream]))
+    key, counter = _key_counter(tf.stack([root, stream]))
     offset = first_row * tf.constant(counters_per_row, tf.uint64)
     counter += tf.stack([offset, tf.constant(0, tf.uint64)])
     padded = (rows, counters_per_row * _PER_COUNTER)
     numbers = op(shape=padded, key=key, counter=counter, alg=_PHILOX, dtype=dtype)
     return tf.reshape(numbers[:, :size], (rows, *event))
+
+
+def _fold_in(seed, data):
+    """`tf.random.experimental.stateless_fold_in`, in XLA too."""
+    key, counter = _key_counter(seed)
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2
+    folded = words(shape=(), key=key, counter=counter, alg=_PHILOX, dtype=tf.int64)
+    return tf.stack([folded, data])
+
+
+def _key_counter(seed):
+    """The op StatelessRandomGetKeyCounter, which in XLA drops the upper half of each int64."""
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2
+    key, counter = tf.constant([_MIXING_KEY], tf.uint64), tf.bitcast(seed, tf.uint64)
+    mixed = words(shape=(2, 2), key=key, counter=counter, alg=_PHILOX, dtype=tf.uint32)
+    key, upper = tf.unstack(tf.bitcast(mixed, tf.uint64))
+    return key[tf.newaxis], tf.stack([tf.constant(0, tf.uint64), upper])
 
 
 def _static(shape):
@@ -121,6 +137,50 @@ def _static(shape):
         known = tf.get_static_value(rows)
         rows = rows if known is None else int(known)
     return rows, tuple(event)
+
+
+def _uniform_of_words(**arguments):
+    """What StatelessRandomUniformV2 gives outside XLA: the lower 23 bits of each word."""
+    arguments["dtype"] = tf.uint32
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2(**arguments)
+    words = tf.bitwise.bitwise_and(words, tf.constant(0x7FFFFF, tf.uint32))
+    return tf.cast(tf.bitcast(words, tf.int32), tf.float32) * 2.0**-23
+
+
+def _normal_of_words(**arguments):
+    """What StatelessRandomNormalV2 gives outside XLA, up to rounding: Box-Muller of each pair."""
+    shape = arguments["shape"]
+    pairs = tf.reshape(_uniform_of_words(**arguments), (shape[0], shape[1] // 2, 2))
+    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(pairs[..., 0], 1e-7)))
+    angle = 2.0 * math.pi * pairs[..., 1]
+    points = tf.stack([radius * tf.sin(angle), radius * tf.cos(angle)], axis=-1)
+    return tf.reshape(points, shape)
+
+
+class _Ops:
+    """The operations that give floats."""
+
+    normal = staticmethod(tf.raw_ops.StatelessRandomNormalV2)
+    uniform = staticmethod(tf.raw_ops.StatelessRandomUniformV2)
+
+
+class _OpsForXla:
+    normal = staticmethod(_normal_of_words)
+    uniform = staticmethod(_uniform_of_words)
+
+
+_ops = _Ops
+
+
+@contextlib.contextmanager
+def for_xla() -> Iterator[None]:
+    """Graphs that are traced now are for XLA, which makes other floats of the same words."""
+    global _ops
+    before, _ops = _ops, _OpsForXla
+    try:
+        yield
+    finally:
+        _ops = before
 
 
 class SampleNoise:

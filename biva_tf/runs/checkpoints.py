@@ -6,6 +6,7 @@ function of the step. TensorFlow's CheckpointManager writes the data first and t
 small file that names the newest checkpoint.
 """
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -18,8 +19,30 @@ class CheckpointError(UserError, RuntimeError):
     """A checkpoint that is missing or unreadable; the message names it."""
 
 
+class UnreadableError(CheckpointError):
+    """A checkpoint whose files are damaged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """The checkpoint that a run goes on from.
+
+    Attributes:
+      path: of the checkpoint.
+      unreadable: the errors of newer ones.
+    """
+
+    path: str
+    unreadable: tuple[UnreadableError, ...]
+
+
 class TrainingCheckpoint:
     """The state of a run, saved and restored as a whole.
+
+    Args:
+      folder: of the checkpoints.
+      model, optimizer: of the run.
+      keep: the newest so many are kept.
 
     Attributes:
       best_elbo: the best validation ELBO so far, nats; -inf before the first validation and where
@@ -27,7 +50,10 @@ class TrainingCheckpoint:
       best_step: the step of the selected weights; 0 before the first evaluation.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer):
+    def __init__(
+        self, folder: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, keep: int = 2
+    ):
+        self._folder, self._keep = folder, keep
         self.best_elbo = tf.Variable(float("-inf"), dtype=tf.float64)
         self.best_step = tf.Variable(0, dtype=tf.int64)
         self._checkpoint = tf.train.Checkpoint(
@@ -36,7 +62,10 @@ class TrainingCheckpoint:
             best_elbo=self.best_elbo,
             best_step=self.best_step,
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+        self._manager = self._new_manager()
+
+    def _new_manager(self) -> tf.train.CheckpointManager:
+        return tf.train.CheckpointManager(self._checkpoint, str(self._folder), self._keep)
 
     @property
     def latest(self) -> str | None:
@@ -47,27 +76,47 @@ class TrainingCheckpoint:
         """Writes a checkpoint."""
         self._manager.save(checkpoint_number=step)
 
-    def restore(self) -> bool:
-        """Restores the newest checkpoint; False if there is none.
+    def restore(self) -> Restored | None:
+        """Restores the newest checkpoint that can be read; None if there is none.
 
         Raises:
-          CheckpointError: it cannot be read or does not hold this model.
+          CheckpointError: none of them can be read, or one does not hold this model.
         """
-        if self.latest is None:
-            return False
-        _restore(self._checkpoint, self.latest)
-        return True
+        # The file that names them may be damaged, too.
+        paths = list(self._manager.checkpoints) or _paths(self._folder)
+        unreadable: list[UnreadableError] = []
+        for i in reversed(range(len(paths))):
+            try:
+                _restore(self._checkpoint, paths[i])
+            except UnreadableError as e:
+                unreadable.append(e)
+                continue
+            if paths[i] != self.latest:
+                # Damaged checkpoints are not counted among those that are kept.
+                good = paths[: i + 1]
+                tf.compat.v1.train.update_checkpoint_state(str(self._folder), good[-1], good)
+                self._manager = self._new_manager()
+            return Restored(paths[i], tuple(unreadable))
+        if unreadable:
+            raise CheckpointError("; ".join(map(str, unreadable)))
+        return None
 
 
 class SelectedWeights:
-    """The weights that a run selects: of all evaluated moving averages, the best in validation."""
+    """The weights that a run selects: of all evaluated moving averages, the best in validation.
 
-    def __init__(self, folder: Path, model: keras.Model):
+    Args:
+      folder: of the weights.
+      model: of the run.
+      keep: as of `TrainingCheckpoint`.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, keep: int = 2):
         self._folder = folder
         self._checkpoint = tf.train.Checkpoint(weights=_by_path(model.trainable_variables))
-        # Two are kept: a run that is killed between writing these weights and the training
-        # checkpoint that selects them goes on with the weights selected before.
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+        # One more than training checkpoints: each of those can have selected other weights, and a
+        # run can be killed between writing these weights and the checkpoint that selects them.
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), keep + 1)
 
     def save(self, step: int) -> None:
         """Writes the weights that the model has now."""
@@ -119,10 +168,16 @@ def _by_path(variables) -> dict[str, tf.Variable]:
     return {v.path: v.value for v in variables}
 
 
+def _paths(folder: Path) -> list[str]:
+    """The checkpoints in a folder, the oldest first."""
+    found = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
+    return [str(p) for p in sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))]
+
+
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
     try:
         checkpoint.read(path).assert_existing_objects_matched().expect_partial()
     except AssertionError as e:
         raise CheckpointError(f"{path}: it holds another model than the one built: {e}") from e
     except (tf.errors.OpError, IndexError, ValueError) as e:
-        raise CheckpointError(f"{path}: the checkpoint cannot be read: {e}") from e
+        raise UnreadableError(f"{path}: the checkpoint cannot be read: {e}") from e

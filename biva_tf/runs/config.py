@@ -106,14 +106,25 @@ class RunConfig:
     clip_norm: float = setting(
         0.0, "Clip the gradient to this global norm, after the all-reduce; 0 for none.", lower=0.0
     )
+    skip_gradient_norm: float = setting(
+        0.0,
+        "Skip steps whose gradient has a greater global norm, before it is clipped, or one that is "
+        "not finite; 0: none is skipped, and one that is not finite ends the run.",
+        lower=0.0,
+    )
+    max_skipped: int = setting(100, "As many skipped steps in a row end the run.", lower=1)
     log_every: int = setting(50, "Steps between lines of metrics.", lower=1)
     eval_every: int = setting(1000, "Steps between validations and sample grids.", lower=1)
     checkpoint_every: int = setting(1000, "Steps between checkpoints.", lower=1)
+    keep_checkpoints: int = setting(2, "The newest so many checkpoints are kept.", lower=1)
     conv: str = setting(
         "auto",
         "How convolutions are computed: direct; frequency: those of stride 1 in the frequency "
         "domain; or auto: on a CPU whichever is faster for each layer.",
         choices=CONVS,
+    )
+    jit_compile: bool = setting(
+        False, "Compile the training step with XLA; for --strategy=one_device."
     )
     precision: str = setting(
         "float32",

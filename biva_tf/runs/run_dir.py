@@ -6,6 +6,7 @@ summary.json     the result, once the run has ended
 samples/         grids of samples, *.png; of text, *.txt
 vocabulary.txt   of a model of text, its words in the order of their ids
 checkpoints/     the state of training
+unfinished.json  what a run that a signal stopped has still to do at the step of its checkpoint
 weights/         the selected weights (models that ship with the project: weights.npz and .json)
 tensorboard/     the metrics for TensorBoard
 evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their finished chunks
@@ -76,6 +77,11 @@ class RunDir:
     def vocabulary(self) -> Path:
         """The file of the vocabulary of a model of text."""
         return self.path / "vocabulary.txt"
+
+    @property
+    def unfinished(self) -> Path:
+        """The file of what a stopped run has still to do at the step of its checkpoint."""
+        return self.path / "unfinished.json"
 
     @property
     def config(self) -> Path:

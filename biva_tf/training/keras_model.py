@@ -63,8 +63,9 @@ class KerasModel(Network):
         self._training_step = TrainingStep(self, optimizer, objective or Objective(), seed)
         with self.distribute_strategy.scope():
             optimizer.build(self.trainable_variables)
-            if not hasattr(self, "_means"):
-                self._means = [keras.metrics.Mean(name) for name in metric_names(self.spec)]
+            names = metric_names(self.spec, self._training_step.objective)
+            if not hasattr(self, "_means") or tuple(m.name for m in self._means) != names:
+                self._means = [keras.metrics.Mean(name) for name in names]
 
     def initialise(self, images) -> None:
         """Data-dependent initialisation on a batch of images [rows, *spec.image_shape].
@@ -174,8 +175,14 @@ class KerasModel(Network):
 
     def _updated(self, metrics: dict[str, tf.Tensor], weight) -> dict[str, tf.Tensor]:
         means = {mean.name: mean for mean in self._means}
+        skipped = tf.cast(metrics.get("skipped", 0.0), tf.bool)
         for name, value in metrics.items():
-            means[name].update_state(value, weight)
+            if name != "skipped" and "skipped" in metrics:
+                # Not in the mean: the values of a skipped step may be infinite.
+                value, of_step = tf.where(skipped, 0.0, value), tf.where(skipped, 0, weight)
+            else:
+                of_step = weight
+            means[name].update_state(value, of_step)
         return {name: means[name].result() for name in metrics}
 
     def _checked(self, x):

@@ -78,13 +78,21 @@ class Adamax(keras.optimizers.Optimizer):
         index = self._get_variable_index(weight)
         return self._packing.unpack(self._v)[index], self._packing.unpack(self._m)[index]
 
-    def apply_summed(self, strategy: tf.distribute.Strategy, gradients: list) -> None:
+    def apply_summed(
+        self, strategy: tf.distribute.Strategy, gradients: list, skip: tf.Tensor | None = None
+    ) -> None:
         """Applies gradients that are already summed over the replicas, one for each weight.
 
         Call it in cross-replica context (`merge_call`). Keras's `apply` would sum the gradients
         itself, and so leave no place to clip the sum.
+
+        Args:
+          strategy: that the optimizer was built under.
+          gradients: of the weights.
+          skip: a boolean, the same on all replicas; if true, the step is counted, and the weights,
+            the slots and the averages stay as they are.
         """
-        self._apply_summed(strategy, gradients, tf.identity(self.learning_rate))
+        self._apply_summed(strategy, gradients, tf.identity(self.learning_rate), skip)
         self.iterations.assign_add(1)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
@@ -95,8 +103,8 @@ class Adamax(keras.optimizers.Optimizer):
         learning_rate = tf.convert_to_tensor(learning_rate)
         context.merge_call(self._apply_summed, args=(grads, learning_rate))
 
-    def _apply_summed(self, strategy, gradients, learning_rate):
-        def update(anchor, gradients):
+    def _apply_summed(self, strategy, gradients, learning_rate, skip=None):
+        def update(anchor, gradients, skip):
             # `update` gives each replica's copy of the anchor alone; find the copies of the other
             # variables by the device of the anchor's.
             def local(variable):
@@ -109,10 +117,18 @@ class Adamax(keras.optimizers.Optimizer):
                     )
                 return by_device[anchor.device]
 
-            self._update(gradients, learning_rate, local)
+            if skip is None:
+                self._update(gradients, learning_rate, local)
+            else:
+
+                def apply():
+                    self._update(gradients, learning_rate, local)
+                    return tf.constant(True)
+
+                tf.cond(skip, lambda: tf.constant(False), apply)
 
         anchor = self._trainable_variables[0].value
-        strategy.extended.update(anchor, update, args=(gradients,), group=False)
+        strategy.extended.update(anchor, update, args=(gradients, skip), group=False)
 
     def _update(self, gradients, learning_rate, local):
         """Updates the weights, the slots and the averages: the `local` copies of the variables."""

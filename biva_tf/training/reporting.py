@@ -66,11 +66,17 @@ class Reporter:
             print(text, file=sys.stderr, flush=True)
 
     def train(self, step: int, interval: Sequence[Metrics]) -> None:
-        """Reports the means of the metrics of the steps since the last report."""
+        """Reports the means of the metrics of the steps since the last report.
+
+        Skipped steps are counted, and left out of the means, which they might make infinite.
+        """
+        taken = [metrics for metrics in interval if not metrics.get("skipped")]
         means = {
-            name: float(np.mean([metrics[name] for metrics in interval], dtype=np.float64))
-            for name in interval[0]
+            name: float(np.mean([metrics[name] for metrics in taken], dtype=np.float64))
+            for name in (interval[0] if taken else ())
         }
+        if "skipped" in interval[0]:
+            means["skipped"] = len(interval) - len(taken)
         self._write("train", step, means)
         self._show(step, means)
 
@@ -118,16 +124,21 @@ class Reporter:
         now = time.monotonic()
         rate = (step - self._since[1]) / (now - self._since[0])
         self._since = (now, step)
-        parts = f"loss {values['loss']:.2f}  ELBO {values['elbo']:.2f} nats"
+        parts = []
+        if "loss" in values:
+            parts.append(f"loss {values['loss']:.2f}  ELBO {values['elbo']:.2f} nats")
         if unit := _unit(values):
-            parts += f" {unit}"
+            parts[-1] += f" {unit}"
+        if skipped := values.get("skipped"):
+            parts.append(f"{skipped} steps skipped")
+        said = "  ".join(parts)
         speed = f"{rate * self._batch_size:.0f} images/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{speed}  {parts}", refresh=False)
+            self._bar.set_postfix_str(f"{speed}  {said}", refresh=False)
         else:
             left = _duration((self._last_step - step) / rate)
             self.say(
-                f"step {step}/{self._last_step}  {parts}  {rate:.2f} steps/s  {speed}  left {left}"
+                f"step {step}/{self._last_step}  {said}  {rate:.2f} steps/s  {speed}  left {left}"
             )
 
 

@@ -10,26 +10,24 @@ import math
 import sys
 from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
-
 from biva_tf import pretrained
 from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
 from biva_tf.data.text.sentences import Counts, Form
 from biva_tf.data.text.vocabulary import Vocabulary
-from biva_tf.errors import SettingsError, UserError
-from biva_tf.inference import sampling
+from biva_tf.errors import SettingsError
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
-from biva_tf.plotting import pictures
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
 from biva_tf.training import devices
+from biva_tf.training.divergence import DivergedError
+from biva_tf.training.interruption import Interruption
+from biva_tf.training.loop import Loop, sample
 from biva_tf.training.reporting import Reporter
-from biva_tf.training.trainer import Metrics, Trainer
+from biva_tf.training.trainer import Trainer
 
 _VALIDATION_SETTINGS = {
     "dataset",
@@ -41,10 +39,6 @@ _VALIDATION_SETTINGS = {
     "label_seed",
     "seed",
 }
-
-
-class DivergedError(UserError, RuntimeError):
-    """Training met a loss or a gradient that is not finite."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +68,19 @@ class Summary:
 def train(config: RunConfig, model_dir: Path) -> Summary:
     """Trains, or resumes training, up to config.steps.
 
+    SIGTERM and SIGINT let the step finish and write a checkpoint; from there, the run goes on bit
+    for bit as if it had not stopped.
+
     Raises:
       DivergedError: naming the step and the last good checkpoint.
+      InterruptionError: a signal stopped the run.
       UserError: the run cannot start; the message says why.
     """
+    with Interruption() as interruption:
+        return _run(config, model_dir, interruption)
+
+
+def _run(config: RunConfig, model_dir: Path, interruption: Interruption) -> Summary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     changes = _changes(run_dir, spec, config)
@@ -91,9 +94,12 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
         _note(f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}")
     strategy = devices.make_strategy(config.strategy, config.logical_devices)
     trainer = Trainer(spec, config, strategy, _alpha(config, data))
-    checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer)
-    selected = SelectedWeights(run_dir.weights, trainer.model)
-    if checkpoint.restore():
+    keep = config.keep_checkpoints
+    checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer, keep)
+    selected = SelectedWeights(run_dir.weights, trainer.model, keep)
+    if restored := checkpoint.restore():
+        for error in restored.unreadable:
+            _note(f"note: {error}; the one before it is taken")
         _note(f"going on from step {trainer.step} ({checkpoint.latest})")
         if trainer.step > config.steps:
             raise SettingsError(
@@ -112,13 +118,14 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
     run_dir.drop_metrics_after(trainer.step)
     reporter = Reporter(run_dir, trainer.step, config.steps, config.batch_size, data.vocabulary)
     try:
-        _train(config, data, trainer, checkpoint, selected, reporter)
+        with interruption.held():
+            Loop(run_dir, config, data, trainer, checkpoint, selected, reporter, interruption).run()
         selected_step = int(checkpoint.best_step.numpy())
         selected.restore_step(selected_step)
         metrics = trainer.evaluate(data.test)
         if not math.isfinite(metrics["elbo"]):
             raise DivergedError(f"step {selected_step}: the test ELBO is {metrics['elbo']}")
-        reporter.samples("final", config.steps, _sample(trainer, config), spec)
+        reporter.samples("final", config.steps, sample(trainer, config), spec)
     finally:
         reporter.close()
     summary = Summary(
@@ -219,73 +226,3 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     step = restore_selected(start, trainer.model)
     trainer.optimizer.reset_averages()
     _note(f"starting from the weights of step {step} of {start.path}")
-
-
-def _train(config, data, trainer, checkpoint, selected, reporter) -> None:
-    first = trainer.step
-    batches = trainer.distribute(data.train, first, config.steps)
-    interval: list[dict[str, tf.Tensor]] = []
-    for step in range(first + 1, config.steps + 1):
-        interval.append(trainer.train_step(next(batches))[1])
-        reporter.tick()
-        last = step == config.steps
-        if last or step % config.log_every == 0:
-            # Reading the metrics here, and not after every step, keeps a device busy.
-            _report(step, [_to_numpy(metrics) for metrics in interval], checkpoint, reporter)
-            interval = []
-        improved = False
-        if last or step % config.eval_every == 0:
-            with trainer.averaged_weights():
-                improved = _evaluate(step, config, data, trainer, checkpoint, selected, reporter)
-        # A checkpoint that knows of the selected weights follows them at once.
-        if last or improved or step % config.checkpoint_every == 0:
-            reporter.flush()
-            checkpoint.save(step)
-
-
-def _report(last_step: int, interval: list[Metrics], checkpoint, reporter) -> None:
-    first_step = last_step - len(interval) + 1
-    for i, metrics in enumerate(interval):
-        loss, norm = metrics["loss"], metrics["gradient_norm"]
-        if not (np.isfinite(loss) and np.isfinite(norm)):
-            if i:
-                reporter.train(first_step + i - 1, interval[:i])
-            raise DivergedError(
-                f"step {first_step + i}: the loss is {loss}, the norm of its gradient {norm}. "
-                f"{_good(checkpoint)}"
-            )
-    reporter.train(last_step, interval)
-
-
-def _evaluate(step, config, data, trainer, checkpoint, selected, reporter) -> bool:
-    """Whether the weights are the best so far; then they are saved."""
-    improved = True  # without a validation split, the last weights are the best
-    if data.validation is not None:
-        metrics = trainer.evaluate(data.validation)
-        if not math.isfinite(metrics["elbo"]):
-            raise DivergedError(
-                f"step {step}: the validation ELBO is {metrics['elbo']}. {_good(checkpoint)}"
-            )
-        reporter.evaluation("validation", step, metrics)
-        improved = metrics["elbo"] > checkpoint.best_elbo.numpy()
-        if improved:
-            checkpoint.best_elbo.assign(metrics["elbo"])
-    if improved:
-        selected.save(step)
-        checkpoint.best_step.assign(step)
-    reporter.samples(f"step_{step:07}", step, _sample(trainer, config), trainer.model.spec)
-    return improved
-
-
-def _sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
-    number = pictures.number(trainer.model.spec)
-    return sampling.sample(trainer.model, number, seed=config.seed).numpy()
-
-
-def _to_numpy(metrics: dict[str, tf.Tensor]) -> Metrics:
-    return {name: value.numpy() for name, value in metrics.items()}
-
-
-def _good(checkpoint: TrainingCheckpoint) -> str:
-    latest = checkpoint.latest or "none yet: the run starts anew"
-    return f"Nothing was overwritten; the last good checkpoint: {latest}"

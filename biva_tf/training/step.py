@@ -35,6 +35,9 @@ class Objective:
       classifier_weight: alpha.
       bound_weight: what multiplies the bounds; 0 trains the classifier on the labels alone.
       clip_norm: the global norm that the gradient is clipped to, after the all-reduce; 0: none.
+      skip_gradient_norm: a step whose gradient has a larger global norm, before it is clipped, or
+        one that is not finite, changes nothing but the number of steps (Child 2021); 0: no step is
+        skipped.
     """
 
     free_bits: float = 2.0
@@ -44,6 +47,7 @@ class Objective:
     classifier_weight: float = 1.0
     bound_weight: float = 1.0
     clip_norm: float = 0.0
+    skip_gradient_norm: float = 0.0
 
     def get_config(self) -> dict:
         """The fields by name, for Keras."""
@@ -107,17 +111,21 @@ class TrainingStep:
         gradients = tape.gradient(loss, weights)
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
+        skipped = None
+        if objective.skip_gradient_norm:
+            skipped = tf.logical_not(norm <= objective.skip_gradient_norm)  # of NaN, too
         if objective.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, objective.clip_norm, use_norm=norm)
         learning_rate = tf.identity(self.optimizer.learning_rate)
-        context.merge_call(self.optimizer.apply_summed, args=(gradients,))
+        context.merge_call(self.optimizer.apply_summed, args=(gradients, skipped))
 
         by_row = _row_metrics(spec, terms, row_losses)
         means = tf.unstack(batch_mean(tf.stack(list(by_row.values()), axis=1)))
         metrics = dict(zip(by_row, means, strict=True))
         if of_labels is not None:
             metrics |= _label_metrics(*tf.unstack(batch_mean(tf.stack(of_labels, axis=1))))
-        return metrics["loss"], metrics | _step_metrics(norm, learning_rate, kl_weight)
+        of_step = _step_metrics(objective, norm, learning_rate, kl_weight, skipped)
+        return metrics["loss"], metrics | of_step
 
     def _passes(
         self, batch: Batch, noise: SeededNoise
@@ -203,23 +211,28 @@ def _label_metrics(nats, correct, labelled) -> dict[str, tf.Tensor]:
     }
 
 
-def _step_metrics(gradient_norm, learning_rate, kl_weight) -> dict[str, tf.Tensor]:
+def _step_metrics(
+    objective: Objective, gradient_norm, learning_rate, kl_weight, skipped
+) -> dict[str, tf.Tensor]:
     """Metrics with one value for the step, the same on all replicas."""
-    return {
+    metrics = {
         "gradient_norm": gradient_norm,  # before clipping
         "learning_rate": learning_rate,
         "kl_weight": kl_weight,
     }
+    if objective.skip_gradient_norm:
+        metrics["skipped"] = tf.cast(skipped, tf.float32)
+    return metrics
 
 
-def metric_names(spec: ModelSpec) -> tuple[str, ...]:
+def metric_names(spec: ModelSpec, objective: Objective) -> tuple[str, ...]:
     """The names of the metrics of a step."""
     terms = objectives.Terms(tf.zeros([1]), tf.zeros([1, len(spec.kl_names)]))
     of_labels = () if spec.classes is None else _label_metrics(0.0, 0.0, 0.0)
     return (
         *_row_metrics(spec, terms, tf.zeros([1])),
         *of_labels,
-        *_step_metrics(None, None, None),
+        *_step_metrics(objective, None, None, None, False),
     )
 
 

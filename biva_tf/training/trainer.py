@@ -13,6 +13,7 @@ from biva_tf.errors import SettingsError
 from biva_tf.inference import chunks, classification, objectives
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
+from biva_tf.model import noise
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
@@ -46,6 +47,8 @@ class Trainer:
         classifier_weight: float = 1.0,
     ):
         replicas, pair = strategy.num_replicas_in_sync, 1 if spec.classes is None else 2
+        if config.jit_compile and not isinstance(strategy, tf.distribute.OneDeviceStrategy):
+            raise SettingsError(f"--jit_compile: expected one device, got {replicas} replicas")
         if config.batch_size % (pair * replicas):
             expected = f"a multiple of the {replicas} replicas"
             if pair == 2:
@@ -74,9 +77,13 @@ class Trainer:
             classifier_weight=classifier_weight,
             bound_weight=config.bound_weight,
             clip_norm=config.clip_norm,
+            skip_gradient_norm=config.skip_gradient_norm,
         )
         alternating = spec.classes is not None
         self._step = TrainingStep(self.model, self.optimizer, objective, config.seed, alternating)
+        self.train_step = tf.function(
+            self._train_step, autograph=False, jit_compile=config.jit_compile or None
+        )
         rows = chunks.PARALLEL * config.batch_size // replicas
         self._scorer = Scorer(self.model, max_rows=rows)
 
@@ -109,13 +116,13 @@ class Trainer:
 
         return iter(self.strategy.distribute_datasets_from_function(host_batches))
 
-    @tf.function(autograph=False)
-    def train_step(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _train_step(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """One step on a distributed global batch: the loss and the metrics of `TrainingStep`."""
+        with noise.for_xla() if self.config.jit_compile else contextlib.nullcontext():
+            result = self.strategy.run(self._step, args=(batch,))
         # All replicas have the same values, after an all-reduce.
         return tf.nest.map_structure(
-            lambda value: self.strategy.experimental_local_results(value)[0],
-            self.strategy.run(self._step, args=(batch,)),
+            lambda value: self.strategy.experimental_local_results(value)[0], result
         )
 
     def evaluate(self, images: Images) -> Metrics:

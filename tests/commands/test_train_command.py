@@ -2,16 +2,13 @@
 
 import dataclasses
 import json
-import random
 import re
 import shutil
-import signal
-import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, command, last_json, run, train_args
+from conftest import ROOT, last_json, run, run_state, train_args
 
 import biva_tf
 from biva_tf.data import pipeline
@@ -103,48 +100,6 @@ def test_load_gives_the_selected_averaged_weights(finished):
     assert different > len(model.trainable_variables) / 2
 
 
-def _state(model_dir):
-    """Everything that a run leaves and that has to be reproduced bit for bit."""
-    state = {}
-    for folder in ("checkpoints", "weights"):
-        path = tf.train.latest_checkpoint(str(model_dir / folder))
-        reader = tf.train.load_checkpoint(path)
-        for key in reader.get_variable_to_shape_map():
-            if "save_counter" not in key and "OBJECT_GRAPH" not in key:
-                state[f"{folder}/{key}"] = np.asarray(reader.get_tensor(key)).tobytes()
-    state["metrics"] = (model_dir / "metrics.jsonl").read_bytes()
-    state["summary"] = (model_dir / "summary.json").read_bytes()
-    state["final.png"] = (model_dir / "samples" / "final.png").read_bytes()
-    return state
-
-
-def _wait_for_step(process, model_dir, step):
-    path = model_dir / "metrics.jsonl"
-    while process.poll() is None:
-        if path.exists() and f'"step": {step},' in path.read_text():
-            return
-        time.sleep(0.02)
-
-
-@pytest.mark.slow
-def test_a_killed_and_restarted_run_ends_like_an_uninterrupted_one(finished, digits_json, tmp_path):
-    uninterrupted, _ = finished
-    killed = tmp_path / "killed"
-    delays = random.Random(0)
-    for step in (5, 15, 20, 35):  # before the first checkpoint, between two, while evaluating
-        with command(*train_args(killed, digits_json)) as process:
-            _wait_for_step(process, killed, step)
-            time.sleep(delays.uniform(0, 0.3))
-            process.send_signal(signal.SIGKILL)
-    result = run(*train_args(killed, digits_json))
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "going on from step" in result.stderr
-    expected, actual = _state(uninterrupted), _state(killed)
-    assert expected.keys() == actual.keys()
-    different = [key for key in expected if expected[key] != actual[key]]
-    assert not different
-
-
 def test_a_finished_run_started_again_gives_the_same_result(finished, digits_json):
     model_dir, result = finished
     again = run(*train_args(model_dir, digits_json))
@@ -163,14 +118,14 @@ def test_a_changed_architecture_is_refused_and_the_difference_is_shown(
     finished, digits_spec, tmp_path
 ):
     model_dir, _ = finished
-    before = _state(model_dir)
+    before = run_state(model_dir)
     path = tmp_path / "changed.json"
     path.write_text(digits_spec.to_json().replace('"units": 3', '"units": 7'))
     result = run(*train_args(model_dir, path))
     assert result.returncode == 1
     assert f"--model_dir={model_dir} holds a run of another architecture" in result.stderr
     assert '-        "units": 3' in result.stderr and '+        "units": 7' in result.stderr
-    assert _state(model_dir) == before
+    assert run_state(model_dir) == before
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(
@@ -186,6 +141,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(
     message = result.stderr.strip().splitlines()[-1]
     assert message.startswith("train: step 4") and "the loss is" in message
     assert message.endswith(f"the last good checkpoint: {before}")
+    assert "The same command with other settings goes on from the last good checkpoint" in message
     assert "a setting differs from the earlier run: --learning_rate: was 0.002" in result.stderr
     assert tf.train.latest_checkpoint(str(model_dir / "checkpoints")) == before
     assert biva_tf.load(model_dir).sample(1).shape == (1, 28, 28, 1)

@@ -79,7 +79,7 @@ def _steps(trainer, images, n):
     for _ in range(n):
         loss, metrics = trainer.train_step(batch)
         steps.append({name: value.numpy() for name, value in metrics.items()})
-        assert loss.numpy() == steps[-1]["loss"]
+        np.testing.assert_array_equal(loss, steps[-1]["loss"])
     return steps
 
 
@@ -223,3 +223,63 @@ def test_contradictory_and_out_of_range_settings_are_refused():
         RunConfig(eval_every=75)
     with pytest.raises(ValueError, match="--ema_decay"):
         RunConfig(ema_decay=1.0)
+
+
+def _weights(trainer):
+    """Weights, averages and slots."""
+    optimizer = trainer.optimizer
+    variables = (*trainer.model.trainable_variables, *optimizer._v, *optimizer._m)
+    return [v.numpy() for v in (*variables, *optimizer.moving_averages.slots)]
+
+
+def test_a_skipped_step_changes_nothing_but_the_number_of_steps(images):
+    trainer = _trainer(images, ema_decay=0.9)
+    norm = _steps(trainer, images, 1)[0]["gradient_norm"]
+    trainer = _trainer(images, ema_decay=0.9, skip_gradient_norm=0.9 * float(norm))
+    before = _weights(trainer)
+    (metrics,) = _steps(trainer, images, 1)
+    assert metrics["skipped"] == 1 and metrics["gradient_norm"] == norm and trainer.step == 1
+    for a, b in zip(before, _weights(trainer), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_steps_below_the_norm_are_those_of_a_run_that_skips_none(images):
+    plain, skipping = (_trainer(images, ema_decay=0.9, skip_gradient_norm=s) for s in (0.0, 1e6))
+    assert [m["skipped"] for m in _steps(skipping, images, 3)] == [0, 0, 0]
+    _steps(plain, images, 3)
+    for a, b in zip(_weights(plain), _weights(skipping), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_gradient_that_is_not_finite_is_skipped(images):
+    trainer = _trainer(images, ema_decay=0.9, skip_gradient_norm=1e6)
+    before = _weights(trainer)
+    (metrics,) = _steps(trainer, np.full_like(images, np.nan), 1)
+    assert metrics["skipped"] == 1 and np.isnan(metrics["gradient_norm"])
+    for a, b in zip(before, _weights(trainer), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_two_replicas_skip_the_same_steps_as_one(tmp_path):
+    one, two, free = (
+        _train_on_replicas(n, tmp_path / f"{i}.npz", {"ema_decay": 0.9, "skip_gradient_norm": norm})
+        for i, (n, norm) in enumerate(((1, 4.5), (2, 4.5), (1, 1e6)))
+    )
+    skipped = one["metrics"][:, -1]
+    assert 0 < skipped.sum() < 5 and not free["metrics"][:, -1].any()
+    for key in one:
+        np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_the_step(images):
+    """By XLA, with dropout: losses and weights are the same up to rounding."""
+    spec = dataclasses.replace(
+        architectures.get("tiny_dense"), dropout_inference=0.3, dropout_generative=0.3
+    )
+    plain, compiled = (_trainer(images, spec, free_bits=0.1, jit_compile=j) for j in (False, True))
+    for a, b in zip(_steps(plain, images, 5), _steps(compiled, images, 5), strict=True):
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5, atol=1e-5)
+    for a, b in zip(_weights(plain), _weights(compiled), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,162 @@
+"""The steps of a run, with metrics, validations, sample grids and checkpoints on the way."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.data.pipeline import Data
+from biva_tf.files import write_json
+from biva_tf.inference import sampling
+from biva_tf.plotting import pictures
+from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
+from biva_tf.runs.config import RunConfig
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.training.divergence import DivergedError, Watch, good
+from biva_tf.training.interruption import Interruption, InterruptionError
+from biva_tf.training.reporting import Reporter
+from biva_tf.training.trainer import Metrics, Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Unfinished:
+    """What a run had still to do at the step of its checkpoint when a signal stopped it.
+
+    Attributes:
+      step: of the checkpoint.
+      interval: the metrics of the steps since the last line of metrics.
+      evaluate: whether the evaluation that is due at the step is to be done.
+    """
+
+    step: int
+    interval: list[Metrics] = dataclasses.field(default_factory=list)
+    evaluate: bool = False
+
+    @classmethod
+    def read(cls, path: Path, step: int) -> "Unfinished":
+        """That of a step; nothing, if the file is not there or of another step."""
+        if path.exists():
+            unfinished = cls(**json.loads(path.read_text()))
+            if unfinished.step == step:
+                return unfinished
+        return cls(step)
+
+    def write(self, path: Path) -> None:
+        """Writes the file; `float` keeps every float32 exactly."""
+        interval = [{name: float(value) for name, value in m.items()} for m in self.interval]
+        write_json(path, {**dataclasses.asdict(self), "interval": interval})
+
+
+@dataclasses.dataclass
+class Loop:
+    """Trains from the step of the trainer up to config.steps."""
+
+    run_dir: RunDir
+    config: RunConfig
+    data: Data
+    trainer: Trainer
+    checkpoint: TrainingCheckpoint
+    selected: SelectedWeights
+    reporter: Reporter
+    interruption: Interruption
+
+    def run(self) -> None:
+        """Trains; under `Interruption.held`.
+
+        Raises:
+          DivergedError: naming the step and the last good checkpoint.
+          InterruptionError: a signal came; a checkpoint of the step is written.
+        """
+        config, first = self.config, self.trainer.step
+        watch = Watch(config)
+        unfinished = Unfinished.read(self.run_dir.unfinished, first)
+        interval: list[dict[str, tf.Tensor]] = list(unfinished.interval)
+        if unfinished.evaluate:
+            self._finish(first, interval)
+        batches = self.trainer.distribute(self.data.train, first, config.steps)
+        for step in range(first + 1, config.steps + 1):
+            interval.append(self.trainer.train_step(next(batches))[1])
+            self.reporter.tick()
+            if step == config.steps or step % config.log_every == 0:
+                # Reading the metrics here, and not after every step, keeps a device busy.
+                self._report(step, _to_numpy(interval), watch)
+                interval = []
+            self._finish(step, interval)
+
+    def _report(self, last_step: int, interval: list[Metrics], watch: Watch) -> None:
+        first_step, done = last_step - len(interval) + 1, watch.good_steps(interval)
+        if done:
+            self.reporter.train(first_step + done - 1, interval[:done])
+        if done < len(interval):
+            raise watch.error(first_step + done, interval[done], self.checkpoint.latest)
+
+    def _finish(self, step: int, interval: list[dict[str, tf.Tensor]]) -> None:
+        """Evaluates and writes a checkpoint where they are due, and stops if a signal came."""
+        config, last, improved = self.config, step == self.config.steps, False
+        if last or step % config.eval_every == 0:
+            try:
+                improved = self._evaluate(step)
+            except InterruptionError:
+                self._stop(Unfinished(step, _to_numpy(interval), evaluate=True))
+        # A checkpoint that knows of the selected weights follows them at once.
+        if last or improved or step % config.checkpoint_every == 0:
+            self._save(step)
+        if self.interruption.signal is not None:
+            self._stop(Unfinished(step, _to_numpy(interval)))
+
+    def _evaluate(self, step: int) -> bool:
+        """Whether the weights are the best so far; then they are saved."""
+        trainer, improved = self.trainer, True  # without a validation split, the last ones are
+        with trainer.averaged_weights():
+            with self.interruption.at_once():
+                sampled = sample(trainer, self.config)
+                if self.data.validation is not None:
+                    metrics = trainer.evaluate(self.data.validation)
+            if self.data.validation is not None:
+                improved = self._validated(step, metrics)
+            if improved:
+                self.selected.save(step)
+                self.checkpoint.best_step.assign(step)
+        self.reporter.samples(f"step_{step:07}", step, sampled, trainer.model.spec)
+        return improved
+
+    def _validated(self, step: int, metrics: Metrics) -> bool:
+        """Reports the metrics of the validation split; whether they are the best so far."""
+        elbo, best = metrics["elbo"], self.checkpoint.best_elbo
+        if not math.isfinite(elbo):
+            latest = good(self.checkpoint.latest)
+            raise DivergedError(f"step {step}: the validation ELBO is {elbo}. {latest}")
+        self.reporter.evaluation("validation", step, metrics)
+        improved = elbo > best.numpy()
+        if improved:
+            best.assign(elbo)
+        return improved
+
+    def _save(self, step: int) -> None:
+        self.reporter.flush()
+        self.checkpoint.save(step)
+        self.run_dir.unfinished.unlink(missing_ok=True)
+
+    def _stop(self, unfinished: Unfinished) -> None:
+        """Writes a checkpoint and what is not finished. Raises InterruptionError."""
+        unfinished.write(self.run_dir.unfinished)
+        self.reporter.flush()
+        self.checkpoint.save(unfinished.step)
+        raise InterruptionError(
+            self.interruption.signal,
+            f"stopped after step {unfinished.step}. The same command goes on from there "
+            f"({self.checkpoint.latest})",
+        ) from None
+
+
+def sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
+    """Samples for a picture, with the weights that the model has now."""
+    number = pictures.number(trainer.model.spec)
+    return sampling.sample(trainer.model, number, seed=config.seed).numpy()
+
+
+def _to_numpy(interval: list[dict[str, tf.Tensor]]) -> list[Metrics]:
+    return [{name: np.asarray(value) for name, value in m.items()} for m in interval]
