@@ -113,7 +113,8 @@ class TrainingStep:
         norm = tf.linalg.global_norm(gradients)
         skipped = None
         if objective.skip_gradient_norm:
-            skipped = tf.logical_not(norm <= objective.skip_gradient_norm)  # of NaN, too
+            finite = tf.math.is_finite(norm)
+            skipped = tf.logical_not(finite) | (norm > objective.skip_gradient_norm)
         if objective.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, objective.clip_norm, use_norm=norm)
         learning_rate = tf.identity(self.optimizer.learning_rate)
