@@ -181,4 +181,4 @@ def _print(settings: AnomalySettings) -> None:
 
 
 if __name__ == "__main__":
-    start("anomaly", AnomalySettings, _print)
+    start("anomaly", AnomalySettings, _print, sets_devices_up=True)

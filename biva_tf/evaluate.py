@@ -185,4 +185,4 @@ def _print(settings: EvaluateSettings) -> None:
 
 
 if __name__ == "__main__":
-    start("evaluate", EvaluateSettings, _print)
+    start("evaluate", EvaluateSettings, _print, sets_devices_up=True)

@@ -2,12 +2,15 @@
 
 import dataclasses
 
+from biva_tf import api
 from biva_tf.commands.model import ModelSettings
 from biva_tf.data.pipeline import Examples
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.inference import scoring
+from biva_tf.runs.config import STRATEGIES
 from biva_tf.settings import setting
+from biva_tf.training import devices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,7 @@ class ExamplesSettings(ModelSettings):
     num_examples: int = setting(0, "Take the first so many images of a split; 0 for all.", lower=0)
     seed: int = setting(0, "Seed of the samples.", lower=0)
     max_rows: int = setting(
-        256, "At most this many pairs of image and sample are in memory.", lower=1
+        256, "At most this many pairs of image and sample are in a device's memory.", lower=1
     )
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the run used."
@@ -46,6 +49,19 @@ class ScoringSettings(ExamplesSettings):
         "Latents of levels <= k in L^{>k} are a sample of their prior, or its mode.",
         choices=tuple(scoring.BELOW),
     )
+    strategy: str = setting(
+        "auto",
+        "auto (mirrored if there are several devices), one_device, or mirrored.",
+        choices=STRATEGIES,
+    )
+    logical_devices: int = setting(
+        1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1
+    )
+
+    def load(self, weights: str = "averaged") -> api.Trained:
+        """The trained model on all devices of the strategy; see `api.load_trained`."""
+        with devices.make_strategy(self.strategy, self.logical_devices).scope():
+            return super().load(weights)
 
     def scoring_config(self, ks: tuple[int, ...], *, bounds: bool) -> ScoringConfig:
         """Which scores to compute: L^{>k} for ks, and with `bounds` L_1 and L_K."""

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -168,6 +169,24 @@ def test_the_command_prints_and_writes_the_scores(trained, tmp_path):
     assert len(stored) == 2 and all(p.stat().st_mtime_ns == then for p, then in stored.items())
     with np.load(npz) as file:
         np.testing.assert_array_equal(file["L_above_2_nats"], values["L_above_2_nats"])
+
+
+def test_the_scores_do_not_depend_on_the_number_of_devices(trained, tmp_path):
+    """Three devices share chunks of 16 images unevenly, and the last chunk is not full."""
+    scores = []
+    for devices in (1, 3):
+        file, args = tmp_path / f"{devices}.npz", ("--num_examples=50", "--iw_samples=4", "--k=0,2")
+        result = _evaluate(
+            trained, *args, f"--logical_devices={devices}", f"--scores={file}", "--max_rows=32"
+        )
+        assert result.returncode == 0, result.stderr[-3000:]
+        shutil.rmtree(trained / "evaluations")
+        with np.load(file) as arrays:
+            scores.append(dict(arrays))
+    one, three = scores
+    assert len(one["L_K_nats"]) == 50
+    for name in one:
+        np.testing.assert_allclose(one[name], three[name], rtol=1e-5, atol=1e-4, err_msg=name)
 
 
 def test_another_data_set_can_be_evaluated(trained):
