@@ -19,6 +19,7 @@ from biva_tf.inference.scoring import Score, Scorer
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
+from biva_tf.nn.kept_weights import KeptWeights
 from biva_tf.runs import config
 from biva_tf.runs.checkpoints import restore_raw
 from biva_tf.runs.run_dir import RunDir
@@ -51,6 +52,7 @@ class BIVA(KerasModel):
         super().__init__(spec, compute, name)
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
+        self._generative_weights = KeptWeights(lambda: self.generative_parts)
 
     def sample(
         self,
@@ -74,7 +76,14 @@ class BIVA(KerasModel):
         Raises:
           ValueError: num_samples < 1, temperature < 0, or the model has no such class.
         """
-        return sampling.sample(self, num_samples, seed=seed, temperature=temperature, label=label)
+        return sampling.sample(
+            self,
+            num_samples,
+            seed=seed,
+            temperature=temperature,
+            label=label,
+            kept=self._generative_weights,
+        )
 
     def score(
         self,

@@ -7,6 +7,7 @@ from biva_tf.model import assignments, plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn.kept_weights import KeptWeights
 
 
 def sample(
@@ -16,14 +17,21 @@ def sample(
     seed: int = 0,
     temperature: float = 1.0,
     label: int | None = None,
+    kept: KeptWeights | None = None,
 ) -> tf.Tensor:
-    """See `BIVA.sample`."""
+    """See `BIVA.sample`.
+
+    Args:
+      model, num_samples, seed, temperature, label: as there.
+      kept: of the generative parts, for a model that is sampled many times.
+    """
     if num_samples < 1:
         raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
     if not temperature >= 0:
         raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
     if label is not None:
         check_label(model, label)
+    kept = kept or KeptWeights(lambda: model.generative_parts)
     with graphs.rewriting(True):  # so that an export gives the same images, bit for bit
         return _draw(
             model,
@@ -31,7 +39,7 @@ def sample(
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
             None if label is None else tf.constant(label, tf.int32),
-            weight_norm.normalised_weights(model.generative_parts, min(num_samples, chunks.ROWS)),
+            kept.get(min(num_samples, chunks.ROWS)),
         )
 
 

@@ -91,11 +91,12 @@ class Network(keras.Model):
 
     @property
     def generative_parts(self) -> list[keras.layers.Layer]:
-        """The parts that sampling from the prior uses (and, beside them, top-down inference).
+        """The parts that sampling from the prior uses.
 
         A likelihood with weights is not among them, since none of its weights is normalised.
         """
-        return [*self.top_down_stages, self.output_layer]
+        of_stages = [part for stage in self.top_down_stages for part in stage.generative_parts]
+        return [*of_stages, self.output_layer]
 
     def image_features(
         self, images: tf.Tensor, noise: Noise, *, training: bool = False

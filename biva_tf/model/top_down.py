@@ -82,6 +82,11 @@ class TopDownStage(keras.layers.Layer):
         self.out_shape = shape
         self.build((None, *all_latents))
 
+    @property
+    def generative_parts(self) -> list[keras.layers.Layer]:
+        """All but the layers of top-down inference."""
+        return [*self.priors.values(), self.latent_map, *self.blocks]
+
     def build(self, input_shape):
         """Does nothing: the constructor made the layers. `summary` needs the call."""
 

@@ -1,0 +1,77 @@
+"""Normalised weights are kept until a weight changes, whatever changes it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import perturbed, random_images
+
+from biva_tf.inference import sampling
+from biva_tf.nn import weight_norm
+from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.training.step import Objective
+
+
+@pytest.fixture
+def model():
+    return perturbed("tiny_dense")
+
+
+@tf.function
+def _changed_in_a_graph(variable):
+    variable.assign_sub(0.1 * variable)
+
+
+CHANGES = {
+    "assign": lambda v: v.assign(v + 1.0),
+    "assign_add": lambda v: v.assign_add(tf.ones_like(v)),
+    "slice": lambda v: v[..., 0].assign(v[..., 0] + 1.0),
+    "graph": _changed_in_a_graph,
+}
+
+
+def _check(kept, layers, rows):
+    for found, expected in zip(
+        kept.get(rows), weight_norm.normalised_weights(layers, rows), strict=True
+    ):
+        np.testing.assert_array_equal(found.w, expected.w)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_of_a_weight_is_seen(model, change):
+    kept = KeptWeights(lambda: model.generative_parts)
+    first = kept.get(4)
+    assert kept.get(4) is first
+    layers = weight_norm.layers_of(model.generative_parts)
+    for variable in (layers[0].v, layers[-1].g, layers[0].v):
+        CHANGES[change](variable.value)
+        assert kept.get(4) is not first
+        first = kept.get(4)
+        # TensorFlow copies a variable at every read once a slice of it was assigned.
+        assert kept.get(4) is first or change == "slice"
+        _check(kept, layers, 4)
+
+
+def test_spectra_are_those_for_the_batch(model):
+    kept = KeptWeights(lambda: model.generative_parts)
+    one, many = kept.get(1), kept.get(32)
+    assert one is not many
+    _check(kept, weight_norm.layers_of(model.generative_parts), 32)
+
+
+def test_samples_follow_the_weights_in_training(model):
+    model.compile(objective=Objective(free_bits=0.1))
+    images = random_images(model.spec, rows=8)
+    before = model.sample(3, seed=1)
+    np.testing.assert_array_equal(before, model.sample(3, seed=1))
+    model.fit(images, batch_size=4, verbose=0)
+    after = model.sample(3, seed=1)
+    assert np.abs(after - before).max() > 1e-4
+    np.testing.assert_array_equal(after, sampling.sample(model, 3, seed=1))
+    with model.averaged_weights():
+        np.testing.assert_array_equal(model.sample(3, seed=1), sampling.sample(model, 3, seed=1))
+    np.testing.assert_array_equal(after, model.sample(3, seed=1))
+
+
+def test_sampling_uses_no_layer_of_inference(model):
+    names = {layer.name for layer in weight_norm.layers_of(model.generative_parts)}
+    assert names and not any(name.startswith(("q", "deterministic_bottom")) for name in names)
