@@ -30,6 +30,7 @@ import tensorflow as tf
 from biva_tf.api import BIVA
 from biva_tf.commands.start import start
 from biva_tf.data.images import Batch, Images
+from biva_tf.inference import sampling
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model import architectures
 from biva_tf.nn.compute import CONVS, PRECISIONS, Compute
@@ -60,6 +61,9 @@ class BenchmarkSettings:
     )
     against_batch: int | None = setting(
         None, "In iw, images at once in the second model; by default --batch.", lower=1
+    )
+    against_fresh: bool = setting(
+        False, "In sample, the second model normalises its weights in each call."
     )
     iw_samples: int = setting(100, "In iw, the K of L_K.", lower=1)
     images: int = setting(4, "In iw, the number of images.", lower=1)
@@ -127,14 +131,15 @@ def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     return _Subject(run, number, flops.both_passes(trainer.model), startup)
 
 
-def _sample(settings: BenchmarkSettings, compute: Compute) -> _Subject:
+def _sample(settings: BenchmarkSettings, compute: Compute, *, fresh: bool = False) -> _Subject:
     clock, startup = _Clock(), {}
     model = BIVA(architectures.read(settings.architecture), compute)
     startup["build"] = clock()
     number = _BATCHES * settings.batch
 
     def run():
-        return model.sample(number).numpy()
+        drawn = sampling.sample(model, number) if fresh else model.sample(number)
+        return drawn.numpy()
 
     run()
     startup["first_run"] = clock()
@@ -188,8 +193,11 @@ def run(settings: BenchmarkSettings) -> dict:
     subjects = [make(settings, Compute(settings.conv, settings.precision))]
     if settings.against:
         other = Compute(settings.against, settings.against_precision)
-        one_by_one = {"one_by_one": True} if settings.mode == "iw" else {}
-        subjects.append(make(settings, other, **one_by_one))
+        differences = {
+            "iw": {"one_by_one": True},
+            "sample": {"fresh": settings.against_fresh},
+        }.get(settings.mode, {})
+        subjects.append(make(settings, other, **differences))
     rates = [_matrix_gflops()]
     seconds = timing.by_turns([subject.run for subject in subjects], settings.rounds)
     rates.append(_matrix_gflops())
