@@ -19,6 +19,7 @@ from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
 from biva_tf.training import devices, dry_run
+from biva_tf.training.hosts import Hosts
 from biva_tf.training.run import Summary, train
 
 
@@ -58,9 +59,12 @@ def _read() -> TrainSettings:
 def _print(settings: TrainSettings) -> None:
     config = settings.config
     if settings.dry_run:
-        strategy = devices.make_strategy(config.strategy, config.logical_devices)
+        hosts = Hosts.of(config.strategy)
+        local = "auto" if config.strategy == "multi_worker" else config.strategy
+        replicas = devices.make_strategy(local, config.logical_devices).num_replicas_in_sync
+        replicas *= len(hosts.addresses) if hosts else 1
         spec = architectures.read(config.architecture)
-        print(dry_run.describe(spec, config, strategy.num_replicas_in_sync))
+        print(dry_run.describe(spec, config, replicas))
         return
     summary = run(settings)
     rows = [

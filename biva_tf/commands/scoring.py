@@ -8,7 +8,7 @@ from biva_tf.data.pipeline import Examples
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.inference import scoring
-from biva_tf.runs.config import STRATEGIES
+from biva_tf.runs.config import LOCAL_STRATEGIES
 from biva_tf.settings import setting
 from biva_tf.training import devices
 
@@ -52,7 +52,7 @@ class ScoringSettings(ExamplesSettings):
     strategy: str = setting(
         "auto",
         "auto (mirrored if there are several devices), one_device, or mirrored.",
-        choices=STRATEGIES,
+        choices=LOCAL_STRATEGIES,
     )
     logical_devices: int = setting(
         1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1

@@ -213,6 +213,7 @@ class Scorer:
         joined = []
         for tensor in tf.nest.flatten(results):
             parts = self._strategy.experimental_local_results(tensor)
+            parts = parts[:1] if self._many_hosts else parts  # each then has them all
             joined.append(np.concatenate([part.numpy() for part in parts])[: len(images)])
         return tf.nest.pack_sequence_as(self._specs, joined)
 
@@ -253,7 +254,15 @@ class Scorer:
             )
 
         with weight_norm.fixed_weights([self._model], weights):
-            return chunks.concat_rows(rows, images.shape[0], self._specs, chunk)
+            results = chunks.concat_rows(rows, images.shape[0], self._specs, chunk)
+        if self._many_hosts:
+            context = tf.distribute.get_replica_context()
+            results = tf.nest.map_structure(lambda t: context.all_gather(t, axis=0), results)
+        return results
+
+    @property
+    def _many_hosts(self) -> bool:
+        return isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def image_scores(

@@ -76,8 +76,16 @@ class TrainingCheckpoint:
         """Writes a checkpoint."""
         self._manager.save(checkpoint_number=step)
 
-    def restore(self) -> Restored | None:
+    def write_to(self, folder: Path) -> None:
+        """Writes checkpoints to another folder from now on."""
+        self._folder = folder
+        self._manager = self._new_manager()
+
+    def restore(self, *, repair: bool = True) -> Restored | None:
         """Restores the newest checkpoint that can be read; None if there is none.
+
+        Args:
+          repair: whether to strike damaged ones off the list of those that are kept.
 
         Raises:
           CheckpointError: none of them can be read, or one does not hold this model.
@@ -91,8 +99,7 @@ class TrainingCheckpoint:
             except UnreadableError as e:
                 unreadable.append(e)
                 continue
-            if paths[i] != self.latest:
-                # Damaged checkpoints are not counted among those that are kept.
+            if repair and paths[i] != self.latest:
                 good = paths[: i + 1]
                 tf.compat.v1.train.update_checkpoint_state(str(self._folder), good[-1], good)
                 self._manager = self._new_manager()
@@ -117,6 +124,10 @@ class SelectedWeights:
         # One more than training checkpoints: each of those can have selected other weights, and a
         # run can be killed between writing these weights and the checkpoint that selects them.
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), keep + 1)
+
+    def write_to(self, folder: Path) -> None:
+        """Writes weights to another folder from now on; they are still read from the first."""
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), 1)
 
     def save(self, step: int) -> None:
         """Writes the weights that the model has now."""

@@ -10,7 +10,8 @@ from biva_tf.inference import objectives
 from biva_tf.nn.compute import CONVS, PRECISIONS
 from biva_tf.settings import setting
 
-STRATEGIES = ("auto", "one_device", "mirrored")
+LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
+STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,8 +134,12 @@ class RunConfig:
     )
     strategy: str = setting(
         "auto",
-        "auto (mirrored if there are several devices), one_device, or mirrored.",
+        "auto (multi_worker if TF_CONFIG names several hosts, mirrored if there are several "
+        "devices), one_device, mirrored, or multi_worker.",
         choices=STRATEGIES,
+    )
+    host_timeout: int = setting(
+        600, "Of several hosts: how many seconds to wait until all are there.", lower=1
     )
     logical_devices: int = setting(
         1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1

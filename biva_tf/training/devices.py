@@ -4,18 +4,23 @@ import tensorflow as tf
 
 from biva_tf import quiet
 from biva_tf.errors import SettingsError
+from biva_tf.training.hosts import Hosts
 
 
-def make_strategy(name: str, logical_devices: int = 1) -> tf.distribute.Strategy:
-    """The tf.distribute strategy of a run on one host.
+def make_strategy(
+    name: str, logical_devices: int = 1, hosts: Hosts | None = None
+) -> tf.distribute.Strategy:
+    """The tf.distribute strategy of a run.
 
     Args:
-      name: "one_device"; "mirrored" over all GPUs, or over all logical CPUs if there is none; or
-        "auto": mirrored if there are several of them.
+      name: "one_device"; "mirrored" over all GPUs, or over all logical CPUs if there is none;
+        "multi_worker" over the devices of all hosts; or "auto": multi_worker if there are several
+        hosts, mirrored if there are several devices.
       logical_devices: split the CPU into this many. Call this before TensorFlow uses the CPU.
+      hosts: of the run, if there are several.
 
     Raises:
-      SettingsError: the CPU was in use before it could be split.
+      SettingsError: the CPU was in use before it could be split, or there are no hosts.
     """
     if logical_devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -24,6 +29,11 @@ def make_strategy(name: str, logical_devices: int = 1) -> tf.distribute.Strategy
             tf.config.set_logical_device_configuration(cpu, parts)
         except RuntimeError as e:
             raise SettingsError(f"--logical_devices={logical_devices}: {e}") from e
+    if name == "multi_worker" or (name == "auto" and hosts is not None):
+        if hosts is None:
+            raise SettingsError("--strategy=multi_worker: expected hosts in TF_CONFIG, got none")
+        with quiet.start_up_notes():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     with quiet.start_up_notes():
         devices = tf.config.list_logical_devices("GPU")
         devices = devices or tf.config.list_logical_devices("CPU")

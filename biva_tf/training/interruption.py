@@ -34,9 +34,14 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._handle)
+            self._before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+            self.handle_again()
         return self
+
+    def handle_again(self) -> None:
+        """Takes the signals back from a library that has taken them."""
+        for number in self._before:
+            signal.signal(number, self._handle)
 
     def __exit__(self, *_) -> None:
         for number, handler in self._before.items():
@@ -44,7 +49,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """While active, a signal is only noted; the caller looks at `signal`."""
+        """While active, a signal is only noted; the caller looks at `asked`."""
         with self._hold(True):
             yield
 
@@ -54,6 +59,10 @@ class Interruption:
         with self._hold(False):
             self.check()
             yield
+
+    def asked(self) -> int | None:
+        """The signal that stops the run after the step just done; None if there is none."""
+        return self.signal
 
     def check(self) -> None:
         """Raises InterruptionError if a signal came."""

@@ -17,6 +17,7 @@ from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.training.divergence import DivergedError, Watch, good
 from biva_tf.training.interruption import Interruption, InterruptionError
+from biva_tf.training.preemption import Preemption
 from biva_tf.training.reporting import Reporter
 from biva_tf.training.trainer import Metrics, Trainer
 
@@ -61,10 +62,13 @@ class Loop:
     checkpoint: TrainingCheckpoint
     selected: SelectedWeights
     reporter: Reporter
-    interruption: Interruption
+    interruption: Interruption | Preemption
 
-    def run(self) -> None:
+    def run(self, unfinished: Unfinished) -> None:
         """Trains; under `Interruption.held`.
+
+        Args:
+          unfinished: what a stopped run has left to do at the step of the trainer.
 
         Raises:
           DivergedError: naming the step and the last good checkpoint.
@@ -72,7 +76,6 @@ class Loop:
         """
         config, first = self.config, self.trainer.step
         watch = Watch(config)
-        unfinished = Unfinished.read(self.run_dir.unfinished, first)
         interval: list[dict[str, tf.Tensor]] = list(unfinished.interval)
         if unfinished.evaluate:
             self._finish(first, interval)
@@ -100,12 +103,13 @@ class Loop:
             try:
                 improved = self._evaluate(step)
             except InterruptionError:
-                self._stop(Unfinished(step, _to_numpy(interval), evaluate=True))
+                left = Unfinished(step, _to_numpy(interval), evaluate=True)
+                self._stop(self.interruption.asked(), left)
         # A checkpoint that knows of the selected weights follows them at once.
         if last or improved or step % config.checkpoint_every == 0:
             self._save(step)
-        if self.interruption.signal is not None:
-            self._stop(Unfinished(step, _to_numpy(interval)))
+        if asked := self.interruption.asked():
+            self._stop(asked, Unfinished(step, _to_numpy(interval)))
 
     def _evaluate(self, step: int) -> bool:
         """Whether the weights are the best so far; then they are saved."""
@@ -140,13 +144,13 @@ class Loop:
         self.checkpoint.save(step)
         self.run_dir.unfinished.unlink(missing_ok=True)
 
-    def _stop(self, unfinished: Unfinished) -> None:
+    def _stop(self, number: int, unfinished: Unfinished) -> None:
         """Writes a checkpoint and what is not finished. Raises InterruptionError."""
         unfinished.write(self.run_dir.unfinished)
         self.reporter.flush()
         self.checkpoint.save(unfinished.step)
         raise InterruptionError(
-            self.interruption.signal,
+            number,
             f"stopped after step {unfinished.step}. The same command goes on from there "
             f"({self.checkpoint.latest})",
         ) from None

@@ -8,6 +8,7 @@ the way; at the end, once, the test split with the selected weights.
 import dataclasses
 import math
 import sys
+import tempfile
 from pathlib import Path
 
 from biva_tf import pretrained
@@ -18,14 +19,16 @@ from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import SettingsError
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
-from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
+from biva_tf.runs.checkpoints import Restored, SelectedWeights, TrainingCheckpoint
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
 from biva_tf.training import devices
 from biva_tf.training.divergence import DivergedError
+from biva_tf.training.hosts import Hosts, lost_hosts_named
 from biva_tf.training.interruption import Interruption
-from biva_tf.training.loop import Loop, sample
+from biva_tf.training.loop import Loop, Unfinished, sample
+from biva_tf.training.preemption import Preemption
 from biva_tf.training.reporting import Reporter
 from biva_tf.training.trainer import Trainer
 
@@ -76,14 +79,31 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
       InterruptionError: a signal stopped the run.
       UserError: the run cannot start; the message says why.
     """
-    with Interruption() as interruption:
-        return _run(config, model_dir, interruption)
+    hosts = Hosts.of(config.strategy)
+    with (
+        Interruption() as interruption,
+        lost_hosts_named(hosts),
+        tempfile.TemporaryDirectory(prefix="biva_tf_") as temporary,
+    ):
+        return _run(config, model_dir, interruption, hosts, Path(temporary))
 
 
-def _run(config: RunConfig, model_dir: Path, interruption: Interruption) -> Summary:
+def _run(
+    config: RunConfig,
+    model_dir: Path,
+    interruption: Interruption,
+    hosts: Hosts | None,
+    temporary: Path,
+) -> Summary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
+    is_chief = hosts is None or hosts.is_chief
+    # The chief alone writes the folder of the run, which all hosts read.
+    written = run_dir if is_chief else RunDir(temporary / "run")
     changes = _changes(run_dir, spec, config)
+    if hosts is not None:
+        hosts.wait(config.host_timeout)
+    strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
     form = Form.of(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
@@ -92,34 +112,36 @@ def _run(config: RunConfig, model_dir: Path, interruption: Interruption) -> Summ
         _note(f"{config.dataset} {name}: {counts}")
     for name, (old, new) in changes.items():
         _note(f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}")
-    strategy = devices.make_strategy(config.strategy, config.logical_devices)
     trainer = Trainer(spec, config, strategy, _alpha(config, data))
     keep = config.keep_checkpoints
     checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer, keep)
     selected = SelectedWeights(run_dir.weights, trainer.model, keep)
-    if restored := checkpoint.restore():
-        for error in restored.unreadable:
-            _note(f"note: {error}; the one before it is taken")
-        _note(f"going on from step {trainer.step} ({checkpoint.latest})")
-        if trainer.step > config.steps:
-            raise SettingsError(
-                f"--steps: expected at least {trainer.step}, where the run in {model_dir} is, "
-                f"got {config.steps}"
-            )
+    if restored := checkpoint.restore(repair=is_chief):
+        _go_on(config, run_dir, trainer.step, restored)
         if changes.keys() & _VALIDATION_SETTINGS:
             checkpoint.best_elbo.assign(-math.inf)  # the coming ones cannot be compared with it
     elif config.init_from:
         _start_from(config, spec, trainer)
     else:
         trainer.initialise(data.train.batch(0, config.batch_size).images)
-    run_dir.write_config(spec, config)
+    unfinished = Unfinished.read(run_dir.unfinished, trainer.step)
+    written.write_config(spec, config)
     if data.vocabulary is not None:
-        data.vocabulary.write(run_dir.vocabulary)
-    run_dir.drop_metrics_after(trainer.step)
-    reporter = Reporter(run_dir, trainer.step, config.steps, config.batch_size, data.vocabulary)
+        data.vocabulary.write(written.vocabulary)
+    stops: Interruption | Preemption = interruption
+    if hosts is not None:
+        _check_shared(run_dir, trainer)
+        stops = Preemption(interruption, strategy, temporary / "preemption")
+    if not is_chief:
+        checkpoint.write_to(written.checkpoints)
+        selected.write_to(written.weights)
+    written.drop_metrics_after(trainer.step)
+    reporter = Reporter(written, trainer.step, config.steps, config.batch_size, data.vocabulary)
     try:
         with interruption.held():
-            Loop(run_dir, config, data, trainer, checkpoint, selected, reporter, interruption).run()
+            loop = Loop(written, config, data, trainer, checkpoint, selected, reporter, stops)
+            loop.run(unfinished)
+        trainer.of_all_hosts(trainer.step)  # which waits until the chief has written its files
         selected_step = int(checkpoint.best_step.numpy())
         selected.restore_step(selected_step)
         metrics = trainer.evaluate(data.test)
@@ -138,8 +160,18 @@ def _run(config: RunConfig, model_dir: Path, interruption: Interruption) -> Summ
         kl_nats={name: metrics[f"kl/{name}"] for name in spec.kl_names},
         perplexity=metrics.get("perplexity"),
     )
-    run_dir.write_summary(dataclasses.asdict(summary))
+    written.write_summary(dataclasses.asdict(summary))
     return summary
+
+
+def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
+    """Raises SettingsError if the hosts do not go on from the same checkpoint in one folder."""
+    steps = trainer.of_all_hosts(trainer.step)
+    expected = f"--model_dir={run_dir.path}: expected one folder that all hosts share; "
+    if len(set(steps)) > 1:
+        raise SettingsError(f"{expected}their checkpoints are of the steps {steps}")
+    if not run_dir.config.exists():
+        raise SettingsError(f"{expected}the chief's config.json is not there")
 
 
 def _note(text: str) -> None:
@@ -207,6 +239,18 @@ def _counts(data: pipeline.Data) -> dict[str, Counts]:
         return {}
     splits = {"train": data.train.images, "validation": data.validation, "test": data.test}
     return {name: split.counts for name, split in splits.items() if split is not None}
+
+
+def _go_on(config: RunConfig, run_dir: RunDir, step: int, restored: Restored) -> None:
+    """Says where the run goes on. SettingsError if it is past its end."""
+    for error in restored.unreadable:
+        _note(f"note: {error}; the one before it is taken")
+    _note(f"going on from step {step} ({restored.path})")
+    if step > config.steps:
+        raise SettingsError(
+            f"--steps: expected at least {step}, where the run in {run_dir.path} is, "
+            f"got {config.steps}"
+        )
 
 
 def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:

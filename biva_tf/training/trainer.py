@@ -125,6 +125,15 @@ class Trainer:
             lambda value: self.strategy.experimental_local_results(value)[0], result
         )
 
+    def of_all_hosts(self, value: int) -> list[int]:
+        """The values of all replicas, which each host gives for its own; waits for all hosts."""
+        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return [value]
+        values = self.strategy.experimental_distribute_values_from_function(
+            lambda _: tf.constant([value])
+        )
+        return self.strategy.gather(values, axis=0).numpy().tolist()
+
     def evaluate(self, images: Images) -> Metrics:
         """The ELBO of images with the weights that the model has now, and its terms.
 
