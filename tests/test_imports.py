@@ -23,6 +23,7 @@ ORDER = (
     "training",
     "evaluation",
     "api",
+    "drawing",
     "serving",
     "commands",
 )
