@@ -24,6 +24,7 @@ ORDER = (
     "evaluation",
     "api",
     "drawing",
+    "reports",
     "serving",
     "commands",
 )
@@ -36,6 +37,7 @@ COMMANDS = (
     "compress",
     "decompress",
     "plot",
+    "report",
     "export",
 )
 PACKAGE = ROOT / "biva_tf"

@@ -37,6 +37,14 @@ def draw(lines: dict[str, list[dict[str, Any]]], latents: list[str]) -> dict[str
     }
 
 
+def draw_each(lines: dict[str, list[dict[str, Any]]]) -> dict[str, Figure]:
+    """Every metric that is one number, over training, in a figure of its own, by name."""
+    return {
+        name: figures.metrics({name: of_splits})
+        for name, of_splits in _scalar_curves(lines).items()
+    }
+
+
 def _scalar_curves(lines: dict[str, list[dict]]) -> dict:
     """The steps and values of all metrics that are numbers, by metric and split."""
     curves: dict[str, dict] = {}

@@ -1,0 +1,122 @@
+"""Writes a page about a run: python -m biva_tf.report --model_dir=runs/mnist_sample
+
+One HTML file that needs no other: the bounds of the run and of its evaluations, learning curves,
+the KL of each latent, samples, reconstructions, a traversal of the top latent, the results of
+biva_tf.anomaly and biva_tf.classify, and all settings. What a run does not have is left out, or
+said in a line, so that the page can be written while the run trains.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from biva_tf import api
+from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.start import start
+from biva_tf.errors import UserError
+from biva_tf.evaluation import records
+from biva_tf.evaluation.records import (
+    AnomalyRecord,
+    ClassificationRecord,
+    EvaluationRecord,
+    Record,
+    RecordError,
+)
+from biva_tf.files import write_atomically
+from biva_tf.plotting.document import Paragraph, Section, page
+from biva_tf.reports import drawings, results, training
+from biva_tf.runs.metrics import read_metrics
+from biva_tf.runs.run_dir import RunDirError
+from biva_tf.settings import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportSettings(ModelSettings):
+    """The settings of `python -m biva_tf.report`."""
+
+    output: str | None = setting(None, "Where to; by default MODEL_DIR/report.html.")
+    num_samples: int | None = setting(
+        None, "Samples of the prior (by default 64, or 2048 points, or 20 sentences).", lower=1
+    )
+    seed: int = setting(0, "Seed of all draws.", lower=0)
+
+
+def run(settings: ReportSettings) -> Path:
+    """Writes the page about a run; its path.
+
+    Raises:
+      UserError: it is not the model_dir of a run, or its summary.json cannot be read.
+    """
+    run_dir = settings.run_dir
+    spec, options = run_dir.read()
+    summary = run_dir.read_summary()
+    lacks = []
+    try:
+        metrics = read_metrics(run_dir)
+    except RunDirError as e:
+        metrics = {}
+        lacks.append(f"There are no learning curves: {e}")
+    try:
+        trained = settings.load()
+        parameters, weights_step = trained.model.count_params(), trained.weights_step
+    except UserError as e:
+        trained, weights_step = None, None
+        parameters = api.build(spec).count_params()
+        lacks.append(f"There are no samples: {e}")
+    found, unread = _read_records(settings)
+    lacks += unread
+
+    def of(kind: type) -> list[tuple[Path, Record]]:
+        return [(path, record) for path, record in found if isinstance(record, kind)]
+
+    evaluations = [record for _, record in of(EvaluationRecord)]
+    sections = [
+        training.summary(options, spec, parameters, weights_step, summary, metrics),
+        results.bounds(summary, evaluations, options["dataset"]),
+    ]
+    if metrics:
+        sections.append(training.learning(metrics, spec))
+    classes = results.classification(of(ClassificationRecord))
+    if trained is not None:
+        sections += [
+            drawings.samples(trained, settings.num_samples, settings.seed),
+            drawings.reconstructions(trained, settings.seed),
+            drawings.traversal(trained, settings.seed),
+        ]
+        if spec.classes is not None:
+            classes = drawings.classes(trained, settings.seed) + classes
+    if classes:
+        sections.append(Section("Classes", classes))
+    anomalies = results.anomalies(of(AnomalyRecord), spec)
+    if anomalies is not None:
+        sections.append(anomalies)
+    sections.append(training.all_settings(options))
+    if lacks:
+        sections.append(Section("What is not here", tuple(map(Paragraph, lacks))))
+    path = Path(settings.output or settings.results_dir.path / "report.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    title = f"{run_dir.path.resolve().name}: {options['architecture']} on {options['dataset']}"
+    write_atomically(path, page(title, tuple(sections)).encode())
+    return path
+
+
+def _read_records(settings: ReportSettings) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """The results of evaluations with their files, and what is wrong with other files."""
+    paths = sorted(settings.results_dir.evaluations.glob("*.json"))
+    shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
+    if shipped.exists():
+        paths.insert(0, shipped)
+    found, unread = [], []
+    for path in paths:
+        try:
+            found.append((path, records.read(path)))
+        except RecordError as e:
+            unread.append(f"A result was left out: {e}")
+    return found, unread
+
+
+def _print(settings: ReportSettings) -> None:
+    print(run(settings))
+
+
+if __name__ == "__main__":
+    start("report", ReportSettings, _print)
