@@ -164,5 +164,10 @@ def _print(settings: AnomalySettings) -> None:
     print(json.dumps({name: d.auroc for name, d in found.detections.items()}))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("anomaly", AnomalySettings, _print, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

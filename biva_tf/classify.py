@@ -120,5 +120,10 @@ def _print(settings: ClassifySettings) -> None:
     print(json.dumps(last))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("classify", ClassifySettings, _print)
+
+
+if __name__ == "__main__":
+    main()

@@ -180,5 +180,10 @@ def _print(settings: EvaluateSettings) -> None:
     print(json.dumps(last))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("evaluate", EvaluateSettings, _print, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

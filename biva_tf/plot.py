@@ -39,5 +39,10 @@ def _print(settings: PlotSettings) -> None:
         print(path)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("plot", PlotSettings, _print)
+
+
+if __name__ == "__main__":
+    main()

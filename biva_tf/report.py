@@ -118,5 +118,10 @@ def _print(settings: ReportSettings) -> None:
     print(run(settings))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("report", ReportSettings, _print)
+
+
+if __name__ == "__main__":
+    main()

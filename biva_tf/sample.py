@@ -214,5 +214,10 @@ def _print(settings: SampleSettings) -> None:
     print(drawn.png or drawn.txt)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("sample", SampleSettings, _print)
+
+
+if __name__ == "__main__":
+    main()
