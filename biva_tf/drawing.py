@@ -36,7 +36,14 @@ def prior(
     temperature: float = 1.0,
     label: int | None = None,
 ) -> Arrays:
-    """Samples of the prior, by default as many as a picture shows. See `BIVA.sample`."""
+    """Samples of the prior, by default as many as a picture shows.
+
+    Returns:
+      `images` [number, *spec.image_shape]; see `BIVA.sample`.
+
+    Raises:
+      ValueError: temperature < 0, or the model has no such class.
+    """
     number = number or pictures.number(trained.model.spec)
     samples = trained.model.sample(number, seed=seed, temperature=temperature, label=label)
     return {"images": samples.numpy()}
@@ -47,7 +54,12 @@ def reconstructions(
 ) -> Arrays:
     """Images, and their reconstructions without the lowest k levels, by default for every k.
 
-    See `exploration.reconstruct`.
+    Returns:
+      `images` [originals, ks, *spec.image_shape], `k` and `originals`; see
+      `exploration.reconstruct`.
+
+    Raises:
+      ValueError: images of a wrong shape or range, or a k out of range.
     """
     ks = tuple(range(trained.model.spec.num_levels)) if ks is None else ks
     images = exploration.reconstruct(trained.model, originals, ks, seed=seed)
@@ -65,7 +77,12 @@ def traversal(
 ) -> Arrays:
     """Images along units of a latent, by default the first ones of the top latent.
 
-    See `exploration.traverse`.
+    Returns:
+      `images` [units, steps, *spec.image_shape], `units`, and the `standard_deviations` [steps],
+      from -3 to 3; see `exploration.traverse`.
+
+    Raises:
+      ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
     """
     model = trained.model
     names = [each.name for each in model.spec.latents]
@@ -81,13 +98,24 @@ def traversal(
 def classes(
     trained: Trained, number: int = 8, *, seed: int = 0, temperature: float = 1.0
 ) -> Arrays:
-    """Samples of every class. See `exploration.every_class`."""
+    """Samples of every class. A column has the same draws in all classes.
+
+    Returns:
+      `images` [classes, number, *spec.image_shape] and `labels`; see `exploration.every_class`.
+
+    Raises:
+      ValueError: the model has no classes.
+    """
     images = exploration.every_class(trained.model, number, seed=seed, temperature=temperature)
     return {"images": images, "labels": np.arange(len(images))}
 
 
 def show(trained: Trained, arrays: Arrays) -> Shown:
-    """The images of arrays with those that they were made of beside them."""
+    """What is seen of arrays: their images, with those that they were made of beside them.
+
+    Those are `originals` to the left of reconstructions, or `first` and `second` around
+    interpolations.
+    """
     images = arrays["images"]
     if "originals" in arrays:
         images = np.concatenate([arrays["originals"][:, np.newaxis], images], axis=1)

@@ -7,7 +7,10 @@ said in a line, so that the page can be written while the run trains.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from biva_tf import api
 from biva_tf.commands.model import ModelSettings
@@ -19,14 +22,14 @@ from biva_tf.evaluation.records import (
     ClassificationRecord,
     EvaluationRecord,
     Record,
-    RecordError,
 )
 from biva_tf.files import write_atomically
 from biva_tf.plotting.document import Paragraph, Section, page
 from biva_tf.reports import drawings, results, training
 from biva_tf.runs.metrics import read_metrics
-from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import setting
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,36 +47,27 @@ def run(settings: ReportSettings) -> Path:
     """Writes the page about a run; its path.
 
     Raises:
-      UserError: it is not the model_dir of a run, or its summary.json cannot be read.
+      RunDirError: it is not the model_dir of a run.
     """
     run_dir = settings.run_dir
     spec, options = run_dir.read()
-    summary = run_dir.read_summary()
-    lacks = []
-    try:
-        metrics = read_metrics(run_dir)
-    except RunDirError as e:
-        metrics = {}
-        lacks.append(f"There are no learning curves: {e}")
-    try:
-        trained = settings.load()
-        parameters, weights_step = trained.model.count_params(), trained.weights_step
-    except UserError as e:
-        trained, weights_step = None, None
-        parameters = api.build(spec).count_params()
-        lacks.append(f"There are no samples: {e}")
-    found, unread = _read_records(settings)
-    lacks += unread
+    lacks: list[str] = []
+    result = _read(run_dir.read_summary, "There is no result", lacks)
+    metrics = _read(lambda: read_metrics(run_dir), "There are no learning curves", lacks)
+    trained = _read(settings.load, "There are no samples", lacks)
+    found = _records(settings, lacks)
 
     def of(kind: type) -> list[tuple[Path, Record]]:
         return [(path, record) for path, record in found if isinstance(record, kind)]
 
+    model = api.build(spec) if trained is None else trained.model
+    step = None if trained is None else trained.weights_step
     evaluations = [record for _, record in of(EvaluationRecord)]
     sections = [
-        training.summary(options, spec, parameters, weights_step, summary, metrics),
-        results.bounds(summary, evaluations, options["dataset"]),
+        training.summary(options, spec, model.count_params(), step, result, metrics or {}),
+        results.bounds(result, evaluations, options["dataset"]),
     ]
-    if metrics:
+    if metrics is not None:
         sections.append(training.learning(metrics, spec))
     classes = results.classification(of(ClassificationRecord))
     if trained is not None:
@@ -86,9 +80,9 @@ def run(settings: ReportSettings) -> Path:
             classes = drawings.classes(trained, settings.seed) + classes
     if classes:
         sections.append(Section("Classes", classes))
-    anomalies = results.anomalies(of(AnomalyRecord), spec)
-    if anomalies is not None:
-        sections.append(anomalies)
+    anomalies = of(AnomalyRecord)
+    if anomalies:
+        sections.append(results.anomalies(anomalies, spec))
     sections.append(training.all_settings(options))
     if lacks:
         sections.append(Section("What is not here", tuple(map(Paragraph, lacks))))
@@ -99,19 +93,26 @@ def run(settings: ReportSettings) -> Path:
     return path
 
 
-def _read_records(settings: ReportSettings) -> tuple[list[tuple[Path, Record]], list[str]]:
-    """The results of evaluations with their files, and what is wrong with other files."""
+def _read(read: Callable[[], T], without: str, lacks: list[str]) -> T | None:
+    """What `read` gives; where it fails, None, and the reason is added to `lacks`."""
+    try:
+        return read()
+    except UserError as e:
+        lacks.append(f"{without}: {e}")
+        return None
+
+
+def _records(settings: ReportSettings, lacks: list[str]) -> list[tuple[Path, Record]]:
+    """The results of evaluations, with their files."""
     paths = sorted(settings.results_dir.evaluations.glob("*.json"))
     shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
     if shipped.exists():
         paths.insert(0, shipped)
-    found, unread = [], []
-    for path in paths:
-        try:
-            found.append((path, records.read(path)))
-        except RecordError as e:
-            unread.append(f"A result was left out: {e}")
-    return found, unread
+    found = [
+        (path, _read(functools.partial(records.read, path), "A result was left out", lacks))
+        for path in paths
+    ]
+    return [(path, record) for path, record in found if record is not None]
 
 
 def _print(settings: ReportSettings) -> None:

@@ -27,7 +27,7 @@ def reconstructions(trained: Trained, seed: int) -> Section:
     try:
         originals = trained.images()[:number]
     except (UserError, OSError) as e:
-        return Section(title, (Paragraph(f"There are none, because the data is missing: {e}"),))
+        return Section(title, (Paragraph(f"There are none: {e}"),))
     lowest = ", ".join(map(str, range(spec.num_levels)))
     place = "From top to bottom" if spec.of_text else "From left to right"
     what = f"{place}: a test example, then its reconstructions without the lowest {lowest} levels"

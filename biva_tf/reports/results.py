@@ -89,8 +89,8 @@ def _latents(record: EvaluationRecord) -> Table:
     return Table(caption, ("latent", "KL, nats", "active units", "units"), tuple(rows))
 
 
-def anomalies(found: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> Section | None:
-    """For each detection its means, its scores and its histograms; None if there are none.
+def anomalies(found: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> Section:
+    """For each detection its histograms, its means and how well each score detects.
 
     Args:
       found: the detections and their files. The histograms are beside them.
@@ -122,7 +122,7 @@ def anomalies(found: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> S
         ]
         head = ("score", "AUROC", "AUPRC", "FPR80")
         parts.append(Table(f"Detection of {outer}", head, tuple(rows)))
-    return Section("Anomaly detection", tuple(parts)) if parts else None
+    return Section("Anomaly detection", tuple(parts))
 
 
 def _named_means(record: AnomalyRecord) -> list[tuple[str, tuple[Mean, Mean]]]:

@@ -87,9 +87,9 @@ def test_its_settings_are_escaped(written):
 
 
 def test_what_a_run_lacks_is_said(trained):
-    """A run that trains, without metrics, evaluations and data."""
+    """A run without metrics and data, and with files that cannot be read."""
     (trained / "metrics.jsonl").unlink()
-    (trained / "summary.json").unlink()
+    (trained / "summary.json").write_text("{")
     plain = json.loads((trained / "config.json").read_text())
     plain["settings"]["dataset"] = "fashion_mnist"
     plain["settings"]["data_dir"] = str(trained / "nowhere")
@@ -99,8 +99,9 @@ def test_what_a_run_lacks_is_said(trained):
     shown = Page(report.run(report.ReportSettings(model_dir=str(trained))).read_text())
     assert "Training" not in shown.headings and "Samples" in shown.headings
     assert "There are no evaluations and no result yet." in shown.text
-    assert "There are none, because the data is missing: " in shown.text
+    assert "There are none: " in shown.text and "nowhere" in shown.text
     assert "There are no learning curves: " in shown.text
+    assert "summary.json: expected the result of a run" in shown.text
     assert "broken.json: expected the result of an evaluation" in shown.text
 
 
