@@ -39,7 +39,8 @@ td.number, th.number { min-width: 0; text-align: right; white-space: nowrap; }
   table { font-size: 0.9rem; }
   th, td { padding: 0.25rem 0.4rem; }
 }
-pre { margin: 0; padding: 0.75rem; background: var(--soft); white-space: pre-wrap;
+.lines { padding: 0.75rem; background: var(--soft); }
+.lines div { padding-left: 1.5rem; text-indent: -1.5rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 """
 
@@ -76,7 +77,7 @@ class Paragraph:
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """Lines that are shown as they are."""
+    """Lines that are shown as they are; where one is too long, its rest is indented."""
 
     text: str
 
@@ -158,7 +159,9 @@ def _part(part: Part) -> str:
         case Paragraph():
             return f"<p>{_prose(part.text)}</p>"
         case Lines():
-            return f"<pre>{html.escape(part.text)}</pre>"
+            lines = (html.escape(line) or "<br>" for line in part.text.splitlines())
+            divisions = "".join(f"<div>{line}</div>\n" for line in lines)
+            return f'<div class="lines">{divisions}</div>'
         case Table():
             return _table(part)
         case Picture():

@@ -30,7 +30,8 @@ def reconstructions(trained: Trained, seed: int) -> Section:
         return Section(title, (Paragraph(f"There are none: {e}"),))
     lowest = ", ".join(map(str, range(spec.num_levels)))
     place = "From top to bottom" if spec.of_text else "From left to right"
-    what = f"{place}: a test example, then its reconstructions without the lowest {lowest} levels"
+    example = "the test points" if spec.of_points else "a test example"
+    what = f"{place}: {example}, then reconstructed without the lowest {lowest} levels"
     arrays = drawing.reconstructions(trained, originals, seed=seed)
     return Section(title, _shown(trained, arrays, what))
 
@@ -38,12 +39,16 @@ def reconstructions(trained: Trained, seed: int) -> Section:
 def traversal(trained: Trained, seed: int) -> Section:
     """Images along units of the top latent."""
     arrays = drawing.traversal(trained, seed=seed)
-    name, units = trained.model.spec.latents[-1].name, len(arrays["units"])
     low, high = arrays["standard_deviations"][[0, -1]]
     what = (
-        f"The first {units} units of {name}, each from {low:.0f} to {high:.0f} standard deviations "
-        "of its prior"
+        f"a unit of {trained.model.spec.latents[-1].name}, from {low:.0f} to {high:.0f} standard "
+        f"deviations of its prior; {len(arrays['units'])} of its units"
     )
+    if trained.model.spec.of_points:  # a panel for each unit, not for each of its values
+        arrays = {"images": arrays["images"].swapaxes(0, 1)}
+        what = f"Per panel {what}"
+    else:
+        what = f"Per {'paragraph' if trained.model.spec.of_text else 'row'} {what}"
     return Section("Traversal of the top latent", _shown(trained, arrays, what))
 
 

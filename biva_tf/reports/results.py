@@ -29,7 +29,7 @@ def bounds(
         step, nats = summary["selected_step"], -summary["elbo_nats"]
         bits = summary["bits_per_dim"]
         bits = "-" if bits is None else f"{bits:.4f}"
-        rows.append(("-L_1", f"{nats:.3f}", bits, "-", f"{step:,}", f"{source}, all examples"))
+        rows.append(("-L_1", f"{nats:.3f}", bits, "-", f"{step:,}", f"{source} (all)"))
     for record in evaluations:
         rows += _bound_rows(record)
     if not rows:
@@ -43,7 +43,7 @@ def bounds(
     parts: list[Part] = [Paragraph(explained), Table("All bounds", head, tuple(rows))]
     if summary is not None:
         latents = tuple((name, f"{kl:.3f}") for name, kl in summary["kl_nats"].items())
-        parts.append(Table(f"Latents, {source}, all examples", ("latent", "KL, nats"), latents))
+        parts.append(Table(f"Latents, {source} (all)", ("latent", "KL, nats"), latents))
     parts += [_latents(record) for record in evaluations]
     return Section("Bounds", tuple(parts))
 

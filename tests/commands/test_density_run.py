@@ -70,10 +70,13 @@ def test_its_samples_are_drawn(trained, tmp_path, mode, shape):
 def test_its_page_shows_scatter_plots(trained, tmp_path):
     output = str(tmp_path / "page.html")
     path = report.run(report.ReportSettings(model_dir=str(trained[0]), output=output))
-    pictures = {alt.split(":")[0]: picture for alt, picture in Page(path.read_text()).pictures}
+    shown = Page(path.read_text()).pictures
+    pictures = {alt.split(":")[0].split(",")[0]: picture for alt, picture in shown}
     assert pictures["2048 samples of the prior"].shape[0] > 300
     wide = pictures["From left to right"].shape  # the points, and without 0 and 1 levels
-    assert wide[1] > 2 * pictures["2048 samples of the prior"].shape[1]
+    one = pictures["2048 samples of the prior"].shape
+    assert wide[1] > 2 * one[1]
+    assert pictures["Per panel a unit of z2"].shape == one  # z2 has one unit
 
 
 def test_it_is_not_exported(trained, tmp_path):

@@ -75,7 +75,7 @@ def test_its_pictures(written):
         3 * cell + 2,
     )
     assert shapes["From left to right: a test example"][:2] == (8 * cell + 2, 4 * cell + 2)
-    assert shapes["The first 2 units of z3"][:2] == (2 * cell + 2, 11 * cell + 2)
+    assert shapes["Per row a unit of z3"][:2] == (2 * cell + 2, 11 * cell + 2)
     assert {"-ELBO of every split over training", "gradient_norm over training"} <= set(shapes)
     assert "Histograms of -L^{>k} of mnist_10k and letters_2k" in shapes
 
