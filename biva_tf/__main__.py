@@ -12,6 +12,7 @@ COMMANDS = (
     "compress",
     "decompress",
     "plot",
+    "report",
     "export",
 )
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
+from biva_tf.evaluation import records
 from biva_tf.evaluation.detection import Detection, detect
 from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.summary import mean_of
-from biva_tf.files import write_json
-from biva_tf.inference import objectives
+from biva_tf.evaluation.records import AnomalyRecord, Means
+from biva_tf.evaluation.summary import lower_is_better, mean_of
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting import figures
 from biva_tf.settings import required, setting
@@ -91,42 +91,26 @@ def run(settings: AnomalySettings) -> Anomalies:
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
     found = Anomalies(names, scores, bounds, detections, spec, trained.weights_step, path)
-    factor, unit = _lower_is_better(spec)
-    folder.mkdir(parents=True, exist_ok=True)
+    factor, unit = lower_is_better(spec)
     figure = figures.histograms(
         {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
     )
     figures.write(path.with_suffix(".png"), figure)
-    whole = {
-        "in_dataset": names[0],
-        "out_dataset": names[1],
-        "examples": [len(split) for split in images],
-        "weights_step": trained.weights_step,
-        "settings": dataclasses.asdict(config),
-        "L_above": _means(scores, spec),
-        "L_K_above": _means(bounds, spec),
-        "detection": {name: dataclasses.asdict(d) for name, d in found.detections.items()},
-    }
-    write_json(path, whole)
+    record = AnomalyRecord(
+        *names,
+        tuple(len(split) for split in images),
+        trained.weights_step,
+        config,
+        _means(scores, spec),
+        _means(bounds, spec),
+        detections,
+    )
+    records.write(path, record)
     return found
 
 
-def _means(scores: Scores, spec: ModelSpec) -> dict[int, list[dict]]:
-    return {
-        k: [dataclasses.asdict(mean_of(values, spec)) for values in pair]
-        for k, pair in scores.items()
-    }
-
-
-def _lower_is_better(spec: ModelSpec) -> tuple[float, str]:
-    """The factor and the name of the unit: as in the paper, nats if x is binary, else bits/dim.
-
-    Of points too it is nats, since their bits/dim depend on the unit of the coordinates, and of
-    sentences, since they differ in length.
-    """
-    if spec.likelihood.binary or spec.of_points or spec.of_text:
-        return -1.0, "nats"
-    return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
+def _means(scores: Scores, spec: ModelSpec) -> Means:
+    return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
 
 
 def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
@@ -165,7 +149,7 @@ def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) ->
 
 def _print(settings: AnomalySettings) -> None:
     found = run(settings)
-    factor, unit = _lower_is_better(found.spec)
+    factor, unit = lower_is_better(found.spec)
     print(
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "
         f"{found.weights_step} ({found.path}, .png):"
@@ -180,5 +164,10 @@ def _print(settings: AnomalySettings) -> None:
     print(json.dumps({name: d.auroc for name, d in found.detections.items()}))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("anomaly", AnomalySettings, _print, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,8 +18,10 @@ from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
+from biva_tf.evaluation import records
 from biva_tf.evaluation.classes import Classification, assess
-from biva_tf.files import write_atomically, write_json
+from biva_tf.evaluation.records import ClassificationRecord
+from biva_tf.files import write_atomically
 from biva_tf.plotting import figures
 from biva_tf.settings import setting
 
@@ -78,18 +80,16 @@ def run(settings: ClassifySettings) -> Classified:
     )
     summary = assess(found, images.labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
-    whole = {
-        "dataset": dataset,
-        "split": settings.split,
-        "weights_step": trained.weights_step,
-        "num_samples": settings.num_samples,
-        "seed": settings.seed,
-        **dataclasses.asdict(summary),
-        "confusion": summary.confusion.tolist(),
-    }
-    write_json(path, whole)
+    record = ClassificationRecord(
+        dataset,
+        settings.split,
+        trained.weights_step,
+        settings.num_samples,
+        settings.seed,
+        summary,
+    )
+    records.write(path, record)
     if settings.predictions:
         _write_predictions(Path(settings.predictions), found, images.labels)
     return Classified(name, trained.weights_step, summary, path)
@@ -120,5 +120,10 @@ def _print(settings: ClassifySettings) -> None:
     print(json.dumps(last))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("classify", ClassifySettings, _print)
+
+
+if __name__ == "__main__":
+    main()

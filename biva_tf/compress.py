@@ -117,5 +117,10 @@ def _print(settings: CompressSettings) -> None:
     print(json.dumps(result))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("compress", CompressSettings, _print, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -88,5 +88,10 @@ def _print(settings: DecompressSettings) -> None:
     print(json.dumps({"images": len(found.images), "seconds": round(found.seconds, 3)}))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("decompress", DecompressSettings, _print, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,10 +19,12 @@ from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
+from biva_tf.evaluation import records
 from biva_tf.evaluation.evaluator import Evaluator
+from biva_tf.evaluation.records import EvaluationRecord
 from biva_tf.evaluation.resumable import Results
 from biva_tf.evaluation.summary import Mean, Summary, summarise
-from biva_tf.files import write_atomically, write_json
+from biva_tf.files import write_atomically
 from biva_tf.settings import setting
 
 
@@ -82,14 +84,8 @@ def run(settings: EvaluateSettings) -> Evaluation:
     results = evaluator.scores(images, name)
     summary = summarise(results, config, spec, images.tokens if spec.of_text else None)
     path = evaluator.path(name, images).with_suffix(".json")
-    whole = {
-        "dataset": dataset,
-        "split": settings.split,
-        "weights_step": trained.weights_step,
-        "settings": dataclasses.asdict(config),
-        **dataclasses.asdict(summary),
-    }
-    write_json(path, whole)
+    record = EvaluationRecord(dataset, settings.split, trained.weights_step, config, summary)
+    records.write(path, record)
     if settings.scores:
         _write_scores(Path(settings.scores), _columns(results, spec.kl_names, config.ks))
     return Evaluation(name, trained.weights_step, summary, path)
@@ -184,5 +180,10 @@ def _print(settings: EvaluateSettings) -> None:
     print(json.dumps(last))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("evaluate", EvaluateSettings, _print, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

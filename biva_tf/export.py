@@ -55,5 +55,10 @@ def _print(settings: ExportSettings) -> None:
     print(exported.folder)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("export", ExportSettings, _print)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,22 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
+from biva_tf import drawing
 from biva_tf.api import Trained
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.drawing import Arrays
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.inference import exploration
-from biva_tf.plotting import pictures
 from biva_tf.plotting.grid import write_png
-from biva_tf.plotting.pages import page
 from biva_tf.settings import setting
-
-_REACH = 3.0  # of a traversal, in standard deviations
-_MAX_UNITS = 8  # of a traversal, unless --units says more
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +69,9 @@ class SampleSettings(ModelSettings):
     )
     steps: int = setting(11, "Columns of interpolations and traversals.", lower=2)
     latent: str | None = setting(None, "The latent to traverse; by default the top one.")
-    units: tuple[int, ...] | None = setting(None, f"Its units; by default the first {_MAX_UNITS}.")
+    units: tuple[int, ...] | None = setting(
+        None, f"Its units; by default the first {drawing.MAX_UNITS}."
+    )
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
@@ -114,13 +111,13 @@ def run(settings: SampleSettings) -> Samples:
         output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
     npz, png, txt = (output.with_name(output.name + end) for end in (".npz", ".png", ".txt"))
-    if trained.vocabulary is not None:
-        text = page(trained.vocabulary.texts(_columns(arrays)))
-        write_atomically(txt, text.encode())
+    shown = drawing.show(trained, arrays)
+    if shown.text is not None:
+        write_atomically(txt, shown.text.encode())
         arrays["texts"] = trained.vocabulary.texts(arrays["images"])
         png = None
     else:
-        write_png(png, pictures.picture(_columns(arrays), trained.model.spec))
+        write_png(png, shown.picture)
         txt = None
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
@@ -141,13 +138,13 @@ def _examples(trained: Trained, settings: SampleSettings, default: list[int]) ->
 
 
 def _prior(trained: Trained, settings: SampleSettings) -> Arrays:
-    samples = trained.model.sample(
-        settings.num_samples or pictures.number(trained.model.spec),
+    return drawing.prior(
+        trained,
+        settings.num_samples,
         seed=settings.seed,
         temperature=settings.temperature,
         label=settings.label,
     )
-    return {"images": samples.numpy()}
 
 
 def _levels(trained: Trained, settings: SampleSettings) -> Arrays:
@@ -160,9 +157,7 @@ def _levels(trained: Trained, settings: SampleSettings) -> Arrays:
 
 def _reconstruct(trained: Trained, settings: SampleSettings) -> Arrays:
     originals = _examples(trained, settings, list(range(settings.num_samples or 8)))
-    ks = tuple(range(trained.model.spec.num_levels)) if settings.k is None else settings.k
-    images = exploration.reconstruct(trained.model, originals, ks, seed=settings.seed)
-    return {"images": images, "k": np.array(ks), "originals": originals}
+    return drawing.reconstructions(trained, originals, settings.k, seed=settings.seed)
 
 
 def _interpolate(trained: Trained, settings: SampleSettings) -> Arrays:
@@ -179,30 +174,26 @@ def _interpolate(trained: Trained, settings: SampleSettings) -> Arrays:
 
 
 def _traverse(trained: Trained, settings: SampleSettings) -> Arrays:
-    model = trained.model
-    names = [latent.name for latent in model.spec.latents]
-    name = settings.latent or names[-1]
     image = None
     if settings.examples is not None:
         images = _examples(trained, settings, [])
         if len(images) != 1:
             raise SettingsError(f"--examples: expected one to traverse from, got {len(images)}")
         image = images[0]
-    units = settings.units
-    if units is None:
-        size = dict(zip(names, model.latent_shapes, strict=True)).get(name, (1,))[-1]
-        units = tuple(range(min(size, _MAX_UNITS)))
-    values = np.linspace(-_REACH, _REACH, settings.steps)
-    images = exploration.traverse(model, name, units, values, image=image, seed=settings.seed)
-    return {"images": images, "units": np.array(units), "standard_deviations": values}
+    return drawing.traversal(
+        trained,
+        settings.latent,
+        settings.units,
+        steps=settings.steps,
+        image=image,
+        seed=settings.seed,
+    )
 
 
 def _classes(trained: Trained, settings: SampleSettings) -> Arrays:
-    number = settings.num_samples or 8
-    images = exploration.every_class(
-        trained.model, number, seed=settings.seed, temperature=settings.temperature
+    return drawing.classes(
+        trained, settings.num_samples or 8, seed=settings.seed, temperature=settings.temperature
     )
-    return {"images": images, "labels": np.arange(len(images))}
 
 
 _MODES = {
@@ -215,17 +206,6 @@ _MODES = {
 }
 
 
-def _columns(arrays: Arrays) -> np.ndarray:
-    """The images of a picture, with those that they were made of beside them."""
-    images = arrays["images"]
-    if "originals" in arrays:
-        images = np.concatenate([arrays["originals"][:, np.newaxis], images], axis=1)
-    elif "first" in arrays:
-        ends = (arrays["first"][:, np.newaxis], arrays["second"][:, np.newaxis])
-        images = np.concatenate([ends[0], images, ends[1]], axis=1)
-    return images
-
-
 def _print(settings: SampleSettings) -> None:
     drawn = run(settings)
     if drawn.txt is not None:
@@ -234,5 +214,10 @@ def _print(settings: SampleSettings) -> None:
     print(drawn.png or drawn.txt)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("sample", SampleSettings, _print)
+
+
+if __name__ == "__main__":
+    main()

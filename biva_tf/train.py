@@ -87,5 +87,10 @@ def _unit(summary: Summary) -> str:
     return f"{summary.bits_per_dim:.4f} bits/dim"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command with the flags that it was given."""
     start("train", TrainSettings, _print, _read, sets_devices_up=True)
+
+
+if __name__ == "__main__":
+    main()

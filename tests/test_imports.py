@@ -23,6 +23,8 @@ ORDER = (
     "training",
     "evaluation",
     "api",
+    "drawing",
+    "reports",
     "serving",
     "commands",
 )
@@ -35,6 +37,7 @@ COMMANDS = (
     "compress",
     "decompress",
     "plot",
+    "report",
     "export",
 )
 PACKAGE = ROOT / "biva_tf"

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import app
 
 from biva_tf import quiet
-from biva_tf.commands import flags
+from biva_tf.commands import flagfiles, flags
 from biva_tf.errors import UserError
 from biva_tf.nn import graphs
 
@@ -55,7 +55,10 @@ def start(
             print(f"{name}: {e}", file=sys.stderr)
             return e.exit_code if isinstance(e, UserError) else 1
 
-    app.run(main)
+    program = sys.modules["__main__"]
+    # An installed script has no docstring, which --help shows.
+    program.__doc__ = program.__doc__ or sys.modules[body.__module__].__doc__
+    app.run(main, flagfiles.found(sys.argv))
 
 
 def set_up_process() -> None:

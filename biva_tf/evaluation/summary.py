@@ -40,6 +40,17 @@ def mean_of(values: np.ndarray, spec: ModelSpec, sign: int = 1) -> Mean:
     return Mean(mean, error, mean * bits, abs(error * bits))
 
 
+def lower_is_better(spec: ModelSpec) -> tuple[float, str]:
+    """The factor by which bounds in nats are reported, and the name of the unit.
+
+    As in the paper, it is nats if x is binary, else bits/dim. Of points too it is nats, since their
+    bits/dim depend on the unit of the coordinates, and of sentences, since they differ in length.
+    """
+    if spec.likelihood.binary or spec.of_points or spec.of_text:
+        return -1.0, "nats"
+    return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
+
+
 @dataclasses.dataclass(frozen=True)
 class LatentSummary:
     """The use of a latent on a split.

@@ -1,1 +1,1 @@
-"""Figures and grids of images, written as PNG files."""
+"""Figures and grids of images as PNG files, and pages that show them."""

@@ -16,13 +16,18 @@ _MAX_COLUMNS = 5
 _IN, _OUT = "tab:blue", "tab:orange"
 
 
-def write(path: Path, figure: Figure) -> None:
-    """Writes a figure as a PNG file."""
+def png(figure: Figure) -> bytes:
+    """A figure as the content of a PNG file."""
     content = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(content, format="png", dpi=_DPI)
+    return content.getvalue()
+
+
+def write(path: Path, figure: Figure) -> None:
+    """Writes a figure as a PNG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content.getvalue())
+    write_atomically(path, png(figure))
 
 
 def pixels(figure: Figure) -> np.ndarray:

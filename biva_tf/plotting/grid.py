@@ -33,6 +33,11 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return picture
 
 
+def png(picture: np.ndarray) -> bytes:
+    """A picture, uint8 [height, width, 1 or 3], as the content of a PNG file."""
+    return tf.io.encode_png(picture).numpy()
+
+
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes a picture, uint8 [height, width, 1 or 3], as a PNG file."""
-    write_atomically(path, tf.io.encode_png(picture).numpy())
+    write_atomically(path, png(picture))

@@ -11,6 +11,7 @@ weights/         the selected weights (models that ship with the project: weight
 tensorboard/     the metrics for TensorBoard
 evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their finished chunks
 pictures/        the pictures of biva_tf.sample and biva_tf.plot
+report.html      the page of biva_tf.report
 """
 
 import dataclasses
@@ -72,6 +73,11 @@ class RunDir:
     def metrics(self) -> Path:
         """The file of metrics."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The file of the result."""
+        return self.path / "summary.json"
 
     @property
     def vocabulary(self) -> Path:
@@ -166,4 +172,11 @@ class RunDir:
 
     def write_summary(self, values: dict[str, Any]) -> None:
         """Writes the result of the run."""
-        write_json(self.path / "summary.json", values)
+        write_json(self.summary, values)
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """The result of the run; None before its end. Raises RunDirError if it cannot be read."""
+        try:
+            return json.loads(self.summary.read_text()) if self.summary.exists() else None
+        except (OSError, ValueError) as e:
+            raise RunDirError(f"{self.summary}: expected the result of a run ({e})") from e

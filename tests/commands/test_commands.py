@@ -28,6 +28,7 @@ COMMANDS = (
     "compress",
     "decompress",
     "plot",
+    "report",
     "export",
 )
 TOOLS = (

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import last_json, run
+from html_pages import Page
 
-from biva_tf import evaluate, export, sample
+from biva_tf import evaluate, export, report, sample
 from biva_tf.data.densities import DENSITIES
 from biva_tf.serving.exporting import ExportError
 
@@ -64,6 +65,18 @@ def test_its_samples_are_drawn(trained, tmp_path, mode, shape):
     drawn = sample.run(settings)
     assert drawn.arrays["images"].shape == (*shape, 1, 1, 2) and drawn.png.exists()
     assert np.isfinite(drawn.arrays["images"]).all()
+
+
+def test_its_page_shows_scatter_plots(trained, tmp_path):
+    output = str(tmp_path / "page.html")
+    path = report.run(report.ReportSettings(model_dir=str(trained[0]), output=output))
+    shown = Page(path.read_text()).pictures
+    pictures = {alt.split(":")[0].split(",")[0]: picture for alt, picture in shown}
+    assert pictures["2048 samples of the prior"].shape[0] > 300
+    wide = pictures["From left to right"].shape  # the points, and without 0 and 1 levels
+    one = pictures["2048 samples of the prior"].shape
+    assert wide[1] > 2 * one[1]
+    assert pictures["Per panel a unit of z2"].shape == one  # z2 has one unit
 
 
 def test_it_is_not_exported(trained, tmp_path):

@@ -1,13 +1,15 @@
 """A model of sentences: trained by the command, resumed, evaluated, sampled."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import last_json, run
+from html_pages import Page
 
-from biva_tf import anomaly, evaluate, export, sample
+from biva_tf import anomaly, evaluate, export, report, sample
 from biva_tf.data.sources import DataError
 from biva_tf.model import architectures
 from biva_tf.serving.exporting import ExportError
@@ -128,6 +130,20 @@ def test_the_command_prints_the_texts(trained):
     assert result.returncode == 0, result.stderr[-3000:]
     *texts, npz, txt = result.stdout.splitlines()
     assert len(texts) == 20 and npz.endswith("prior.npz") and txt.endswith("prior.txt")
+
+
+def test_its_page_shows_sentences(trained, tmp_path):
+    model_dir, _ = trained
+    output = str(tmp_path / "page.html")
+    path = report.run(report.ReportSettings(model_dir=str(model_dir), output=output))
+    shown = Page(path.read_text())
+    sampled = sample.run(
+        sample.SampleSettings(model_dir=str(model_dir), output=str(tmp_path / "prior"))
+    )
+    assert sampled.txt.read_text() in shown.text
+    (bound,) = shown.row("test -ELBO")
+    assert re.fullmatch(r"[\d.]+ nats, perplexity [\d.]+ per token", bound)
+    assert not any("samples" in alt or "reconstructions" in alt for alt, _ in shown.pictures)
 
 
 def test_it_is_not_exported_and_does_not_score_images(trained, tmp_path):

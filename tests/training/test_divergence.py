@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from biva_tf.model import architectures
-from biva_tf.plot import read_metrics
 from biva_tf.runs.config import RunConfig
+from biva_tf.runs.metrics import read_metrics
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.training.divergence import Watch
 from biva_tf.training.reporting import Reporter

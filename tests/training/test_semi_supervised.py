@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import last_json, perturbed, random_images, run, train_args
+from html_pages import Page
 
 import biva_tf
-from biva_tf import classify
+from biva_tf import classify, report
 from biva_tf.data.images import NO_LABEL, Batch
 from biva_tf.errors import SettingsError
 from biva_tf.inference import sampling
@@ -84,6 +85,19 @@ def test_sample_draws_every_class_and_one_class(semi, tmp_path):
     result = run(*args, "--label=11")
     assert result.returncode == 1
     assert "label: expected an integer in 0..9, got 11" in result.stderr
+
+
+def test_a_page_shows_every_class_and_the_confusion_matrix(semi, tmp_path):
+    model_dir, _ = semi
+    classify.run(classify.ClassifySettings(model_dir=str(model_dir), num_examples=20))
+    output = str(tmp_path / "page.html")
+    path = report.run(report.ReportSettings(model_dir=str(model_dir), output=output))
+    shown = Page(path.read_text())
+    pictures = {alt.split(",")[0].split(":")[0]: picture for alt, picture in shown.pictures}
+    assert pictures["Per row a class"].shape[:2] == (10 * 58 + 2, 8 * 58 + 2)
+    assert "Confusion matrix of mnist_10k test" in pictures
+    whole = json.loads((model_dir / "evaluations" / "mnist_10k_test_classes.json").read_text())
+    assert shown.row("error") == [f"{100 * whole['error']:.2f} %"]
 
 
 @pytest.mark.slow

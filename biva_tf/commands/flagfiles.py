@@ -1,0 +1,33 @@
+"""Flagfiles: those of the project are found from any folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+FOLDER = "configs"  # of the project's flagfiles
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PLACES = (_PACKAGE, _PACKAGE.parent)  # where the folder is in an installation, and in a checkout
+_FLAGS = ("--flagfile", "-flagfile")
+
+
+def found(argv: Sequence[str]) -> list[str]:
+    """Arguments in which every --flagfile=configs/NAME can be read, if the project has it.
+
+    A file in the working folder comes before that of the project. What follows "--" is left alone.
+    """
+    argv = list(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    for i, argument in enumerate(argv[:end]):
+        flag, equals, path = argument.partition("=")
+        if flag in _FLAGS and equals:
+            argv[i] = f"{flag}={_find(path)}"
+        elif i and argv[i - 1] in _FLAGS:
+            argv[i] = _find(argument)
+    return argv
+
+
+def _find(path: str) -> str:
+    if Path(path).parts[:1] == (FOLDER,) and not Path(path).exists():
+        for place in _PLACES:
+            if (place / path).exists():
+                return str(place / path)
+    return path

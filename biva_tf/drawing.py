@@ -1,0 +1,127 @@
+"""What a trained model draws, as arrays, and how they are shown: as a picture or as text."""
+
+import dataclasses
+
+import numpy as np
+
+from biva_tf.api import Trained
+from biva_tf.inference import exploration
+from biva_tf.plotting import pictures
+from biva_tf.plotting.pages import page
+
+_REACH = 3.0  # of a traversal, in standard deviations
+MAX_UNITS = 8  # of a traversal, unless others are asked for
+
+Arrays = dict[str, np.ndarray]  # `images`, float32, and the values along its axes
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What is seen of arrays: of a model of text the sentences, else a picture.
+
+    Attributes:
+      picture: uint8 [height, width, 1 or 3]; None of text.
+      text: lines; None of images and points.
+    """
+
+    picture: np.ndarray | None
+    text: str | None
+
+
+def prior(
+    trained: Trained,
+    number: int | None,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    label: int | None = None,
+) -> Arrays:
+    """Samples of the prior, by default as many as a picture shows.
+
+    Returns:
+      `images` [number, *spec.image_shape]; see `BIVA.sample`.
+
+    Raises:
+      ValueError: temperature < 0, or the model has no such class.
+    """
+    number = number or pictures.number(trained.model.spec)
+    samples = trained.model.sample(number, seed=seed, temperature=temperature, label=label)
+    return {"images": samples.numpy()}
+
+
+def reconstructions(
+    trained: Trained, originals: np.ndarray, ks: tuple[int, ...] | None = None, *, seed: int = 0
+) -> Arrays:
+    """Images, and their reconstructions without the lowest k levels, by default for every k.
+
+    Returns:
+      `images` [originals, ks, *spec.image_shape], `k` and `originals`; see
+      `exploration.reconstruct`.
+
+    Raises:
+      ValueError: images of a wrong shape or range, or a k out of range.
+    """
+    ks = tuple(range(trained.model.spec.num_levels)) if ks is None else ks
+    images = exploration.reconstruct(trained.model, originals, ks, seed=seed)
+    return {"images": images, "k": np.array(ks), "originals": originals}
+
+
+def traversal(
+    trained: Trained,
+    latent: str | None = None,
+    units: tuple[int, ...] | None = None,
+    *,
+    steps: int = 11,
+    image: np.ndarray | None = None,
+    seed: int = 0,
+) -> Arrays:
+    """Images along units of a latent, by default the first ones of the top latent.
+
+    Returns:
+      `images` [units, steps, *spec.image_shape], `units`, and the `standard_deviations` [steps],
+      from -3 to 3; see `exploration.traverse`.
+
+    Raises:
+      ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
+    """
+    model = trained.model
+    names = [each.name for each in model.spec.latents]
+    name = latent or names[-1]
+    if units is None:
+        size = dict(zip(names, model.latent_shapes, strict=True)).get(name, (1,))[-1]
+        units = tuple(range(min(size, MAX_UNITS)))
+    values = np.linspace(-_REACH, _REACH, steps)
+    images = exploration.traverse(model, name, units, values, image=image, seed=seed)
+    return {"images": images, "units": np.array(units), "standard_deviations": values}
+
+
+def classes(
+    trained: Trained, number: int = 8, *, seed: int = 0, temperature: float = 1.0
+) -> Arrays:
+    """Samples of every class. A column has the same draws in all classes.
+
+    Returns:
+      `images` [classes, number, *spec.image_shape] and `labels`; see `exploration.every_class`.
+
+    Raises:
+      ValueError: the model has no classes.
+    """
+    images = exploration.every_class(trained.model, number, seed=seed, temperature=temperature)
+    return {"images": images, "labels": np.arange(len(images))}
+
+
+def show(trained: Trained, arrays: Arrays) -> Shown:
+    """What is seen of arrays: their images, with those that they were made of beside them.
+
+    Those are `originals` to the left of reconstructions, or `first` and `second` around
+    interpolations.
+    """
+    images = arrays["images"]
+    if "originals" in arrays:
+        images = np.concatenate([arrays["originals"][:, np.newaxis], images], axis=1)
+    elif "first" in arrays:
+        ends = (arrays["first"][:, np.newaxis], arrays["second"][:, np.newaxis])
+        images = np.concatenate([ends[0], images, ends[1]], axis=1)
+    if trained.vocabulary is not None:
+        return Shown(None, page(trained.vocabulary.texts(images)))
+    return Shown(pictures.picture(images, trained.model.spec), None)

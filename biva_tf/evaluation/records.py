@@ -1,0 +1,172 @@
+"""Results in JSON files: evaluate, anomaly and classify write them, a report reads them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biva_tf.errors import UserError
+from biva_tf.evaluation.classes import Classification
+from biva_tf.evaluation.detection import Detection
+from biva_tf.evaluation.evaluator import ScoringConfig
+from biva_tf.evaluation.summary import LatentSummary, Mean, Summary
+from biva_tf.files import write_json
+
+Means = dict[int, tuple[Mean, Mean]]  # by k: of the data set that the model knows, of the other
+
+
+class RecordError(UserError, ValueError):
+    """A file that is not the result of an evaluation; the message names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRecord:
+    """What `biva_tf.evaluate` found.
+
+    Attributes:
+      dataset, split: what was scored.
+      weights_step: the step that the weights are from.
+      settings: all that the scores depend on.
+      summary: the reported numbers.
+    """
+
+    dataset: str
+    split: str
+    weights_step: int
+    settings: ScoringConfig
+    summary: Summary
+
+    def to_plain(self) -> dict[str, Any]:
+        """The content of its file. The numbers are beside the other fields."""
+        plain = dataclasses.asdict(self)
+        return plain | plain.pop("summary")
+
+    @staticmethod
+    def from_plain(plain: dict[str, Any]) -> "EvaluationRecord":
+        """The opposite of `to_plain`."""
+        summary = {f.name: plain.get(f.name) for f in dataclasses.fields(Summary)}
+        summary |= {name: Mean(**summary[name]) for name in ("l_1", "l_k")}
+        summary |= {
+            name: {int(k): Mean(**mean) for k, mean in summary[name].items()}
+            for name in ("above", "llr")
+        }
+        summary["latents"] = tuple(LatentSummary(**latent) for latent in summary["latents"])
+        return EvaluationRecord(
+            plain["dataset"],
+            plain["split"],
+            plain["weights_step"],
+            ScoringConfig(**plain["settings"]),
+            Summary(**summary),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class AnomalyRecord:
+    """What `biva_tf.anomaly` found.
+
+    Attributes:
+      in_dataset, out_dataset: the data set that the model knows, and the other.
+      examples: of each.
+      weights_step: the step that the weights are from.
+      settings: all that the scores depend on.
+      above: L^{>k}.
+      bounds_above: L_K^{>k}; empty if K = 1.
+      detection: by the name of the score.
+    """
+
+    in_dataset: str
+    out_dataset: str
+    examples: tuple[int, int]
+    weights_step: int
+    settings: ScoringConfig
+    above: Means
+    bounds_above: Means
+    detection: dict[str, Detection]
+
+    def to_plain(self) -> dict[str, Any]:
+        """The content of its file."""
+        plain = dataclasses.asdict(self)
+        names = {"above": "L_above", "bounds_above": "L_K_above"}
+        return {names.get(name, name): value for name, value in plain.items()}
+
+    @staticmethod
+    def from_plain(plain: dict[str, Any]) -> "AnomalyRecord":
+        """The opposite of `to_plain`."""
+
+        def means(name: str) -> Means:
+            of_k = plain.get(name, {})  # files of earlier versions lack L_K_above
+            return {int(k): tuple(Mean(**mean) for mean in pair) for k, pair in of_k.items()}
+
+        return AnomalyRecord(
+            plain["in_dataset"],
+            plain["out_dataset"],
+            tuple(plain["examples"]),
+            plain["weights_step"],
+            ScoringConfig(**plain["settings"]),
+            means("L_above"),
+            means("L_K_above"),
+            {name: Detection(**found) for name, found in plain["detection"].items()},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassificationRecord:
+    """What `biva_tf.classify` found.
+
+    Attributes:
+      dataset, split: what was classified.
+      weights_step: the step that the weights are from.
+      num_samples: of the bottom-up latents, per image.
+      seed: of the samples.
+      summary: the reported numbers.
+    """
+
+    dataset: str
+    split: str
+    weights_step: int
+    num_samples: int
+    seed: int
+    summary: Classification
+
+    def to_plain(self) -> dict[str, Any]:
+        """The content of its file. The numbers are beside the other fields."""
+        plain = dataclasses.asdict(self)
+        plain |= plain.pop("summary")
+        return plain | {"confusion": self.summary.confusion.tolist()}
+
+    @staticmethod
+    def from_plain(plain: dict[str, Any]) -> "ClassificationRecord":
+        """The opposite of `to_plain`."""
+        summary = {field.name: plain[field.name] for field in dataclasses.fields(Classification)}
+        summary["confusion"] = np.array(summary["confusion"])
+        names = ("dataset", "split", "weights_step", "num_samples", "seed")
+        return ClassificationRecord(
+            **{name: plain[name] for name in names}, summary=Classification(**summary)
+        )
+
+
+Record = EvaluationRecord | AnomalyRecord | ClassificationRecord
+
+_KINDS = {  # by a field that the others lack
+    "l_1": EvaluationRecord,
+    "detection": AnomalyRecord,
+    "confusion": ClassificationRecord,
+}
+
+
+def write(path: Path, record: Record) -> None:
+    """Writes a result, atomically. Makes the folder if it has to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record.to_plain())
+
+
+def read(path: Path) -> Record:
+    """A result that `write` wrote. Raises RecordError if it is none, or cannot be read."""
+    try:
+        plain = json.loads(path.read_text())
+        (kind,) = (kind for name, kind in _KINDS.items() if name in plain)
+        return kind.from_plain(plain)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise RecordError(f"{path}: expected the result of an evaluation ({e})") from e

@@ -1,0 +1,128 @@
+"""Writes a page about a run: python -m biva_tf.report --model_dir=runs/mnist_sample
+
+One HTML file that needs no other: the bounds of the run and of its evaluations, learning curves,
+the KL of each latent, samples, reconstructions, a traversal of the top latent, the results of
+biva_tf.anomaly and biva_tf.classify, and all settings. What a run does not have is left out, or
+said in a line, so that the page can be written while the run trains.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from biva_tf import api
+from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.start import start
+from biva_tf.errors import UserError
+from biva_tf.evaluation import records
+from biva_tf.evaluation.records import (
+    AnomalyRecord,
+    ClassificationRecord,
+    EvaluationRecord,
+    Record,
+)
+from biva_tf.files import write_atomically
+from biva_tf.plotting.document import Paragraph, Section, page
+from biva_tf.reports import drawings, results, training
+from biva_tf.runs.metrics import read_metrics
+from biva_tf.settings import setting
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportSettings(ModelSettings):
+    """The settings of `python -m biva_tf.report`."""
+
+    output: str | None = setting(None, "Where to; by default MODEL_DIR/report.html.")
+    num_samples: int | None = setting(
+        None, "Samples of the prior (by default 64, or 2048 points, or 20 sentences).", lower=1
+    )
+    seed: int = setting(0, "Seed of all draws.", lower=0)
+
+
+def run(settings: ReportSettings) -> Path:
+    """Writes the page about a run; its path.
+
+    Raises:
+      RunDirError: it is not the model_dir of a run.
+    """
+    run_dir = settings.run_dir
+    spec, options = run_dir.read()
+    lacks: list[str] = []
+    result = _read(run_dir.read_summary, "There is no result", lacks)
+    metrics = _read(lambda: read_metrics(run_dir), "There are no learning curves", lacks)
+    trained = _read(settings.load, "There are no samples", lacks)
+    found = _records(settings, lacks)
+
+    def of(kind: type) -> list[tuple[Path, Record]]:
+        return [(path, record) for path, record in found if isinstance(record, kind)]
+
+    model = api.build(spec) if trained is None else trained.model
+    step = None if trained is None else trained.weights_step
+    evaluations = [record for _, record in of(EvaluationRecord)]
+    sections = [
+        training.summary(options, spec, model.count_params(), step, result, metrics or {}),
+        results.bounds(result, evaluations, options["dataset"]),
+    ]
+    if metrics is not None:
+        sections.append(training.learning(metrics, spec))
+    classes = results.classification(of(ClassificationRecord))
+    if trained is not None:
+        sections += [
+            drawings.samples(trained, settings.num_samples, settings.seed),
+            drawings.reconstructions(trained, settings.seed),
+            drawings.traversal(trained, settings.seed),
+        ]
+        if spec.classes is not None:
+            classes = drawings.classes(trained, settings.seed) + classes
+    if classes:
+        sections.append(Section("Classes", classes))
+    anomalies = of(AnomalyRecord)
+    if anomalies:
+        sections.append(results.anomalies(anomalies, spec))
+    sections.append(training.all_settings(options))
+    if lacks:
+        sections.append(Section("What is not here", tuple(map(Paragraph, lacks))))
+    path = Path(settings.output or settings.results_dir.path / "report.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    title = f"{run_dir.path.resolve().name}: {options['architecture']} on {options['dataset']}"
+    write_atomically(path, page(title, tuple(sections)).encode())
+    return path
+
+
+def _read(read: Callable[[], T], without: str, lacks: list[str]) -> T | None:
+    """What `read` gives; where it fails, None, and the reason is added to `lacks`."""
+    try:
+        return read()
+    except UserError as e:
+        lacks.append(f"{without}: {e}")
+        return None
+
+
+def _records(settings: ReportSettings, lacks: list[str]) -> list[tuple[Path, Record]]:
+    """The results of evaluations, with their files."""
+    paths = sorted(settings.results_dir.evaluations.glob("*.json"))
+    shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
+    if shipped.exists():
+        paths.insert(0, shipped)
+    found = [
+        (path, _read(functools.partial(records.read, path), "A result was left out", lacks))
+        for path in paths
+    ]
+    return [(path, record) for path, record in found if record is not None]
+
+
+def _print(settings: ReportSettings) -> None:
+    print(run(settings))
+
+
+def main() -> None:
+    """Runs the command with the flags that it was given."""
+    start("report", ReportSettings, _print)
+
+
+if __name__ == "__main__":
+    main()
