@@ -19,7 +19,7 @@ from biva_tf.__main__ import COMMANDS
 
 pytestmark = pytest.mark.slow
 
-SOURCES = ("biva_tf", "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("biva_tf", "configs", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
