@@ -62,6 +62,7 @@ def _run_stopped(number, place, *args):
     )
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_signals_ends_like_an_uninterrupted_one(finished, digits_json, tmp_path):
     stopped = tmp_path / "stopped"
     args = train_args(stopped, digits_json)
