@@ -17,7 +17,7 @@ from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans, tokens
 from biva_tf.model.network import Network
-from biva_tf.model.noise import SampleNoise, SeededNoise
+from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 
@@ -284,7 +284,8 @@ def image_scores(
         the graph runs takes the result of the first.
       images: [images, *spec.image_shape].
       seed: int64 [2].
-      first_image: the index of the first image among all, a scalar int64 tensor.
+      first_image: the index of the first image among all, a scalar int64 tensor; or the number of
+        each, int64 [images], by which it has its noise.
       num_samples: an int, or a scalar int64 tensor.
       max_rows: the (image, sample) pairs in a chunk of samples, which has at least one sample.
       below, with_shifts: as in `Scorer`.
@@ -299,7 +300,7 @@ def image_scores(
         all_sums, shifts = state
         if tf.is_tensor(samples):
             samples = tf.cast(samples, tf.int32)
-        noise = SampleNoise(base, first, samples, first_image)
+        noise = of_samples(base, first, samples, first_image)
         tiled = tf.tile(images, [samples, 1, 1, 1])
         features = model.bottom_up(image_features.tiled(samples), noise)
 

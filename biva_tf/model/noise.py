@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.nn import graphs
+from biva_tf.nn import graphs, philox
 
 _PHILOX = 1  # the value of the raw ops' `alg` argument
 _PER_COUNTER = 4  # 32-bit numbers that Philox gives per value of its counter
@@ -139,22 +139,24 @@ def _static(shape):
     return rows, tuple(event)
 
 
-def _uniform_of_words(**arguments):
-    """What StatelessRandomUniformV2 gives outside XLA: the lower 23 bits of each word."""
+def _words(**arguments):
     arguments["dtype"] = tf.uint32
-    words = tf.raw_ops.StatelessRandomUniformFullIntV2(**arguments)
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(**arguments)
+
+
+def _uniform_of(words):
+    """What StatelessRandomUniformV2 gives outside XLA: the lower 23 bits of each word."""
     words = tf.bitwise.bitwise_and(words, tf.constant(0x7FFFFF, tf.uint32))
     return tf.cast(tf.bitcast(words, tf.int32), tf.float32) * 2.0**-23
 
 
-def _normal_of_words(**arguments):
+def _normal_of(words):
     """What StatelessRandomNormalV2 gives outside XLA, up to rounding: Box-Muller of each pair."""
-    shape = arguments["shape"]
-    pairs = tf.reshape(_uniform_of_words(**arguments), (shape[0], shape[1] // 2, 2))
+    pairs = tf.reshape(_uniform_of(words), (-1, words.shape[1] // 2, 2))
     radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(pairs[..., 0], 1e-7)))
     angle = 2.0 * math.pi * pairs[..., 1]
     points = tf.stack([radius * tf.sin(angle), radius * tf.cos(angle)], axis=-1)
-    return tf.reshape(points, shape)
+    return tf.reshape(points, (-1, words.shape[1]))
 
 
 class _Ops:
@@ -165,8 +167,8 @@ class _Ops:
 
 
 class _OpsForXla:
-    normal = staticmethod(_normal_of_words)
-    uniform = staticmethod(_uniform_of_words)
+    normal = staticmethod(lambda **arguments: _normal_of(_words(**arguments)))
+    uniform = staticmethod(lambda **arguments: _uniform_of(_words(**arguments)))
 
 
 _ops = _Ops
@@ -223,6 +225,76 @@ class SampleNoise:
 
         drawn = tf.map_fn(one, self._samples, fn_output_signature=tf.float32)
         return tf.ensure_shape(tf.reshape(drawn, (rows, *event)), (None, *event))
+
+
+class NumberedNoise:
+    """As `SampleNoise`, of images of any numbers: [samples, images] rows in that order.
+
+    Args:
+      noise, first_sample, samples: as of `SampleNoise`.
+      numbers: int64 [images]. An image of number n has the noise, up to rounding, that
+        `SampleNoise` gives image n. It is drawn by `SampleNoise`, which is faster, if the numbers
+        follow each other.
+    """
+
+    def __init__(self, noise: SeededNoise, first_sample, samples, numbers: tf.Tensor):
+        first_sample = tf.cast(first_sample, tf.int64)
+        self._numbers = numbers
+        following = numbers[0] + tf.range(tf.size(numbers, tf.int64))
+        self._in_a_row = tf.reduce_all(numbers == following)
+        self._of_a_row = SampleNoise(noise, first_sample, samples, numbers[0])
+        self._roots = tf.map_fn(
+            lambda sample: noise.fold(sample)._root,
+            first_sample + tf.range(tf.cast(samples, tf.int64)),
+        )
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Standard normal numbers of `shape` = (rows, *event), float32."""
+        return self._draw(self._of_a_row.normal, _normal_of, stream, shape)
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return self._draw(self._of_a_row.uniform, _uniform_of, stream, shape)
+
+    def _draw(self, of_a_row, of_words, stream, shape):
+        _, *event = shape
+        name = tf.constant(zlib.crc32(stream.encode()), tf.int64)
+        return tf.cond(
+            self._in_a_row,
+            lambda: of_a_row(stream, shape),
+            lambda: _numbered(self._roots, name, self._numbers, of_words, tuple(event)),
+        )
+
+
+@graphs.traced_once
+def _numbered(roots, stream, numbers, of_words, event):
+    size = math.prod(event)
+    counters_per_row = -(-size // _PER_COUNTER)
+    seeds = tf.stack([roots, tf.fill(tf.shape(roots), stream)], axis=1)
+
+    def of_sample(seed):
+        key, counter = _key_counter(seed)
+        return tf.bitcast(tf.stack([key[0], counter[1]]), tf.int64)
+
+    halves = tf.map_fn(of_sample, seeds)[:, tf.newaxis, tf.newaxis]
+    key, upper = tf.unstack(halves, axis=-1)
+    counters = numbers[:, tf.newaxis] * counters_per_row
+    counters += tf.range(tf.constant(counters_per_row, tf.int64))
+    words = philox.words(key, counters, upper)
+    words = tf.reshape(words, (-1, counters_per_row * _PER_COUNTER))
+    return tf.reshape(of_words(words)[:, :size], (-1, *event))
+
+
+def of_samples(noise: SeededNoise, first_sample, samples, images) -> Noise:
+    """The noise of samples of images.
+
+    Args:
+      noise, first_sample, samples: as of `SampleNoise`.
+      images: the index of the first image among all, a scalar, or the number of each, [images].
+    """
+    if tf.is_tensor(images) and images.shape.rank == 1:
+        return NumberedNoise(noise, first_sample, samples, images)
+    return SampleNoise(noise, first_sample, samples, images)
 
 
 class GatheredNoise:

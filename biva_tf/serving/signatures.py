@@ -4,6 +4,8 @@
     sample_png    the same -> images_bytes (TF Serving's REST API encodes outputs of this suffix)
     score         images, k, num_importance_samples, seed -> bounds and their terms, per image
     score_png     the same from images_png
+    score_numbered  as score, with a number of each image, by which it has its noise: the scores of
+                  a data set do not depend on how it was cut into requests
     reconstruct   images, levels, seed -> images
     encode        images -> the mean of each latent's posterior
     decode        a value of each latent -> images
@@ -70,6 +72,7 @@ class _Signatures:
         # sizes TensorFlow might simplify the graph's own checks away.
         images = tf.TensorSpec([None] * 4, tf.float32, "images")
         images_png = tf.TensorSpec([None], tf.string, "images_png")
+        numbers = tf.TensorSpec([None], tf.int64, "numbers")
         samples = tf.TensorSpec([], tf.int32, "num_importance_samples")
         k, levels = (tf.TensorSpec([], tf.int32, name) for name in ("k", "levels"))
         latents = {
@@ -81,9 +84,15 @@ class _Signatures:
             label = (tf.TensorSpec([], tf.int32, "label"),)
             y = {"y": tf.TensorSpec([None] * 2, tf.float32, "y")}
         sample = _trace(self.sample, num_samples, temperature, seed, *label)
-        score = _trace(self.score, images, k, samples, seed)
+        score_numbered = _trace(self.score, images, numbers, k, samples, seed)
 
-        # These two call the graphs of the others instead of having passes of their own.
+        # These call the graphs of the others instead of having passes of their own.
+        def score(images, k, num_importance_samples, seed) -> Tensors:
+            numbers = tf.range(tf.shape(images, tf.int64)[0])
+            return score_numbered(images, numbers, k, num_importance_samples, seed)
+
+        score = _trace(score, images, k, samples, seed)
+
         def sample_png(num_samples, temperature, seed, *label) -> Tensors:
             return {"images_bytes": sample(num_samples, temperature, seed, *label)["images_png"]}
 
@@ -94,6 +103,7 @@ class _Signatures:
             "sample": sample,
             "sample_png": _trace(sample_png, num_samples, temperature, seed, *label),
             "score": score,
+            "score_numbered": score_numbered,
             "score_png": _trace(score_png, images_png, k, samples, seed),
             "reconstruct": _trace(self.reconstruct, images, levels, seed),
             "encode": _trace(self.encode, images),
@@ -127,9 +137,15 @@ class _Signatures:
         images = sampling.draw(self.model, num_samples, temperature, seed, label)
         return {"images": images, "images_png": _png(images)}
 
-    def score(self, images, k, num_importance_samples, seed) -> Tensors:
+    def score(self, images, numbers, k, num_importance_samples, seed) -> Tensors:
         images = self._checked_images(images)
         spec = self.model.spec
+        numbers = _checked(
+            numbers,
+            (tf.shape(numbers)[0] == tf.shape(images)[0]) & tf.reduce_all(numbers >= 0),
+            "numbers: expected an integer >= 0 for each image, got {}",
+            numbers,
+        )
         k = _checked(
             k,
             (k >= 0) & (k < spec.num_levels),
@@ -149,7 +165,7 @@ class _Signatures:
                 (0, k),
                 chunks.take(images, first, count),
                 seed=seed,
-                first_image=first,
+                first_image=chunks.take(numbers, first, count),
                 num_samples=samples,
                 max_rows=chunks.ROWS,
             )

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from conftest import perturbed, random_images
 
-from biva_tf.model.noise import GivenNoise, HostDraws, SeededNoise
+from biva_tf.model.noise import GivenNoise, HostDraws, NumberedNoise, SampleNoise, SeededNoise
 
 
 @pytest.mark.parametrize("event", [(1,), (6,), (3, 5, 2), (4, 4, 4)])
@@ -95,3 +95,21 @@ def test_a_host_is_asked_for_every_latent_in_the_order_of_the_passes():
     for kind in (host.normal, host.uniform):
         with pytest.raises(ValueError, match="where the host draws values"):
             kind("z2/posterior", (2, 3))
+
+
+@pytest.mark.parametrize("numbers", [(9, 2, 3, 1_000_000_007), (6, 7, 8, 9)])
+def test_numbered_images_have_the_noise_of_their_numbers(numbers):
+    """Whatever their order is, and up to the rounding of the normal numbers."""
+    base, numbers = SeededNoise(5), np.array(numbers)
+    numbered = NumberedNoise(base, 1, 3, tf.constant(numbers, tf.int64))
+    for stream, event in (("z1_bu/posterior", (5,)), ("z2/prior", (2, 3, 2))):
+        normal, uniform = (
+            np.reshape(draw(stream, (12, *event)), (3, 4, *event))
+            for draw in (numbered.normal, numbered.uniform)
+        )
+        for i, number in enumerate(numbers):
+            alone = SampleNoise(base, 1, 3, number)
+            np.testing.assert_allclose(
+                normal[:, i], alone.normal(stream, (3, *event)), rtol=1e-5, atol=1e-6
+            )
+            np.testing.assert_array_equal(uniform[:, i], alone.uniform(stream, (3, *event)))

@@ -107,6 +107,10 @@ def test_every_signature_agrees_with_the_live_model_in_python_and_in_cpp(exporte
         live = _live_score(model, x, k, number)
         cases.append(("score", {"images": x, **score_inputs(k, number)}, live))
         cases.append(("score_png", {"images_png": _png(x), **score_inputs(k, number)}, live))
+        numbers = np.random.default_rng(rows).permutation(6)[:rows]
+        shard = {"images": images[numbers], "numbers": numbers, **score_inputs(k, number)}
+        whole = _live_score(model, images[:6], k, number)
+        cases.append(("score_numbered", shard, {key: v[numbers] for key, v in whole.items()}))
         reconstructed = exploration.reconstruct(model, x, (top,), seed=5)[:, 0]
         inputs = {"images": x, "levels": np.int32(1), "seed": SEED}
         cases.append(("reconstruct", inputs, {"images": reconstructed}))

@@ -31,9 +31,9 @@ def test_serve_check_passes_over_grpc_and_rest(ports):
     result = run("-m", "tools.serve_check", *targets)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     lines = [line for line in result.stdout.splitlines() if line.startswith("  ok  ")]
-    assert len(lines) == 12
-    refusals = "  ok  17 bad requests: each an error, and the server answers as before"
-    assert lines[5] == lines[11] == refusals
+    assert len(lines) == 14
+    refusals = "  ok  19 bad requests: each an error, and the server answers as before"
+    assert lines[6] == lines[13] == refusals
 
 
 def test_no_server_is_an_error():

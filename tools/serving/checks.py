@@ -177,6 +177,13 @@ def _check_scores(
         "score: LLR^{>1} is not the difference of its bounds",
     )
     yield f"score: L_20 {many['bound_nats'].mean():.2f} nats, LLR^{{>1}} {llr.mean():.2f} nats"
+    numbers = np.arange(len(images))[::-1]
+    turned = client.call(
+        "score_numbered", {"images": images[::-1], "numbers": numbers, **_SCORE, **samples_and_k}
+    )
+    turned = {name: values[::-1] for name, values in turned.items()}
+    _require(_close(turned, many), "score_numbered: the scores depend on the order of the images")
+    yield "score_numbered: the same scores in another order"
     from_png = client.call("score_png", {"images_png": encoded, **_SCORE})
     _require(_close(from_png, score), "score_png: another score than score gives")
     yield "score_png: the score of the same images"
@@ -237,6 +244,8 @@ def _bad_requests(
         "images of a wrong type": ("score", {**score, "images": images.astype(str)}),
         "images above 1": ("score", {**score, "images": images + 1}),
         "no images": ("encode", {"images": images[:0]}),
+        "a number too few": ("score_numbered", {**score, "numbers": np.arange(len(images) - 1)}),
+        "a number below 0": ("score_numbered", {**score, "numbers": np.arange(len(images)) - 1}),
         "a k too large": ("score", {**score, "k": np.int32(10_000)}),
         "a k below 0": ("score", {**score, "k": np.int32(-1)}),
         "no importance samples": ("score", {**score, "num_importance_samples": np.int32(0)}),
