@@ -6,8 +6,7 @@ import numpy as np
 
 from biva_tf.errors import UserError
 from biva_tf.runs.config import RunConfig
-
-Metrics = dict[str, float]
+from biva_tf.training.trainer import Metrics
 
 
 class DivergedError(UserError, RuntimeError):
