@@ -14,7 +14,6 @@ of them are also in OUTPUT_DIR/ablations.json.
 """
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -182,7 +181,7 @@ def _train(run_dir: RunDir, name: str, seed: int, steps: int, training_flags: li
 
 
 def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
-    summary = json.loads((run_dir.path / "summary.json").read_text())
+    summary = run_dir.read_summary()
     l_1, l_k, detections = None, None, {}
     if settings.iw_samples:
         scores = evaluate.run(
