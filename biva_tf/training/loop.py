@@ -105,11 +105,11 @@ class Loop:
             except InterruptionError:
                 left = Unfinished(step, _to_numpy(interval), evaluate=True)
                 self._stop(self.interruption.asked(), left)
+        if asked := self.interruption.asked():
+            self._stop(asked, Unfinished(step, _to_numpy(interval)))
         # A checkpoint that knows of the selected weights follows them at once.
         if last or improved or step % config.checkpoint_every == 0:
             self._save(step)
-        if asked := self.interruption.asked():
-            self._stop(asked, Unfinished(step, _to_numpy(interval)))
 
     def _evaluate(self, step: int) -> bool:
         """Whether the weights are the best so far; then they are saved."""
