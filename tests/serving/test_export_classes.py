@@ -31,7 +31,7 @@ def test_the_checks_of_a_server_pass(exported, tmp_path):
         client = checks.GrpcClient(f"127.0.0.1:{ports['grpc']}", "biva", 60.0)
         lines = list(checks.checks(client, classes=3))
     assert "classify, sample of a label: 3 classes" in lines
-    assert lines[-1].startswith("21 bad requests")
+    assert lines[-1].startswith("23 bad requests")
 
 
 @pytest.mark.slow
