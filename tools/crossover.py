@@ -5,9 +5,10 @@
 For each distinct convolution of stride 1, the tool times direct convolution and the frequency
 domain in turns, and prints the milliseconds of both and the choice of --conv=auto. `train` is a
 forward and a backward pass, as in training. `eval` is a forward pass with a known spectrum of the
-weights, as in evaluation. After each model, the tool prints the sums over the model's layers. At
-the end, it prints the constants `product` and `number` of `biva_tf/nn/compute.py` that fit the
-times best.
+weights, as in evaluation. After each model, the tool prints the sums over the model's layers, also
+those of the choices that auto would make if its costs of the frequency domain were half as large or
+twice as large: how much it matters that these costs differ between machines. At the end, it prints
+the constants `product` and `number` of `biva_tf/nn/compute.py` that fit the times best.
 """
 
 import collections
@@ -20,11 +21,13 @@ from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.model.network import Network
 from biva_tf.nn import compute, weight_norm
-from biva_tf.nn.compute import Compute
 from biva_tf.nn.frequency import FrequencyConvolution
 from biva_tf.nn.weight_norm import Conv2D
 from biva_tf.settings import setting
 from tools.bench import timing
+
+_COSTS = {"train": compute.TRAINING, "eval": compute.FIXED_WEIGHTS}
+_FACTORS = {"auto": 1.0, "auto with half the costs": 0.5, "auto with twice the costs": 2.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +64,14 @@ class _Case:
     def work_in_frequency(self, mode: str) -> tuple[float, float]:
         """How many products, and how many numbers in spectra, as `Compute` counts them."""
         c, f, rows = self.channels, self.filters, self.rows
-        cost = compute.TRAINING if mode == "train" else compute.FIXED_WEIGHTS
-        numbers = rows * (c + f) + c * f * cost.of_weights
+        numbers = rows * (c + f) + c * f * _COSTS[mode].of_weights
         return self.convolution.places * c * f * rows, self.convolution.places * numbers
 
-    def auto(self, mode: str) -> str:
-        least = Compute().least_rows_in_frequency(
-            self.convolution, self.channels, self.filters, fixed_weights=mode == "eval"
-        )
+    def auto(self, mode: str, factor: float = 1.0) -> str:
+        """What auto chooses, if its costs of the frequency domain were `factor` times as large."""
+        cost = _COSTS[mode]
+        cost = cost._replace(product=factor * cost.product, number=factor * cost.number)
+        least = compute.least_rows(self.convolution, self.channels, self.filters, cost)
         return "frequency" if self.rows >= least else "direct"
 
 
@@ -153,14 +156,14 @@ def run(settings: CrossoverSettings) -> dict[str, tuple[float, float, float]]:
                     count,
                 )
                 for mode, ways in times.items():
-                    auto = case.auto(mode)
-                    line += f" | {ways['direct']:>14.1f}{ways['frequency']:>10.1f} {auto:<9}"
-                    for way, value in {**ways, "auto": ways[auto]}.items():
+                    line += f" | {ways['direct']:>14.1f}{ways['frequency']:>10.1f}"
+                    line += f" {case.auto(mode):<9}"
+                    chosen = {name: ways[case.auto(mode, f)] for name, f in _FACTORS.items()}
+                    for way, value in {**ways, "best": min(ways.values()), **chosen}.items():
                         sums[mode, way] += count * value
-                    sums[mode, "best"] += count * min(ways.values())
                 print(line, flush=True)
             for mode in ("train", "eval"):
-                columns = ("direct", "frequency", "auto", "best")
+                columns = ("direct", "frequency", "best", *_FACTORS)
                 totals = ", ".join(f"{way} {sums[mode, way]:.0f} ms" for way in columns)
                 print(f"{name}, {rows} rows, all layers, {mode}: {totals}", flush=True)
     return {mode: _constants(measured, mode) for mode in ("train", "eval")}

@@ -84,10 +84,15 @@ class Compute:
         if self.conv == "direct" or tf.config.list_physical_devices("GPU"):
             return math.inf
         cost = FIXED_WEIGHTS if fixed_weights else TRAINING
-        pairs = channels * filters
-        per_batch = cost.of_weights * cost.number * pairs
-        per_row = cost.product * pairs + cost.number * (channels + filters)
-        saved_per_row = convolution.direct_products * pairs - convolution.places * per_row
-        if saved_per_row <= 0:
-            return math.inf
-        return convolution.places * per_batch / saved_per_row
+        return least_rows(convolution, channels, filters, cost)
+
+
+def least_rows(convolution: FrequencyConvolution, channels: int, filters: int, cost: Cost) -> float:
+    """The least batch size for which a convolution costs less in the frequency domain."""
+    pairs = channels * filters
+    per_batch = cost.of_weights * cost.number * pairs
+    per_row = cost.product * pairs + cost.number * (channels + filters)
+    saved_per_row = convolution.direct_products * pairs - convolution.places * per_row
+    if saved_per_row <= 0:
+        return math.inf
+    return convolution.places * per_batch / saved_per_row
