@@ -27,6 +27,7 @@ img { display: block; max-width: 100%; height: auto; background: white; }
 .gallery { display: grid; gap: 0 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
 .scroll { overflow-x: auto; }
+.scroll img { min-width: 58rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
@@ -63,6 +64,9 @@ $sections
 </body>
 </html>
 """)
+
+# A picture with more pixels in a row is scrolled on a narrow page, lest its text be too small.
+_WIDE = 1000
 
 _FORMULA = re.compile(r"\b(LLR|L)(?=[_^])(?:_(\d+|K))?(?:\^\{([^}]+)\})?(?!\w)")
 _NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?( ± [\d.,]+)?( %)?|-")
@@ -165,19 +169,22 @@ def _part(part: Part) -> str:
         case Table():
             return _table(part)
         case Picture():
-            return _picture(part)
+            return _picture(part, scrolls=True)
         case Gallery():
             return f'<div class="gallery">{"".join(map(_picture, part.pictures))}</div>'
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: Picture, scrolls: bool = False) -> str:
     width, height = struct.unpack(">II", picture.png[16:24])  # of the header chunk
     data = base64.b64encode(picture.png).decode()
     caption = f"<figcaption>{_prose(picture.caption)}</figcaption>" if picture.caption else ""
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(picture.alt)}" '
-        f'width="{width}" height="{height}">{caption}</figure>'
+    img = (
+        f'<img src="data:image/png;base64,{data}" alt="{html.escape(picture.alt)}" '
+        f'width="{width}" height="{height}">'
     )
+    if scrolls and width > _WIDE:
+        img = f'<div class="scroll">{img}</div>'
+    return f"<figure>{img}{caption}</figure>"
 
 
 def _table(table: Table) -> str:

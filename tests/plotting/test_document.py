@@ -59,3 +59,11 @@ def test_columns_of_numbers_are_set_to_the_right():
     rows = (("a", "1,000.5 ± 0.1", "x", "-3e-05"), ("b", "-", "2", "7"))
     html = page("", (Section("", (Table("", (), rows),)),))
     assert '<td class="number">1,000.5 ± 0.1</td><td>x</td><td class="number">-3e-05</td>' in html
+
+
+@pytest.mark.parametrize("width,scrolls", [(300, False), (1500, True)])
+def test_a_wide_picture_is_scrolled_where_the_page_is_narrow(width, scrolls):
+    picture = Picture(grid.png(np.zeros((4, width, 1), np.uint8)), "a picture")
+    html = page("", (Section("", (picture,)),))
+    assert ('<figure><div class="scroll"><img ' in html) == scrolls
+    assert '<div class="scroll"><img ' not in page("", (Section("", (Gallery((picture,)),)),))
