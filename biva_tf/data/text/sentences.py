@@ -122,29 +122,28 @@ def read(splits: Mapping[str, Split], form: Form) -> tuple[dict[str, Sentences],
       splits: by name; if the form has no vocabulary yet, with "train", of which it is then made.
       form: of the rows.
     """
-    words = {
-        name: [tokenizer.words(line) for line in split.images] for name, split in splits.items()
-    }
     vocabulary = form.vocabulary
     if vocabulary is None:
-        vocabulary = Vocabulary.of(words["train"], form.size)
-    return {
-        name: _encode(words[name], split.labels, form, vocabulary) for name, split in splits.items()
-    }, vocabulary
+        lines = splits["train"].images
+        vocabulary = Vocabulary.of((tokenizer.words(line) for line in lines), form.size)
+    return {name: _encode(split, form, vocabulary) for name, split in splits.items()}, vocabulary
 
 
-def _encode(lines: list[list[str]], labels, form: Form, vocabulary: Vocabulary) -> Sentences:
-    kept = [i for i, words in enumerate(lines) if words]
-    ids = np.zeros((len(kept), form.length), np.uint16 if form.size <= 2**16 else np.int32)
+def _encode(split: Split, form: Form, vocabulary: Vocabulary) -> Sentences:
+    # Words are not kept from one line to the next: those of half a million lines take 6 GiB.
+    number = len(split.images)
+    ids = np.zeros((number, form.length), np.uint16 if form.size <= 2**16 else np.int32)
     cut = 0
-    for row, i in zip(ids, kept, strict=True):
-        found = vocabulary.ids(lines[i][: form.length])
+    for row, line in zip(ids, split.images, strict=True):
+        found = vocabulary.ids(tokenizer.words(line, form.length))
         row[: len(found)] = found
-        if len(lines[i]) < form.length:
-            row[len(found)] = tokens.END
-        else:
+        if len(found) == form.length:
             cut += 1
+        elif found:
+            row[len(found)] = tokens.END
+    kept = ids[:, 0] != tokens.PADDING
+    ids = ids[kept]
     words = int((ids > tokens.END).sum())
     unknown = int((ids == tokens.UNKNOWN).sum())
-    counts = Counts(len(lines), len(lines) - len(kept), cut, words, unknown)
-    return Sentences(ids, form.size, None if labels is None else labels[kept], counts)
+    counts = Counts(number, number - len(ids), cut, words, unknown)
+    return Sentences(ids, form.size, None if split.labels is None else split.labels[kept], counts)

@@ -4,6 +4,7 @@ A line is lower-cased. A word is a run of letters and digits, with hyphens and a
 every other sign but space is a word of its own.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -12,9 +13,11 @@ _NO_SPACE_BEFORE = frozenset(",.;:!?)]}%")
 _NO_SPACE_AFTER = frozenset("([{$#")
 
 
-def words(line: str) -> list[str]:
-    """The words of a line."""
-    return _WORD.findall(line.lower())
+def words(line: str, at_most: int | None = None) -> list[str]:
+    """The words of a line, or its first `at_most` words."""
+    if at_most is None:
+        return _WORD.findall(line.lower())
+    return [found[0] for found in itertools.islice(_WORD.finditer(line.lower()), at_most)]
 
 
 def join(words: Sequence[str]) -> str:

@@ -27,10 +27,12 @@ class Vocabulary:
         """The most frequent words of sentences, the most frequent first; equals by the alphabet.
 
         Args:
-          sentences: lists of words.
+          sentences: lists of words. They are counted one by one, so a generator saves memory.
           size: the number of ids, those of `tokens` included.
         """
-        count = collections.Counter(word for words in sentences for word in words)
+        count = collections.Counter()
+        for words in sentences:
+            count.update(words)
         ordered = sorted(count, key=lambda word: (-count[word], word))
         return Vocabulary(tuple(ordered[: size - tokens.SPECIAL]))
 
