@@ -34,13 +34,15 @@ _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     UnidentifiedImageError,
+    Image.DecompressionBombError,
+    SyntaxError,  # Pillow's, of a broken PNG file
     scipy_io.matlab.MatReadError,
 )
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 @contextlib.contextmanager
-def reading(path: Path, expected: str):
+def reading(path: Path | str, expected: str):
     """Turns an error from a damaged or missing file into a DataError that names it."""
     try:
         yield
