@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from biva_tf.evaluation.progress import Progress
 from biva_tf.files import write_atomically
 from biva_tf.inference import chunks
