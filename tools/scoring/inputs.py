@@ -28,7 +28,7 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
       text: a glob of files and folders; NAME or NAME/SPLIT of a data set that the project knows; or
         tfds:NAME/SPLIT of one in TFDS's format.
       column: of Parquet files the column, of .npz files the array; None for the usual names.
-      config: how data sets are read; its `dataset` does not matter.
+      config: how data sets are read; its `dataset` is that of `split_of`, if there is one.
       spec: of the model.
 
     Raises:

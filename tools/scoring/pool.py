@@ -5,6 +5,7 @@ the part again.
 """
 
 import contextlib
+import io
 import logging
 import os
 import pickle
@@ -43,6 +44,18 @@ class Worker:
         return {"index": part.index, "images": len(part), "content": content, "error": error}
 
 
+class _Notes(io.TextIOBase):
+    """Takes what Ray prints of its processes, and says in a line what matters of it."""
+
+    def write(self, text: str) -> int:
+        """Writes text."""
+        if quiet.asked_for_notes():
+            sys.stderr.write(text)
+        elif "A worker died" in text:
+            print("note: a process of the pool died; its part is scored again", file=sys.stderr)
+        return len(text)
+
+
 class Pool:
     """Processes that score parts; a context manager.
 
@@ -71,7 +84,7 @@ class Pool:
                 f"pip install '{_NEEDED}'"
             ) from e
         self._ray, self._level = ray, level
-        self._stdout = contextlib.redirect_stdout(sys.stderr)  # where Ray's notes belong
+        self._stdout = contextlib.redirect_stdout(_Notes())
 
     def __enter__(self) -> "Pool":
         self._stdout.__enter__()
