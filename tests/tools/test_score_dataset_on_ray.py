@@ -20,7 +20,7 @@ from biva_tf.serving import exporting
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-NUMBER, CORRUPT = 320, 70
+NUMBER, PART, CORRUPT = 160, 16, 70
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +41,18 @@ def arguments(trained, tmp_path_factory):
     corrupt.write_bytes(corrupt.read_bytes()[:100])
     return (
         *("-m", "tools.score_dataset", f"--export_dir={folder / 'models'}", f"--input={pictures}"),
-        *("--k=1", "--iw_samples=60", "--seed=5", "--part_size=32", "--encodings"),
+        *("--k=1", "--iw_samples=20", "--seed=5", f"--part_size={PART}", "--encodings"),
     )
 
 
-@pytest.fixture(scope="module")
-def scored(arguments, tmp_path_factory):
-    """(Folder, what the command printed) of two processes, one of which was killed."""
-    folder = tmp_path_factory.mktemp("two") / "scores"
-    with command(*arguments, f"--output={folder}", "--workers=2") as process:
-        _wait_for_a_part(process, folder)
-        os.kill(_worker_of(process.pid), signal.SIGKILL)
-        out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err[-3000:]
-    return folder, out, err
-
-
-def _wait_for_a_part(process, folder):
-    while process.poll() is None and not list(folder.glob("parts/*.parquet")):
+def _wait_for_parts(process, folder, number):
+    while process.poll() is None and len(_parts(folder)) < number:
         time.sleep(0.02)
     assert process.poll() is None, process.stderr.read()[-3000:]
+
+
+def _parts(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("parts/[0-9]*")}
 
 
 def _worker_of(ancestor):
@@ -82,10 +74,36 @@ def _worker_of(ancestor):
     return next(pid for pid in workers if descends(pid))
 
 
-def test_scores_are_those_of_evaluate_though_a_process_was_killed(trained, scored, tmp_path):
-    folder, out, err = scored
+def test_a_stopped_command_goes_on_though_a_process_is_killed(trained, arguments, tmp_path):
+    """With the scores of biva_tf.evaluate, and the same bytes from two processes and from one."""
+    folder = tmp_path / "scores"
+    arguments = (*arguments, f"--output={folder}")
+    with command(*arguments, "--workers=2") as process:
+        _wait_for_parts(process, folder, 3)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 143, err[-3000:]
+    assert err.splitlines()[-1] == "score_dataset: SIGTERM: stopped. The same command goes on"
+    assert not (folder / "skipped.csv").exists()
+
+    by_two = _parts(folder)
+    _, *again = sorted(by_two)
+    for name in again:  # so that the second start writes them, too
+        (folder / "parts" / name).unlink()
+    with command(*arguments, "--workers=1") as process:
+        _wait_for_parts(process, folder, 2)
+        os.kill(_worker_of(process.pid), signal.SIGKILL)
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
     assert "note: a process of the pool died; its part is scored again" in err.splitlines()
-    settings = ScoringConfig(60, (1,), seed=5)
+    result = last_json(out)
+    assert (result["images"], result["skipped"]) == (NUMBER, 1)
+    assert result["computed"] == NUMBER - PART
+    found = _parts(folder)
+    assert len(found) == NUMBER // PART
+    assert {name: found[name] for name in by_two} == by_two
+
+    settings = ScoringConfig(20, (1,), seed=5)
     images = trained.images().first(NUMBER)
     expected = Evaluator(trained.model, settings, 256, tmp_path).scores(images, "x").examples
     table = pq.read_table(folder / "parts")
@@ -105,27 +123,4 @@ def test_scores_are_those_of_evaluate_though_a_process_was_killed(trained, score
     with open(folder / "skipped.csv") as file:
         (skipped,) = csv.DictReader(file)
     assert skipped["id"] == str(CORRUPT) and skipped["source"].endswith("/0070.png")
-    result = last_json(out)
-    assert (result["images"], result["skipped"]) == (NUMBER, 1)
     assert result["l_k_nats"] == pytest.approx(expected["bound"][ids].mean(), rel=1e-5)
-
-
-def test_a_stopped_and_restarted_command_writes_the_same_files(arguments, scored, tmp_path):
-    """By one process, where the other folder is of two."""
-    folder = tmp_path / "scores"
-    arguments = (*arguments, f"--output={folder}", "--workers=1")
-    with command(*arguments) as process:
-        _wait_for_a_part(process, folder)
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=300)
-    assert process.returncode == 143, err[-3000:]
-    assert err.splitlines()[-1] == "score_dataset: SIGTERM: stopped. The same command goes on"
-    assert not (folder / "skipped.csv").exists()
-    with command(*arguments) as process:
-        out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err[-3000:]
-    assert 0 < last_json(out)["computed"] < NUMBER
-    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    assert len(files) == NUMBER // 32 + 2
-    for file in files:
-        assert (folder / file).read_bytes() == (scored[0] / file).read_bytes(), file
