@@ -37,6 +37,7 @@ from tools.scoring.parts import Form
 from tools.scoring.pool import Pool
 from tools.scoring.scorer import Request
 
+_GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = 3  # of the draws that make grey images binary: that of test splits
 
 
@@ -83,6 +84,14 @@ class ScoreDatasetSettings:
     address: str | None = setting(
         None, "Of a Ray cluster; by default Ray runs on this machine for the time of the command."
     )
+
+    def __post_init__(self):
+        for name, value, greatest in (
+            ("seed", self.seed, _GREATEST_SEED),
+            ("threshold", self.threshold or 0, 254),
+        ):
+            if value > greatest:
+                raise SettingsError(f"--{name}: expected 0 to {greatest}, got {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,8 +212,8 @@ def _print(settings: ScoreDatasetSettings) -> None:
         "skipped": len(scores.skipped),
         "computed": found.computed,
         "seconds": round(found.seconds, 3),
-        "l_k_nats": float(scores.bounds.mean()) if len(scores.bounds) else None,
-        "l_k_bits_per_dim": found.bits_per_dim if len(scores.bounds) else None,
+        "l_k_nats": float(scores.bounds.mean()),
+        "l_k_bits_per_dim": found.bits_per_dim,
     }
     print(json.dumps(result))
 

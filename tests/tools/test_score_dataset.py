@@ -183,6 +183,10 @@ def test_images_that_cannot_be_read_are_skipped_and_their_ids_stay_taken(tmp_pat
     whole = Images(GREY, "bernoulli", seed=3)[:]
     of_folder = np.concatenate([part.images for part in found])[:20]
     np.testing.assert_array_equal(of_folder, whole[kept[:20]])
+    (tmp_path / "r.png").write_bytes(b"")  # the only picture between two files of many images
+    np.savez(tmp_path / "s.npz", images=GREY)
+    (part,) = cut(_find(tmp_path / "*"), 100)
+    assert [each.id for each in part.read(_form()).skipped][-1] == 52
 
 
 def test_an_input_of_which_nothing_can_be_read_is_one_clear_error(tmp_path):
@@ -372,6 +376,8 @@ def test_ray_is_asked_for_when_it_is_missing(export_dir, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PoolError, match=r"expected the package ray\[data\].*: pip install 'ray\["):
         score_dataset.run(_settings(export_dir))
+    with pytest.raises(SettingsError, match="--seed: expected 0 to 2147483647, got 2147483648"):
+        _settings(export_dir, seed=2**31)
     with pytest.raises(SettingsError, match="--k: expected 0 to 2, got 3"):
         score_dataset.run(_settings(export_dir, k=(1, 3)))
     assert not Path("y").exists()

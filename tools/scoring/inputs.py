@@ -38,7 +38,10 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
     found = tuple(rows for rows in _rows(text, column, config, spec) if len(rows))
     if not found:
         raise DataError(f"--input={text}: expected images, found none")
-    for rows in found:
+    # Pictures are checked together: one that is corrupt may be alone between other files.
+    paths = [path for rows in found if isinstance(rows, PictureRows) for path in rows.paths]
+    others = [rows for rows in found if not isinstance(rows, PictureRows)]
+    for rows in [PictureRows(tuple(paths))] * bool(paths) + others:
         _check(rows, spec.image_shape)
     return found
 

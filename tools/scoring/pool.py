@@ -158,4 +158,4 @@ class Pool:
                     raise UserError(row["error"])
                 yield row["index"], row["images"], row["content"]
         except self._ray.exceptions.RayError as e:
-            raise PoolError(f"Ray: {e}") from e
+            raise PoolError(f"Ray: {str(e).strip().splitlines()[-1]}") from e
