@@ -175,6 +175,7 @@ def test_images_that_cannot_be_read_are_skipped_and_their_ids_stay_taken(tmp_pat
     skipped = {each.id: each for part in found for each in part.skipped}
     assert list(skipped) == [4, 9, 11, 23, 24, 26, 30, 32]
     assert skipped[4].source == str(folder / "004.png")
+    assert skipped[4].reason.startswith("expected a picture (")
     assert "expected an image of 28x28x1, got 20x28x1" in skipped[9].reason
     assert (skipped[24].row, skipped[24].reason) == (1, "there is no image")
     assert skipped[32].reason == "expected values from 0 to 1, got 0.0 to 1.5"
@@ -344,6 +345,7 @@ def test_an_output_folder_goes_on_only_with_the_same_scores(tmp_path, export_dir
         again.finish(1)
     for change, message in (
         ({"seed": 1}, "seed was 0, now 1"),
+        ({"k": (2,)}, r"k was \[1\], now \[2\]"),
         ({"k": (1, 2)}, r"k was \[1\], now \[1, 2\]"),
         ({"input": [{"source": "a", "images": 4}]}, "input 0 images was 3, now 4"),
         ({"input": []}, r"input was 1 of them, now \[\]"),

@@ -41,7 +41,7 @@ def arguments(trained, tmp_path_factory):
     corrupt.write_bytes(corrupt.read_bytes()[:100])
     return (
         *("-m", "tools.score_dataset", f"--export_dir={folder / 'models'}", f"--input={pictures}"),
-        *("--k=1", "--iw_samples=20", "--seed=5", f"--part_size={PART}", "--encodings"),
+        *("--k=1", "--iw_samples=10", "--seed=5", f"--part_size={PART}", "--encodings"),
     )
 
 
@@ -103,7 +103,7 @@ def test_a_stopped_command_goes_on_though_a_process_is_killed(trained, arguments
     assert len(found) == NUMBER // PART
     assert {name: found[name] for name in by_two} == by_two
 
-    settings = ScoringConfig(20, (1,), seed=5)
+    settings = ScoringConfig(10, (1,), seed=5)
     images = trained.images().first(NUMBER)
     expected = Evaluator(trained.model, settings, 256, tmp_path).scores(images, "x").examples
     table = pq.read_table(folder / "parts")

@@ -112,6 +112,5 @@ def _check(rows: Rows, shape: tuple[int, ...]) -> None:
             return
         reasons.append(image.reason)
     source, _ = next(rows.places())
-    reason = reasons[0].removeprefix(f"{source}: ")
     more = f" (and {number - 1} more images like it)" if number > 1 else ""
-    raise DataError(f"{source}: {reason}{more}")
+    raise DataError(f"{source}: {reasons[0]}{more}")

@@ -121,7 +121,7 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
     pairs = None
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = {key: (before.get(key), now.get(key)) for key in {**before, **now}}
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+    elif _are_tables(before, now) and len(before) == len(now):
         pairs = {f"{i}": pair for i, pair in enumerate(zip(before, now, strict=True))}
     if pairs is None:
         if before != now:
@@ -131,7 +131,12 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
         yield from _differences(*pair, f"{name} {key}".lstrip())
 
 
+def _are_tables(*values: Any) -> bool:
+    """Whether they are lists of dicts."""
+    return all(isinstance(v, list) and all(isinstance(e, dict) for e in v) for v in values)
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if value and _are_tables(value):
         return f"{len(value)} of them"
     return json.dumps(value)

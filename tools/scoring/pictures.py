@@ -37,7 +37,7 @@ class PictureRows:
             try:
                 yield fitted(picture_files.picture(path, str(path), shape[-1]), shape)
             except DataError as e:
-                yield Unreadable(str(e))
+                yield Unreadable(str(e).removeprefix(f"{path}: "))
 
     def describe(self) -> dict[str, Any]:
         """See `Rows`. Names and sizes of all files become one hash."""

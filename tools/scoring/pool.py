@@ -118,9 +118,12 @@ class Pool:
             try:
                 ray.init(self._address, runtime_env={"py_modules": code}, **common)
             except (ConnectionError, RuntimeError, ValueError) as e:
-                raise PoolError(f"--address={self._address}: expected a Ray cluster ({e})") from e
+                raise PoolError(
+                    f"--address={self._address}: expected a Ray cluster, and its token in "
+                    f"RAY_AUTH_TOKEN if it asks for one ({e})"
+                ) from e
             cpus = int(ray.cluster_resources().get("CPU", 0))
-            if self.workers > cpus:
+            if max(self.workers, 1) > cpus:
                 raise PoolError(
                     f"--workers: expected at most the {cpus} CPUs of the cluster, got "
                     f"{self.workers}"
