@@ -236,11 +236,7 @@ class Trained:
         Raises:
           DataError: there is no such data set, or its images do not fit the model.
         """
-        changes: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
-        if dataset is not None and dataset != self.settings["dataset"]:
-            # The run cut its validation split from its own data set.
-            changes |= {"dataset": dataset, "validation_size": 0}
-        data = config.data_config(self.settings, **changes)
+        data = config.evaluation_data(self.settings, dataset, data_dir)
         form = Form.of(self.model.spec, self.vocabulary)
         images = pipeline.evaluation_images(data, split, form)
         pipeline.check_fits(self.model.spec, images, data.dataset)

@@ -18,6 +18,7 @@ _VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 _NOTE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
     rb"|[IWE]\d{4} \d\d:\d\d:\d\d\.|[IWE]0000 "
+    rb"|\[[-\d]+ [:,\d]+ [IWE] \d+ \d+\] "  # Ray's, of the tools
 )
 
 

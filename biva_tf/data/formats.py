@@ -34,13 +34,15 @@ _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     UnidentifiedImageError,
+    Image.DecompressionBombError,
+    SyntaxError,  # Pillow's, of a broken PNG file
     scipy_io.matlab.MatReadError,
 )
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 @contextlib.contextmanager
-def reading(path: Path, expected: str):
+def reading(path: Path | str, expected: str):
     """Turns an error from a damaged or missing file into a DataError that names it."""
     try:
         yield
@@ -147,7 +149,9 @@ def image_archive(path: Path) -> Examples:
             if any(file.read()):
                 raise ValueError("the end-of-archive mark is missing")
         with tarfile.open(path) as archive:
-            members = {m.name: m for m in archive.getmembers() if m.isfile() and _is_image(m.name)}
+            members = {
+                m.name: m for m in archive.getmembers() if m.isfile() and is_image_name(m.name)
+            }
             for name in sorted(members):
                 yield _decoded(archive.extractfile(members[name]).read(), f"{path}/{name}"), 0
 
@@ -161,7 +165,7 @@ def images(paths: list[Path]) -> Examples:
 
 def image_paths(folder: Path) -> list[Path]:
     """The image files in a folder and its sub-folders, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and _is_image(path.name))
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_image_name(path.name))
 
 
 def zipped_images(path: Path, names: list[str]) -> Examples:
@@ -172,7 +176,8 @@ def zipped_images(path: Path, names: list[str]) -> Examples:
             yield _decoded(archive.read(places[name]), f"{path}/{name}"), 0
 
 
-def _is_image(name: str) -> bool:
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image."""
     return name.lower().endswith(_IMAGES) and not name.rpartition("/")[2].startswith(".")
 
 

@@ -83,23 +83,40 @@ class Images:
         labels = np.full(len(examples), NO_LABEL, np.int64)
         if self.labels is not None:
             labels = np.asarray(self.labels[examples], np.int64)
-        return Batch(self._binarized(examples, epoch), labels)
-
-    def _binarized(self, examples: np.ndarray, epoch: int) -> np.ndarray:
         pixels = self.pixels[examples]
-        if self.binarize == "none":
-            return pixels.astype(np.float32) / np.float32(255)
-        if self.binarize == "threshold":
-            return (pixels > self.threshold).astype(np.float32)
         epoch = epoch if self.binarize == "dynamic" else 0
-        uniforms = np.empty(pixels.shape, np.float32)
-        for row, example in enumerate(examples):
-            # The 1 keeps these draws apart from those that choose the examples of a batch.
-            philox = np.random.Philox(key=[self.seed, example], counter=[0, 0, 1, epoch])
-            uniforms[row] = np.random.Generator(philox).random(self.image_shape, np.float32)
-        return (uniforms * 255 < pixels).astype(np.float32)
+        images = as_read(pixels, examples, self.binarize, self.seed, self.threshold, epoch)
+        return Batch(images, labels)
 
     def first(self, number: int) -> "Images":
         """The first `number` images."""
         labels = None if self.labels is None else self.labels[:number]
         return dataclasses.replace(self, pixels=self.pixels[:number], labels=labels)
+
+
+def as_read(
+    pixels: np.ndarray,
+    examples: np.ndarray,
+    binarize: str,
+    seed: int,
+    threshold: int,
+    epoch: int = 0,
+) -> np.ndarray:
+    """Images as the model reads them, float32 [n, height, width, channels] in [0, 1].
+
+    Args:
+      pixels: [n, height, width, channels], from 0 to 255.
+      examples: the number of each image, by which it has its draws.
+      binarize, seed, threshold: as of `Images`.
+      epoch: of the draws.
+    """
+    if binarize == "none":
+        return pixels.astype(np.float32) / np.float32(255)
+    if binarize == "threshold":
+        return (pixels > threshold).astype(np.float32)
+    uniforms = np.empty(pixels.shape, np.float32)
+    for row, example in enumerate(examples):
+        # The 1 keeps these draws apart from those that choose the examples of a batch.
+        philox = np.random.Philox(key=[seed, example], counter=[0, 0, 1, epoch])
+        uniforms[row] = np.random.Generator(philox).random(pixels.shape[1:], np.float32)
+    return (uniforms * 255 < pixels).astype(np.float32)

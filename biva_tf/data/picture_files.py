@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -40,7 +41,7 @@ def read(path: Path, channels: int) -> np.ndarray:
     paths = formats.image_paths(path)
     if not paths:
         raise DataError(f"{path}: expected a folder of pictures, found none")
-    images = [_picture(file, channels) for file in paths]
+    images = [picture(file, str(file), channels) for file in paths]
     for file, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             raise DataError(
@@ -89,14 +90,24 @@ def check_empty(path: Path) -> None:
         raise DataError(f"{path}: expected a new or an empty folder for pictures")
 
 
-def _picture(path: Path, channels: int) -> np.ndarray:
-    with formats.reading(path, "a picture"), Image.open(path) as picture:
-        if picture.mode not in _MODES:
+def picture(file: Path | BinaryIO, name: str, channels: int) -> np.ndarray:
+    """The pixels of a picture, uint8 [height, width, channels].
+
+    Args:
+      file: its path, or its content.
+      name: of the picture, for messages.
+      channels: 1 for a grey picture, or 3.
+
+    Raises:
+      DataError: it is no picture, or one of another kind.
+    """
+    with formats.reading(name, "a picture"), Image.open(file) as opened:
+        if opened.mode not in _MODES:
             modes = ", ".join(_MODES)
-            raise DataError(f"{path}: expected a picture of mode {modes}, got {picture.mode}")
-        pixels = np.asarray(picture.convert("RGB"))
+            raise DataError(f"{name}: expected a picture of mode {modes}, got {opened.mode}")
+        pixels = np.asarray(opened.convert("RGB"))
     if channels == 3:
         return pixels
     if not (pixels == pixels[..., :1]).all():
-        raise DataError(f"{path}: expected a grey picture, got one in colour")
+        raise DataError(f"{name}: expected a grey picture, got one in colour")
     return pixels[..., :1]

@@ -195,13 +195,24 @@ def _decode(name, prepared, builder, split, image_shape, count, images_path, lab
     return Split(np.asarray(images), labels)
 
 
-def examples(builder, split: str) -> Iterable[dict[str, Any]]:
-    """The examples of a split, one by one. DataError if they cannot be read."""
+def examples(builder, split: str, *, in_order: bool = False) -> Iterable[dict[str, Any]]:
+    """The examples of a split, one by one.
+
+    Args:
+      builder: of the data set.
+      split: its name, or a range of it: "test[100:200]".
+      in_order: shard after shard, as ranges count; else some shards at a time.
+
+    Raises:
+      DataError: they cannot be read.
+    """
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     try:
-        yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
+        read = tfds.ReadConfig(interleave_cycle_length=1) if in_order else None
+        dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
+        yield from tfds.as_numpy(dataset)
     except (tf.errors.OpError, OSError, ValueError) as e:
         raise DataError(f"{builder.data_path}: the data set cannot be read: {e}") from e
 

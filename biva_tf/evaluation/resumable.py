@@ -9,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from biva_tf.evaluation.progress import Progress
 from biva_tf.files import write_atomically
 from biva_tf.inference import chunks
 
 _SECONDS_BETWEEN_SAVES = 10
-_SECONDS_BETWEEN_LINES = 30
 
 Arrays = dict[str, np.ndarray]
 
@@ -57,23 +56,16 @@ def compute_all(
       The results of all examples.
     """
     results = _read(path)
-    saved, said = time.monotonic(), time.monotonic()
-    bar = tqdm(total=total, initial=results.done, unit="image", disable=not sys.stderr.isatty())
-    first = results.done
+    saved, first = time.monotonic(), results.done
     try:
-        for start, stop in chunks.spans(total, chunk, first):
-            results = _with(results, stop, *compute(start, stop))
-            bar.update(stop - bar.n)
-            bar.set_postfix_str(describe(results))
-            now = time.monotonic()
-            if now - saved > _SECONDS_BETWEEN_SAVES:
-                _write(path, results)
-                saved = now
-            if bar.disable and now - said > _SECONDS_BETWEEN_LINES:
-                print(f"{results.done}/{total} images  {describe(results)}", file=sys.stderr)
-                said = now
+        with Progress(total, first) as progress:
+            for start, stop in chunks.spans(total, chunk, first):
+                results = _with(results, stop, *compute(start, stop))
+                progress.show(stop, describe(results))
+                if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+                    _write(path, results)
+                    saved = time.monotonic()
     finally:
-        bar.close()
         if results.done > first:
             _write(path, results)
     return results

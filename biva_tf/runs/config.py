@@ -178,6 +178,23 @@ def defaults() -> dict[str, Any]:
     return {field.name: field.default for field in dataclasses.fields(RunConfig)}
 
 
+def evaluation_data(
+    settings: Mapping[str, Any], dataset: str | None = None, data_dir: str | None = None
+) -> pipeline.DataConfig:
+    """How a data set is read to evaluate the model of a run with these settings.
+
+    Args:
+      settings: of the run.
+      dataset: by default the one that the model was trained on.
+      data_dir: where prepared data sets are; by default where the run looked.
+    """
+    changes: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
+    if dataset is not None and dataset != settings["dataset"]:
+        # The run cut its validation split from its own data set.
+        changes |= {"dataset": dataset, "validation_size": 0}
+    return data_config(settings, **changes)
+
+
 def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataConfig:
     """How a run with these settings reads its data set, with changes: another dataset, data_dir.
 

@@ -45,6 +45,7 @@ TOOLS = (
     "make_glosses",
     "make_letters",
     "prepare_data",
+    "score_dataset",
     "semi",
     "serve_check",
     "shapes",

@@ -1,0 +1,70 @@
+"""An export of `biva_tf.export`: what it says about itself, without its graphs."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from biva_tf.errors import UserError
+from biva_tf.model.spec import ModelSpec, from_plain
+
+_NEEDED = "score_numbered"
+
+
+class ExportedError(UserError, RuntimeError):
+    """A folder that is no export, or one of an earlier version; the message names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A version of an exported model.
+
+    Attributes:
+      folder: of the version.
+      spec: of the model.
+      settings: of its training run.
+      fingerprint: a hash of all that its scores depend on: graphs, weights, metadata.
+    """
+
+    folder: Path
+    spec: ModelSpec
+    settings: dict[str, Any]
+    fingerprint: str
+
+
+def find(export_dir: Path, version: int | None) -> Exported:
+    """The version of this number under a folder; by default the newest.
+
+    Raises:
+      ExportedError: there is none, or it cannot score numbered images.
+    """
+    if version is None:
+        numbers = [int(p.name) for p in export_dir.glob("*") if p.name.isdecimal()]
+        if not numbers:
+            raise ExportedError(
+                f"--export_dir={export_dir}: expected the versions of biva_tf.export, found none"
+            )
+        version = max(numbers)
+    folder = export_dir / str(version)
+    try:
+        metadata = json.loads((folder / "assets" / "biva_tf.json").read_text())
+        graphs = (folder / "saved_model.pb").read_bytes()
+        model = saved_model_pb2.SavedModel.FromString(graphs)
+        signatures = model.meta_graphs[0].signature_def
+        fingerprint = hashlib.sha256(graphs)
+        for path in sorted((folder / "variables").iterdir()):
+            fingerprint.update(path.read_bytes())
+        spec, settings = from_plain(metadata["spec"]), metadata["settings"]
+    except (OSError, ValueError, KeyError, IndexError, DecodeError) as e:
+        expected = f"an export by biva_tf.export ({type(e).__name__}: {e})"
+        raise ExportedError(f"{folder}: expected {expected}") from e
+    if _NEEDED not in signatures:
+        found = ", ".join(sorted(signatures))
+        raise ExportedError(
+            f"{folder}: expected the signature {_NEEDED}, it has {found}; export the model again"
+        )
+    return Exported(folder, spec, settings, fingerprint.hexdigest()[:32])
