@@ -19,7 +19,7 @@ Examples = Images | Points | Sentences
 SPLITS = ("train", "validation", "test")
 
 # Splits that are binarised once use these seeds in every run, so that results are comparable.
-_SEEDS = {"train": 1, "validation": 2, "test": 3}
+SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +170,7 @@ def load(
         )
     train, validation = splits["train"], splits["validation"]
     # A training split that is binarised once is the same in every run.
-    train_seed = seed if config.binarize == "dynamic" else _SEEDS["train"]
+    train_seed = seed if config.binarize == "dynamic" else SEEDS["train"]
     images = _images(train, config.binarize, train_seed, config)
     return Data(
         train=TrainingData(images, seed, _labelled(images, classes, config)),
@@ -246,7 +246,7 @@ def _range(values: tuple[float, float]) -> str:
 
 def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:
     binarize = "bernoulli" if config.binarize == "dynamic" else config.binarize
-    return _images(split, binarize, _SEEDS[name], config)
+    return _images(split, binarize, SEEDS[name], config)
 
 
 def _images(split: sources.Split, binarize: str, seed: int, config: DataConfig) -> Images:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from biva_tf.data import formats
-from tools.scoring.rows import Unreadable, fitted
+from tools.scoring.rows import Range, Unreadable, fitted
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -19,7 +19,7 @@ _HEADERS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class ArrayRows:
+class ArrayRows(Range):
     """Rows `start` to `stop` of an array in an .npz file; see `Rows`."""
 
     path: Path
@@ -33,16 +33,10 @@ class ArrayRows:
         with _opened(path, name) as (_, shape, _dtype):
             return ArrayRows(path, name, 0, shape[0])
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def part(self, start: int, stop: int) -> "ArrayRows":
-        """See `Rows`."""
-        return dataclasses.replace(self, start=self.start + start, stop=self.start + stop)
-
-    def places(self) -> Iterator[tuple[str, int]]:
-        """See `Rows`."""
-        return ((str(self.path), row) for row in range(self.start, self.stop))
+    @property
+    def source(self) -> str:
+        """See `Range`."""
+        return str(self.path)
 
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. The file is read up to the last row, and only these rows are kept."""
@@ -56,7 +50,7 @@ class ArrayRows:
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
         size = self.path.stat().st_size
-        return {"source": str(self.path), "array": self.name, "images": len(self), "bytes": size}
+        return {"source": self.source, "array": self.name, "images": len(self), "bytes": size}
 
 
 @contextlib.contextmanager

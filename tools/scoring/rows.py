@@ -40,6 +40,25 @@ class Rows(Protocol):
         """What tells these images from others, as plain data for a JSON file."""
 
 
+class Range:
+    """Rows `start` to `stop` of what holds many images; the base of frozen dataclasses.
+
+    A subclass has the fields `start` and `stop`, and the property `source`: the name of what holds
+    the images.
+    """
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def part(self, start: int, stop: int) -> "Range":
+        """See `Rows`."""
+        return dataclasses.replace(self, start=self.start + start, stop=self.start + stop)
+
+    def places(self) -> Iterator[tuple[str, int]]:
+        """See `Rows`."""
+        return ((self.source, row) for row in range(self.start, self.stop))
+
+
 def fitted(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | Unreadable:
     """An image of the model's shape, as `Rows.read` gives it.
 

@@ -11,11 +11,11 @@ import numpy as np
 from biva_tf.data import pipeline, prepared
 from biva_tf.data.pipeline import DataConfig, Examples
 from biva_tf.data.sources import DataError
-from tools.scoring.rows import Unreadable, fitted
+from tools.scoring.rows import Range, Unreadable, fitted
 
 
 @dataclasses.dataclass(frozen=True)
-class SplitRows:
+class SplitRows(Range):
     """Examples `start` to `stop` of a split, as `biva_tf.evaluate` reads them; see `Rows`."""
 
     config: DataConfig
@@ -28,17 +28,6 @@ class SplitRows:
         """All examples. Raises DataError if the data set is missing or has no such split."""
         return SplitRows(config, split, 0, len(images(config, split)))
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def part(self, start: int, stop: int) -> "SplitRows":
-        """See `Rows`."""
-        return dataclasses.replace(self, start=self.start + start, stop=self.start + stop)
-
-    def places(self) -> Iterator[tuple[str, int]]:
-        """See `Rows`."""
-        return ((self._name, row) for row in range(self.start, self.stop))
-
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. What was grey is binarised already, with the draws of the split."""
         for image in images(self.config, self.split)[self.start : self.stop]:
@@ -46,10 +35,11 @@ class SplitRows:
 
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
-        return {"source": self._name, "images": len(self)}
+        return {"source": self.source, "images": len(self)}
 
     @property
-    def _name(self) -> str:
+    def source(self) -> str:
+        """See `Range`."""
         return f"{self.config.dataset}/{self.split}"
 
 
@@ -60,7 +50,7 @@ def images(config: DataConfig, split: str) -> Examples:
 
 
 @dataclasses.dataclass(frozen=True)
-class TfdsRows:
+class TfdsRows(Range):
     """Examples `start` to `stop` of a split in TFDS's format, in the order of its shards.
 
     See `Rows`.
@@ -91,16 +81,10 @@ class TfdsRows:
             raise DataError(f"{folder}: expected the feature 'image', it has {found}")
         return TfdsRows(folder, split, 0, builder.info.splits[split].num_examples)
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def part(self, start: int, stop: int) -> "TfdsRows":
-        """See `Rows`."""
-        return dataclasses.replace(self, start=self.start + start, stop=self.start + stop)
-
-    def places(self) -> Iterator[tuple[str, int]]:
-        """See `Rows`."""
-        return ((f"{self.folder}/{self.split}", row) for row in range(self.start, self.stop))
+    @property
+    def source(self) -> str:
+        """See `Range`."""
+        return f"{self.folder}/{self.split}"
 
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`."""
@@ -111,4 +95,4 @@ class TfdsRows:
 
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
-        return {"source": f"{self.folder}/{self.split}", "images": len(self)}
+        return {"source": self.source, "images": len(self)}

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 from biva_tf.data import formats, picture_files
 from biva_tf.data.sources import DataError
-from tools.scoring.rows import Unreadable, fitted
+from tools.scoring.rows import Range, Unreadable, fitted
 
 _AT_ONCE = 256  # rows that are in memory
 
 
 @dataclasses.dataclass(frozen=True)
-class TableRows:
+class TableRows(Range):
     """Rows `start` to `stop` of a column of a Parquet file; see `Rows`.
 
     An image is a list of its values, nested or not; or a picture's bytes, alone or as the field
@@ -46,16 +46,10 @@ class TableRows:
                 )
             return TableRows(path, column, 0, file.metadata.num_rows)
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def part(self, start: int, stop: int) -> "TableRows":
-        """See `Rows`."""
-        return dataclasses.replace(self, start=self.start + start, stop=self.start + stop)
-
-    def places(self) -> Iterator[tuple[str, int]]:
-        """See `Rows`."""
-        return ((str(self.path), row) for row in range(self.start, self.stop))
+    @property
+    def source(self) -> str:
+        """See `Range`."""
+        return str(self.path)
 
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. The row groups that the range is in are read, some rows at a time."""
@@ -78,7 +72,7 @@ class TableRows:
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
         size = self.path.stat().st_size
-        return {"source": str(self.path), "column": self.column, "images": len(self), "bytes": size}
+        return {"source": self.source, "column": self.column, "images": len(self), "bytes": size}
 
 
 def _image(value: pa.Scalar, shape: tuple[int, ...]) -> np.ndarray | Unreadable:
