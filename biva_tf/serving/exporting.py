@@ -18,7 +18,7 @@ from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
 from biva_tf.serving import signatures, warmup
 
-_METADATA = "biva_tf.json"
+METADATA = "biva_tf.json"  # a version has it among its assets
 _TOLERANCE = 1e-4  # relative: the C++ loader runs the same kernels, in another grouping
 
 
@@ -39,8 +39,7 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
-        taken = [int(p.name) for p in export_dir.iterdir() if p.name.isdecimal()]
-        version = max(taken, default=0) + 1
+        version = max(versions(export_dir), default=0) + 1
     folder = export_dir / str(version)
     if folder.exists():
         raise ExportError(f"{folder} exists; an exported version is never written over")
@@ -50,7 +49,7 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
         _save(trained, new)
         metadata = _metadata(trained)
         metadata["parity"] = _parity(trained, new)
-        write_json(new / "assets" / _METADATA, metadata)
+        write_json(new / "assets" / METADATA, metadata)
         warmup.write(new, trained.model.spec)
         try:
             new.rename(folder)
@@ -59,10 +58,15 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
     return folder
 
 
+def versions(export_dir: Path) -> list[int]:
+    """The numbers of the versions under a folder, in any order; none if there is no folder."""
+    return [int(path.name) for path in export_dir.glob("*") if path.name.isdecimal()]
+
+
 def _save(trained: api.Trained, folder: Path) -> None:
     module, functions = signatures.module(trained.model)
     with tempfile.TemporaryDirectory() as parent:
-        path = Path(parent) / _METADATA
+        path = Path(parent) / METADATA
         write_json(path, {})  # reserves its place in the SavedModel; the content follows
         module.metadata = tf.saved_model.Asset(str(path))
         tf.saved_model.save(module, str(folder), signatures=functions)

@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from biva_tf.errors import UserError
 from biva_tf.model.spec import ModelSpec, from_plain
+from biva_tf.serving import exporting
 
 _NEEDED = "score_numbered"
 
@@ -43,7 +44,7 @@ def find(export_dir: Path, version: int | None) -> Exported:
       ExportedError: there is none, or it cannot score numbered images.
     """
     if version is None:
-        numbers = [int(p.name) for p in export_dir.glob("*") if p.name.isdecimal()]
+        numbers = exporting.versions(export_dir)
         if not numbers:
             raise ExportedError(
                 f"--export_dir={export_dir}: expected the versions of biva_tf.export, found none"
@@ -51,7 +52,7 @@ def find(export_dir: Path, version: int | None) -> Exported:
         version = max(numbers)
     folder = export_dir / str(version)
     try:
-        metadata = json.loads((folder / "assets" / "biva_tf.json").read_text())
+        metadata = json.loads((folder / "assets" / exporting.METADATA).read_text())
         graphs = (folder / "saved_model.pb").read_bytes()
         model = saved_model_pb2.SavedModel.FromString(graphs)
         signatures = model.meta_graphs[0].signature_def
