@@ -106,6 +106,7 @@ class _Replayer:
         self.layers = [layer for layer in model._flatten_layers() if isinstance(layer, Dense)]
         self._late = tf.Variable(tf.zeros([len(self.layers)], tf.bool))
         self._loss = loss
+        self._compiled_loss = tf.function(loss, autograph=False)  # every run computes it once
 
     def run(self, late: np.ndarray) -> Replay:
         """Runs the steps, reading V late where `late` [steps, layers], and restores the model."""
@@ -114,7 +115,7 @@ class _Replayer:
         for flags in late:
             self._late.assign(flags)
             losses.append(self._step().numpy())
-        losses.append(self._loss().numpy())
+        losses.append(self._compiled_loss().numpy())
         weights = {name: v.numpy() for name, v in self._variables.items()}
         self._reset()
         found = {

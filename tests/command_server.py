@@ -1,0 +1,51 @@
+"""Runs commands of the project in forks of one process that has imported TensorFlow:
+
+    python tests/command_server.py
+
+The import takes five seconds of a processor, and the tests run more than a hundred commands. Apart
+from it, a fork is what `python -m` would start: a process of its own with the command as its main
+module. Reads requests from standard input, one JSON object per line: `module`, `args`, `env`, the
+paths `stdout` and `stderr`, and `timeout` in seconds. Answers each with a line: the exit status.
+"""
+
+import gc
+import json
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main():
+    sys.path[0] = str(ROOT)
+    os.chdir(ROOT)
+    import biva_tf  # noqa: F401
+
+    gc.freeze()  # so that a collection in a fork does not copy all that was imported
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if not child:
+            _become(**request)
+            return
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _become(module, args, env, stdout, stderr, timeout):
+    signal.alarm(timeout)  # ends the process
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for descriptor, path in ((1, stdout), (2, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = [module, *args]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
