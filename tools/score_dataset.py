@@ -167,14 +167,12 @@ def _data(settings: ScoreDatasetSettings, export: Exported):
     known = inputs.split_of(settings.input)
     dataset = known[0] if known else None
     data = config.evaluation_data(export.settings, dataset, settings.data_dir)
-    changes = {}
-    if settings.binarize != "auto":
-        changes["binarize"] = settings.binarize
-    elif data.binarize == "dynamic":
-        changes["binarize"] = "bernoulli"  # as of every split that is evaluated
-    if settings.threshold is not None:
-        changes["threshold"] = settings.threshold
-    return dataclasses.replace(data, **changes)
+    asked = settings.binarize != "auto"
+    return dataclasses.replace(
+        data,
+        binarize=settings.binarize if asked else data.evaluation_binarize,
+        threshold=data.threshold if settings.threshold is None else settings.threshold,
+    )
 
 
 def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:

@@ -48,6 +48,11 @@ class DataConfig:
     label_seed: int = 0
     train_on_validation: bool = False
 
+    @property
+    def evaluation_binarize(self) -> str:
+        """How splits that are evaluated are binarised: drawn once, if training draws anew."""
+        return "bernoulli" if self.binarize == "dynamic" else self.binarize
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData(Batches):
@@ -245,8 +250,7 @@ def _range(values: tuple[float, float]) -> str:
 
 
 def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:
-    binarize = "bernoulli" if config.binarize == "dynamic" else config.binarize
-    return _images(split, binarize, SEEDS[name], config)
+    return _images(split, config.evaluation_binarize, SEEDS[name], config)
 
 
 def _images(split: sources.Split, binarize: str, seed: int, config: DataConfig) -> Images:
