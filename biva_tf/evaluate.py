@@ -19,7 +19,7 @@ from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import records
+from biva_tf.evaluation import columns, records
 from biva_tf.evaluation.evaluator import Evaluator
 from biva_tf.evaluation.records import EvaluationRecord
 from biva_tf.evaluation.resumable import Results
@@ -127,29 +127,30 @@ def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
 
 def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarray]:
     values = results.examples
-    columns = {
+    return {
         "example": np.arange(results.done),
-        "L_1_nats": values["elbo"],
-        "L_K_nats": values["bound"],
-        "reconstruction_nats": values["reconstruction"],
+        **columns.scores(
+            values["bound"],
+            values["elbo"],
+            values["reconstruction"],
+            values["kl"],
+            names,
+            {k: values[f"above_{k}"] for k in ks},
+            {k: values["above_0"] - values[f"above_{k}"] for k in ks if k},
+        ),
         "effective_sample_size": values["effective_sample_size"],
     }
-    columns |= {f"KL_{name}_nats": values["kl"][:, i] for i, name in enumerate(names)}
-    columns |= {f"L_above_{k}_nats": values[f"above_{k}"] for k in ks}
-    return columns | {
-        f"LLR_above_{k}_nats": values["above_0"] - values[f"above_{k}"] for k in ks if k
-    }
 
 
-def _write_scores(path: Path, columns: dict[str, np.ndarray]) -> None:
+def _write_scores(path: Path, table: dict[str, np.ndarray]) -> None:
     content = io.BytesIO()
     if path.suffix == ".npz":
-        np.savez_compressed(content, **columns)
+        np.savez_compressed(content, **table)
     else:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+        writer.writerow(table)
+        writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
         content.write(text.getvalue().encode())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())

@@ -21,7 +21,7 @@ from biva_tf.model import architectures
 from biva_tf.model.spec import to_plain
 from biva_tf.runs import config
 from tools import score_dataset
-from tools.scoring import columns, exported, inputs
+from tools.scoring import exported, inputs, part_files
 from tools.scoring.exported import ExportedError
 from tools.scoring.output import Output, OutputError
 from tools.scoring.parts import Form, cut
@@ -314,7 +314,7 @@ def test_the_file_of_a_part_has_the_scores_by_id(export_dir, tmp_path):
     assert table["source"][2].as_py() == str(tmp_path / "x" / "003.png")
     assert table.schema.field(means[0]).metadata == {b"shape": b"[3, 2, 1]"}
     assert len(table[means[0]][0]) == 6
-    found = columns.result(pa.BufferReader(content))
+    found = part_files.result(pa.BufferReader(content))
     assert len(found) == 23 and [each.id for each in found.skipped] == [2]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from biva_tf.errors import UserError
 from biva_tf.files import write_atomically, write_json
-from tools.scoring import columns
+from tools.scoring import part_files
 from tools.scoring.parts import Skipped
 
 
@@ -79,7 +79,7 @@ class Output:
         bounds, skipped = [], []
         for path in map(self._path, range(number)):
             try:
-                found = columns.result(path)
+                found = part_files.result(path)
             except (OSError, ValueError) as e:
                 raise OutputError(
                     f"{path}: expected the file of a part ({e}); delete it, and the same command "

@@ -10,7 +10,7 @@ import tensorflow as tf
 from biva_tf import quiet
 from biva_tf.commands.start import compute_with_threads, keep_freed_memory
 from biva_tf.inference import chunks
-from tools.scoring import columns
+from tools.scoring import part_files
 from tools.scoring.parts import Form, Part
 
 
@@ -55,7 +55,7 @@ class Scorer:
         self._model = tf.saved_model.load(str(request.folder))
 
     def parquet(self, part: Part) -> bytes:
-        """The file with the scores of a part; see `columns.parquet`.
+        """The file with the scores of a part; see `part_files.parquet`.
 
         Raises:
           DataError: as `Part.read`.
@@ -81,12 +81,12 @@ class Scorer:
             )
             for k in request.ks or (0,)
         }
-        scored = columns.scores(outputs, request.kl_names, request.ks)
+        scored = part_files.scores(outputs, request.kl_names, request.ks)
         codes = {}
         if request.encodings:
             found = self._call("encode", number, images=tf.constant(pixels))
             codes = {name: found[name] for name in request.kl_names}  # in their order
-        return columns.parquet(images, scored, codes)
+        return part_files.parquet(images, scored, codes)
 
     def _call(self, name: str, number: int, **inputs: tf.Tensor) -> dict[str, np.ndarray]:
         outputs = self._model.signatures[name](**inputs)

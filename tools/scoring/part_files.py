@@ -8,18 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from biva_tf.evaluation import columns
 from tools.scoring.parts import Images, Skipped
 
-BOUND = "L_K_nats"
 _SKIPPED = b"biva_tf.skipped"  # a key of the file's metadata
-
-# The names of `biva_tf.evaluate --scores`, by the outputs of the signature that are not lists.
-_OF_OUTPUTS = {
-    "bound_nats": BOUND,
-    "bits_per_dim": "bits_per_dim",
-    "elbo_nats": "L_1_nats",
-    "reconstruction_nats": "reconstruction_nats",
-}
 
 
 def scores(
@@ -27,7 +19,7 @@ def scores(
     kl_names: Sequence[str],
     ks: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """The columns with the scores, float32 [n], by name.
+    """The columns with the scores, float32 [n], under the names of `biva_tf.evaluate --scores`.
 
     Args:
       outputs: of the signature `score_numbered`, by k.
@@ -35,10 +27,18 @@ def scores(
       ks: those of which L^{>k} was asked for.
     """
     first = next(iter(outputs.values()))
-    columns = {name: first[output] for output, name in _OF_OUTPUTS.items()}
-    columns |= {f"KL_{name}_nats": first["kl_nats"][:, i] for i, name in enumerate(kl_names)}
-    columns |= {f"L_above_{k}_nats": outputs[k]["elbo_above_k_nats"] for k in ks}
-    return columns | {f"LLR_above_{k}_nats": outputs[k]["llr_above_k_nats"] for k in ks if k}
+    return {
+        "bits_per_dim": first["bits_per_dim"],
+        **columns.scores(
+            first["bound_nats"],
+            first["elbo_nats"],
+            first["reconstruction_nats"],
+            first["kl_nats"],
+            kl_names,
+            {k: outputs[k]["elbo_above_k_nats"] for k in ks},
+            {k: outputs[k]["llr_above_k_nats"] for k in ks if k},
+        ),
+    }
 
 
 def parquet(
@@ -53,21 +53,21 @@ def parquet(
         of lists, with its shape in the metadata of the column.
     """
     sources = pa.array(images.sources, pa.string()).dictionary_encode()
-    columns = [("id", pa.array(images.ids), {}), ("source", sources, {})]
-    columns += [("row", pa.array(images.rows), {})]
+    found = [("id", pa.array(images.ids), {}), ("source", sources, {})]
+    found += [("row", pa.array(images.rows), {})]
     for name, values in scored.items():
         unit = "nats" if name.endswith("_nats") else "bits per dimension"
-        columns.append((name, pa.array(values, pa.float32()), {"unit": unit}))
+        found.append((name, pa.array(values, pa.float32()), {"unit": unit}))
     for name, values in codes.items():
         shape = values.shape[1:]
         flat = pa.array(values.reshape(-1), pa.float32())
         lists = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
-        columns.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
-    fields = [pa.field(name, array.type, metadata=about) for name, array, about in columns]
+        found.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
+    fields = [pa.field(name, array.type, metadata=about) for name, array, about in found]
     skipped = json.dumps([dataclasses.asdict(each) for each in images.skipped]).encode()
     schema = pa.schema(fields, metadata={_SKIPPED: skipped})
     content = pa.BufferOutputStream()
-    table = pa.Table.from_arrays([array for _, array, _ in columns], schema=schema)
+    table = pa.Table.from_arrays([array for _, array, _ in found], schema=schema)
     pq.write_table(table, content, compression="zstd")
     return content.getvalue().to_pybytes()
 
@@ -95,4 +95,4 @@ def result(file) -> PartResult:
         if _SKIPPED not in metadata:
             raise ValueError("not a file of scores")
         skipped = tuple(Skipped(**each) for each in json.loads(metadata[_SKIPPED]))
-        return PartResult(opened.read([BOUND])[BOUND].to_numpy(), skipped)
+        return PartResult(opened.read([columns.BOUND])[columns.BOUND].to_numpy(), skipped)
