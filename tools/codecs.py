@@ -24,24 +24,20 @@ import numpy as np
 import zstandard
 from PIL import Image
 
-from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.scoring import DataSetSettings
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression import levels
 from biva_tf.compression.codec import Codec, Options
-from biva_tf.errors import SettingsError, UserError
+from biva_tf.errors import UserError
 from biva_tf.inference import objectives
 from biva_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CodecsSettings(ModelSettings):
+class CodecsSettings(DataSetSettings):
     """The settings of `python -m tools.codecs`."""
 
     dataset: str | None = setting(None, "Of the test images; by default that of the model.")
-    num_examples: int = setting(0, "Take the first so many test images; 0 for all.", lower=0)
-    data_dir: str | None = setting(
-        None, "The folder of prepared data sets; by default the one that the run used."
-    )
     batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
 
 
@@ -102,12 +98,9 @@ def run(settings: CodecsSettings) -> Comparison:
     compute_with_threads(1)
     trained = settings.load()
     model, spec = trained.model, trained.model.spec
-    examples = trained.images(settings.dataset, data_dir=settings.data_dir)
-    images = examples[: settings.num_examples or len(examples)]
-    if settings.num_examples > len(examples):
-        raise SettingsError(
-            f"--num_examples: expected at most {len(examples)}, got {settings.num_examples}"
-        )
+    dataset = settings.dataset or trained.settings["dataset"]
+    examples = trained.images(dataset, data_dir=settings.data_dir)
+    images = settings.first_examples(examples, f"{dataset} test")[:]
     codec, options = Codec(model), Options(settings.batch)
     codec.compress(images[:1], options)  # traces the graphs, which `seconds` shall not count
     began = time.perf_counter()

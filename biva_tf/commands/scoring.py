@@ -14,14 +14,10 @@ from biva_tf.training import devices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExamplesSettings(ModelSettings):
-    """The settings of a command that gives the examples of data sets to a trained model."""
+class DataSetSettings(ModelSettings):
+    """The settings of a command that reads examples of data sets as a trained model does."""
 
     num_examples: int = setting(0, "Take the first so many images of a split; 0 for all.", lower=0)
-    seed: int = setting(0, "Seed of the samples.", lower=0)
-    max_rows: int = setting(
-        256, "At most this many pairs of image and sample are in a device's memory.", lower=1
-    )
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the run used."
     )
@@ -34,6 +30,16 @@ class ExamplesSettings(ModelSettings):
                 f"--num_examples: expected at most the {len(images)} images of {name}, got {number}"
             )
         return images.first(number) if number else images
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExamplesSettings(DataSetSettings):
+    """The settings of a command that gives the examples of data sets to a trained model."""
+
+    seed: int = setting(0, "Seed of the samples.", lower=0)
+    max_rows: int = setting(
+        256, "At most this many pairs of image and sample are in a device's memory.", lower=1
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
