@@ -73,7 +73,7 @@ class RunConfig:
     bound_weight: float = setting(
         1.0,
         "Of a model with classes: the weight of the bounds; 0 trains the classifier on the labels "
-        "alone.",
+        "alone, and selects the last weights.",
         lower=0.0,
     )
     steps: int = setting(100_000, "Training steps.", lower=1)

@@ -112,7 +112,7 @@ class Loop:
             self._save(step)
 
     def _evaluate(self, step: int) -> bool:
-        """Whether the weights are the best so far; then they are saved."""
+        """Whether the weights are selected so far; then they are saved."""
         trainer, improved = self.trainer, True  # without a validation split, the last ones are
         with trainer.averaged_weights():
             with self.interruption.at_once():
@@ -128,13 +128,14 @@ class Loop:
         return improved
 
     def _validated(self, step: int, metrics: Metrics) -> bool:
-        """Reports the metrics of the validation split; whether they are the best so far."""
+        """Reports the metrics of the validation split; whether they select the weights."""
         elbo, best = metrics["elbo"], self.checkpoint.best_elbo
         if not math.isfinite(elbo):
             latest = good(self.checkpoint.latest)
             raise DivergedError(f"step {step}: the validation ELBO is {elbo}. {latest}")
         self.reporter.evaluation("validation", step, metrics)
-        improved = elbo > best.numpy()
+        # A bound that is not trained does not say which weights are good: the last ones are taken.
+        improved = elbo > best.numpy() or self.config.bound_weight == 0
         if improved:
             best.assign(elbo)
         return improved

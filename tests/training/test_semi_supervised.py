@@ -74,6 +74,17 @@ def test_classify_reports_what_its_predictions_say(semi, tmp_path):
     assert (model_dir / "evaluations" / "mnist_10k_test_classes.png").exists()
 
 
+def test_of_the_labels_alone_the_last_weights_are_selected(semi_json, tmp_path):
+    """Their bound, which is not trained, was better before."""
+    changes = ("--labels=50", "--bound_weight=0", "--learning_rate=0.01")
+    result = run(*train_args(tmp_path, semi_json, *changes))
+    assert result.returncode == 0, result.stderr[-3000:]
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    before, after = (row["elbo"] for row in rows if row["split"] == "validation")
+    assert before > after
+    assert json.loads((tmp_path / "summary.json").read_text())["selected_step"] == 40
+
+
 def test_sample_draws_every_class_and_one_class(semi, tmp_path):
     model_dir, _ = semi
     args = ("-m", "biva_tf.sample", f"--model_dir={model_dir}", f"--output={tmp_path}/out")
