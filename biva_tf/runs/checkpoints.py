@@ -45,8 +45,8 @@ class TrainingCheckpoint:
       keep: the newest so many are kept.
 
     Attributes:
-      best_elbo: the best validation ELBO so far, nats; -inf before the first validation and where
-        there is no validation split.
+      best_elbo: the best validation ELBO so far, nats; -inf before the first validation, and where
+        there is no validation split or the bounds have no weight.
       best_step: the step of the selected weights; 0 before the first evaluation.
     """
 

@@ -134,8 +134,9 @@ class Loop:
             latest = good(self.checkpoint.latest)
             raise DivergedError(f"step {step}: the validation ELBO is {elbo}. {latest}")
         self.reporter.evaluation("validation", step, metrics)
-        # A bound that is not trained does not say which weights are good: the last ones are taken.
-        improved = elbo > best.numpy() or self.config.bound_weight == 0
+        if self.config.bound_weight == 0:
+            return True  # a bound that is not trained does not say which weights are good
+        improved = elbo > best.numpy()
         if improved:
             best.assign(elbo)
         return improved

@@ -33,8 +33,6 @@ def test_a_model_beside_them():
     assert found.images == 24 and own.codec == "biva_tf" and len(general) == 9
     assert found.bound_bits_per_dim + found.initial_bits_per_dim < own.bits_per_dim
     assert own.bits_per_dim < min(row.bits_per_dim for row in general)
-    with pytest.raises(
-        SettingsError,
-        match="expected at most the 1000 images of mnist_10k test, got 1001",
-    ):
+    message = "--num_examples: expected at most the 1000 images of mnist_10k test, got 1001"
+    with pytest.raises(SettingsError, match=message):
         codecs.run(codecs.CodecsSettings(pretrained="mnist_10k_small", num_examples=1001))

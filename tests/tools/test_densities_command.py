@@ -20,15 +20,17 @@ def test_an_unknown_density_is_refused_before_anything_is_trained(tmp_path):
 
 @pytest.mark.slow
 def test_three_models_are_trained_scored_and_drawn(tmp_path):
+    names = ("checkerboard", "potential_1")
     command = (
         *("-m", "tools.densities", f"--output_dir={tmp_path}", "--steps=20", "--iw_samples=4"),
-        *("--densities=potential_1", "--num_examples=50", "--grid=8", "--grid_iw_samples=2"),
+        *(f"--densities={','.join(names)}", "--num_examples=50", "--grid=8"),
+        "--grid_iw_samples=2",
     )
     first = run(*command, timeout=900)
     assert first.returncode == 0, first.stderr[-3000:]
     rows = json.loads((tmp_path / "densities.json").read_text())["rows"]
     pairs = [(row["density"], row["model"]) for row in rows]
-    assert pairs == [("potential_1", model) for model in densities.MODELS]
+    assert pairs == [(name, model) for name in names for model in densities.MODELS]
     for row in rows:
         assert row["entropy"] == DENSITIES[row["density"]].entropy
         # log p - L_K and -L_K - entropy have the same mean.
@@ -39,7 +41,7 @@ def test_three_models_are_trained_scored_and_drawn(tmp_path):
     picture = tf.io.decode_png((tmp_path / "densities.png").read_bytes())
     assert picture.shape[1] > 2 * picture.shape[0]
     times = {path: path.stat().st_mtime for path in tmp_path.glob("*/checkpoints/*.index")}
-    assert len({path.parent for path in times}) == 3
+    assert len({path.parent for path in times}) == 6
     again = run(*command, timeout=900)
     assert again.stdout == first.stdout
     assert times == {path: path.stat().st_mtime for path in times}  # nothing was trained again
