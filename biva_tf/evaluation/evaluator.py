@@ -20,7 +20,10 @@ from biva_tf.inference import chunks, objectives
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
 
-_ROWS_PER_CALL = 4096  # pairs of image and sample between two chances to be interrupted
+# A call computes this many times max_rows pairs of image and sample, and its results are kept. If a
+# call has few images, the noise of a sample costs a small model more time than its pass does.
+_CHUNKS_PER_CALL = 16
+_IMAGES_AT_ONCE = 4096  # read for a fingerprint
 
 
 class EvaluationError(UserError, RuntimeError):
@@ -61,7 +64,7 @@ class Evaluator:
 
     def __init__(self, model: Network, config: ScoringConfig, max_rows: int, folder: Path):
         self.model, self.config = model, config
-        self._folder = folder
+        self._folder, self._rows_per_call = folder, _CHUNKS_PER_CALL * max_rows
         self._bounds, self._above = None, None
         if not config.bounds and not config.ks:
             raise EvaluationError("--k: expected at least one k, got none")
@@ -109,7 +112,7 @@ class Evaluator:
         for kind, scorer, arrays in parts:
             if scorer is None:
                 continue
-            limit = max(1, _ROWS_PER_CALL // self.config.iw_samples)
+            limit = max(1, self._rows_per_call // self.config.iw_samples)
             size = scorer.images_per_call(min(len(images), limit))
 
             def compute(start: int, stop: int, arrays: Callable = arrays, size: int = size):
@@ -184,6 +187,6 @@ class Evaluator:
 
 def _fingerprint(images: Images) -> int:
     value = 0
-    for start, stop in chunks.spans(len(images), _ROWS_PER_CALL):
+    for start, stop in chunks.spans(len(images), _IMAGES_AT_ONCE):
         value = zlib.crc32(images[start:stop].tobytes(), value)
     return value
