@@ -76,12 +76,6 @@ class RunConfig:
         "alone, and selects the last weights.",
         lower=0.0,
     )
-    labelled_bound_weight: float = setting(
-        1.0,
-        "Of a model with classes: what multiplies the bounds of labelled images, which are half of "
-        "every batch. Less than 1 if the model learns the few of them by heart.",
-        lower=0.0,
-    )
     steps: int = setting(100_000, "Training steps.", lower=1)
     batch_size: int = setting(32, "The global batch: the sum over all devices.", lower=1)
     seed: int = setting(0, "Seed of the weights, the noise and the order of the data.", lower=0)

@@ -34,7 +34,6 @@ class Objective:
       kl_warmup_steps: steps over which the KL weight rises from 0 to `kl_weight`.
       classifier_weight: alpha.
       bound_weight: what multiplies the bounds; 0 trains the classifier on the labels alone.
-      labelled_bound_weight: what multiplies those of labelled images once more.
       clip_norm: the global norm that the gradient is clipped to, after the all-reduce; 0: none.
       skip_gradient_norm: a step whose gradient has a larger global norm, before it is clipped, or
         one that is not finite, changes nothing but the number of steps (Child 2021); 0: no step is
@@ -47,7 +46,6 @@ class Objective:
     kl_warmup_steps: int = 0
     classifier_weight: float = 1.0
     bound_weight: float = 1.0
-    labelled_bound_weight: float = 1.0
     clip_norm: float = 0.0
     skip_gradient_norm: float = 0.0
 
@@ -107,8 +105,7 @@ class TrainingStep:
             terms, of_labels = self._passes(batch, noise)
             row_losses = self._row_losses(terms, kl_weight, batch_mean)
             if of_labels is not None:
-                of_labelled = (objective.labelled_bound_weight - 1.0) * of_labels.labelled
-                row_losses *= objective.bound_weight * (1.0 + of_labelled)
+                row_losses *= objective.bound_weight
                 row_losses += objective.classifier_weight * of_labels.nats
             loss = tf.reduce_sum(row_losses) / global_rows  # the all-reduce sums over replicas
         gradients = tape.gradient(loss, weights)

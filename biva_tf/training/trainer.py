@@ -76,7 +76,6 @@ class Trainer:
             kl_warmup_steps=config.kl_warmup_steps,
             classifier_weight=classifier_weight,
             bound_weight=config.bound_weight,
-            labelled_bound_weight=config.labelled_bound_weight,
             clip_norm=config.clip_norm,
             skip_gradient_norm=config.skip_gradient_norm,
         )

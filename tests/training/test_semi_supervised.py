@@ -143,12 +143,12 @@ def _batch(rows=8):
     return Batch(tf.constant(random_images(TINY, rows)), tf.constant(labels, tf.int64))
 
 
-def _trained_once(classifier_weight=1.0, batch=None, **settings):
+def _trained_once(classifier_weight=1.0, **settings):
     config = RunConfig(batch_size=8, ema_decay=0.0, free_bits=0.0, **settings)
     trainer = Trainer(TINY, config, make_strategy("one_device"), classifier_weight)
     trainer.initialise(_batch().images)
     before = {v.path: v.numpy() for v in trainer.model.trainable_variables}
-    loss, metrics = trainer.train_step(batch or _batch())
+    loss, metrics = trainer.train_step(_batch())
     moved = {
         v.path for v in trainer.model.trainable_variables if np.any(v.numpy() != before[v.path])
     }
@@ -161,17 +161,6 @@ def test_the_loss_is_the_bounds_and_alpha_times_the_labels():
     # Half of the rows are labelled; `classifier_nats` is their mean.
     loss, metrics, _ = _trained_once(classifier_weight=5.0)
     assert loss == pytest.approx(-metrics["elbo"] + 5.0 * metrics["classifier_nats"] / 2, rel=1e-5)
-
-
-def test_the_bounds_of_labelled_images_have_a_weight_of_their_own():
-    def loss(weight, batch=None):
-        return _trained_once(0.0, batch, labelled_bound_weight=weight)[0]
-
-    of_labelled = loss(1.0) - loss(0.0)
-    assert of_labelled > 1.0  # half of a batch, at about ln 2 nats per pixel
-    assert loss(0.25) == pytest.approx(loss(0.0) + 0.25 * of_labelled, rel=1e-5)
-    nobody = Batch(_batch().images, tf.fill([8], tf.constant(NO_LABEL, tf.int64)))
-    assert loss(1.0, nobody) == loss(0.0, nobody) > 1.0
 
 
 def test_without_the_bounds_the_labels_train_the_classifier_alone():
