@@ -33,7 +33,7 @@ class SemiSettings:
     labels: int = setting(100, "Labelled training images.", lower=1)
     label_seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Each chooses a set of labels.")
     lvae_plus: bool = setting(True, "Train its LVAE+ too.")
-    alone_steps: int = setting(1000, "Steps of the classifier on the labels alone.", lower=1)
+    alone_steps: int = setting(300, "Steps of the classifier on the labels alone.", lower=1)
     num_samples: int = setting(10, "Samples of the bottom-up latents per test image.", lower=1)
 
 

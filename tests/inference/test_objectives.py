@@ -19,6 +19,13 @@ def test_free_bits_per_example_are_a_lower_limit_of_every_kl():
     np.testing.assert_allclose(loss, [10 + 2 + 3, 20 + 2 + 5])
 
 
+def test_every_kl_has_free_bits_of_its_own():
+    loss = objectives.training_loss(TERMS, free_bits=[2.0, 0.0])
+    np.testing.assert_allclose(loss, [10 + 2 + 3, 20 + 2 + 5])
+    loss = objectives.training_loss(TERMS, free_bits=[0.0, 4.0])
+    np.testing.assert_allclose(loss, [10 + 1 + 4, 20 + 0 + 5])
+
+
 def test_free_bits_of_the_batch_mean_are_a_lower_limit_of_the_mean_kl():
     loss = objectives.training_loss(TERMS, free_bits=2.0, free_bits_mode="batch_mean")
     # The mean KLs are 0.25, which counts as 2, and 4, which counts as 4.

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from conftest import ROOT, run, served
+from wrong_answers import Altered
 
 from biva_tf import api
 from biva_tf.serving import exporting
@@ -49,18 +50,6 @@ def test_the_readmes_client_runs(ports, capsys):
     exec(snippet.replace("localhost:8500", f"127.0.0.1:{ports['grpc']}"), {})
     (llr,) = json.loads(capsys.readouterr().out)
     assert math.isfinite(llr)
-
-
-class Altered:
-    """A client of the server that changes the answers of one signature."""
-
-    def __init__(self, client, signature, change):
-        self._client, self._signature, self._change = client, signature, change
-
-    def call(self, signature, inputs):
-        if signature == self._signature:
-            return self._change(self._client, inputs)
-        return self._client.call(signature, inputs)
 
 
 def _with_output_changed(signature, name, change):

@@ -1,5 +1,7 @@
 """The language model that models of text are set beside."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -32,13 +34,31 @@ def test_its_nats_are_those_of_the_tokens_alone():
 
 
 @pytest.mark.slow
-def test_it_learns_and_keeps_its_best_weights(capsys):
+def test_it_learns(capsys):
     settings = language_model.LanguageModelSettings(
         architecture="text_small", steps=281, learning_rate=0.003
     )
     found = language_model.run(settings)
     assert found.epochs == 1 and 50 < found.perplexity < 1000
     assert "epoch 1: validation perplexity" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_it_keeps_the_weights_of_its_best_epoch_and_stops_in_time(monkeypatch):
+    nats, weights = language_model._nats, []
+    validation = iter([30.0, 10.0, 20.0])
+
+    def scripted(model, split):
+        weights.append(model.get_weights())
+        return next(validation, None) or nats(model, split)
+
+    monkeypatch.setattr(language_model, "_nats", scripted)
+    settings = language_model.LanguageModelSettings(architecture="tiny_text", steps=3 * 281)
+    assert language_model.run(settings).epochs == 3
+    *epochs, tested = weights
+    same = [all(map(np.array_equal, epoch, tested)) for epoch in epochs]
+    assert same == [False, True, False]
+    assert language_model.run(dataclasses.replace(settings, seconds=0.001)).epochs == 1
 
 
 def test_an_architecture_of_images_is_refused():

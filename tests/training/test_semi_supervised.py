@@ -12,12 +12,14 @@ from html_pages import Page
 
 import biva_tf
 from biva_tf import classify, report
+from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Batch
 from biva_tf.errors import SettingsError
-from biva_tf.inference import sampling
+from biva_tf.inference import exploration, sampling
 from biva_tf.model import architectures
 from biva_tf.model.spec import Classes
 from biva_tf.runs.config import RunConfig
+from biva_tf.training import run as training_run
 from biva_tf.training.devices import make_strategy
 from biva_tf.training.run import train
 from biva_tf.training.trainer import Trainer
@@ -91,8 +93,12 @@ def test_sample_draws_every_class_and_one_class(semi, tmp_path):
     result = run(*args, "--mode=classes", "--num_samples=3")
     assert result.returncode == 0, result.stderr[-3000:]
     with np.load(tmp_path / "out.npz") as file:
-        assert file["images"].shape == (10, 3, 28, 28, 1)
-        assert np.abs(file["images"][1:] - file["images"][:-1]).max(axis=(1, 2, 3, 4)).min() > 0
+        classes = file["images"]
+    assert classes.shape == (10, 3, 28, 28, 1)
+    result = run(*args, "--label=3", "--num_samples=3")
+    assert result.returncode == 0, result.stderr[-3000:]
+    with np.load(tmp_path / "out.npz") as file:
+        np.testing.assert_allclose(file["images"], classes[3], atol=1e-5)
     result = run(*args, "--label=11")
     assert result.returncode == 1
     assert "label: expected an integer in 0..9, got 11" in result.stderr
@@ -143,8 +149,18 @@ def _batch(rows=8):
     return Batch(tf.constant(random_images(TINY, rows)), tf.constant(labels, tf.int64))
 
 
+@pytest.mark.parametrize(
+    ("labels", "alpha", "expected"),
+    [(100, None, 9.0), (None, None, 0.1), (100, 5.0, 5.0), (100, 0.0, 0.0)],
+)
+def test_alpha_is_by_default_a_tenth_of_the_training_images_per_label(labels, alpha, expected):
+    config = RunConfig(validation_size=0, labels=labels, alpha=alpha)
+    data = pipeline.load(config.data, config.seed, classes=10)
+    assert training_run._alpha(config, data) == pytest.approx(expected)
+
+
 def _trained_once(classifier_weight=1.0, **settings):
-    config = RunConfig(batch_size=8, ema_decay=0.0, free_bits=0.0, **settings)
+    config = RunConfig(batch_size=8, ema_decay=0.0, **{"free_bits": 0.0, **settings})
     trainer = Trainer(TINY, config, make_strategy("one_device"), classifier_weight)
     trainer.initialise(_batch().images)
     before = {v.path: v.numpy() for v in trainer.model.trainable_variables}
@@ -161,6 +177,14 @@ def test_the_loss_is_the_bounds_and_alpha_times_the_labels():
     # Half of the rows are labelled; `classifier_nats` is their mean.
     loss, metrics, _ = _trained_once(classifier_weight=5.0)
     assert loss == pytest.approx(-metrics["elbo"] + 5.0 * metrics["classifier_nats"] / 2, rel=1e-5)
+
+
+def test_the_class_has_no_free_bits_and_the_kl_weight_is_of_all_terms():
+    # Of so many free bits, every latent of every row uses less.
+    loss, metrics, _ = _trained_once(0.0, free_bits=100.0, kl_weight=0.5)
+    kl = 100.0 * len(TINY.latents) + metrics["kl/y"]
+    assert loss == pytest.approx(-metrics["reconstruction"] + 0.5 * kl, rel=1e-5)
+    assert metrics["kl/y"] > 0.1
 
 
 def test_without_the_bounds_the_labels_train_the_classifier_alone():
@@ -203,3 +227,12 @@ def test_samples_of_a_label_are_the_samples_that_drew_it():
     assert (matches.sum(axis=1) > 4).all()
     with pytest.raises(ValueError, match=r"label: expected an integer in 0\.\.2, got 3"):
         sampling.sample(model, 1, label=3)
+
+
+def test_a_sample_keeps_its_draws_in_every_class(monkeypatch):
+    monkeypatch.setattr(exploration, "_MAX_ROWS", 12)  # four samples of the three classes
+    model = perturbed(TINY)
+    found = exploration.every_class(model, 10, seed=3)
+    for y in range(3):
+        np.testing.assert_allclose(found[y], model.sample(10, seed=3, label=y), atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-3

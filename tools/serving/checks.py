@@ -1,6 +1,7 @@
 """Clients for a server of an exported model, and the checks of `tools.serve_check`."""
 
 import base64
+import itertools
 import json
 import urllib.error
 import urllib.request
@@ -212,7 +213,7 @@ def _check_classes(
     _require(np.array_equal(labels, q_y.argmax(axis=1)), "classify: labels are not the largest")
     of_class = [client.call("sample", {**request, "label": np.int32(y)}) for y in range(classes)]
     _require(
-        not any(_equal(of_class[0], other) for other in of_class[1:]),
+        not any(_equal(*pair) for pair in itertools.combinations(of_class, 2)),
         "sample: two classes gave the same samples",
     )
     yield f"classify, sample of a label: {classes} classes"
