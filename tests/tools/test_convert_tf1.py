@@ -1,12 +1,14 @@
 """Checkpoints of the original: converted to a model_dir and back bit for bit, and their bounds."""
 
 import json
+import re
 import shutil
+import textwrap
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import last_json, run, stage
+from conftest import ROOT, last_json, run, stage
 
 import biva_tf
 from biva_tf import api
@@ -186,6 +188,17 @@ def test_the_originals_arguments_give_the_same_stages_back():
         assert tf1.spec_from_config(plain).stages == spec.stages
     with pytest.raises(SpecError, match="the original has no model like this one"):
         tf1.config_from_spec(architectures.get("mnist_l6_lvae"))
+
+
+def test_the_readmes_program_prints_the_originals_arguments():
+    text = (ROOT / "README.md").read_text()
+    program = re.search(
+        r"    python -c '(import biva_tf, json\n.*?)' > config.json", text, re.DOTALL
+    )[1]
+    result = run("-c", textwrap.dedent(f"    {program}"))
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = tf1.spec_from_config(last_json(result.stdout))
+    assert found.stages == architectures.get("mnist_l6").stages
 
 
 def test_tied_noise_is_the_same_for_latents_of_one_shape():
