@@ -139,7 +139,11 @@ TFDS = {
     ),
     "yelp_polarity": (("yelp_polarity_reviews", "0.2.0", "text", ["1", "2"]), YELP),
 }
-TEST = ["", "Déjà vu, sentence 1!"]
+TEST = ["", "Dr. Reuters, the band!"]
+KNOWN = {
+    "ag_news_subset": "<unknown>. reuters <unknown> the band <unknown>",
+    "yelp_polarity": "dr. <unknown>, the <unknown>!",
+}
 
 
 def _store(name, data_dir, text=None):
@@ -177,6 +181,8 @@ def test_texts_of_tfds_load_without_their_escapes(name, tmp_path):
     data = pipeline.load(_config(name, tmp_path), 0, form=Form(12, 50))
     assert (data.train.number, len(data.validation), len(data.test)) == (4, 2, 1)
     assert data.test.counts.empty == 1
+    (text,) = data.vocabulary.texts(data.test[:])
+    assert text == KNOWN[name]
     assert "\\" not in "".join(data.vocabulary.words)
 
 

@@ -95,6 +95,7 @@ def test_sample_draws_every_class_and_one_class(semi, tmp_path):
     with np.load(tmp_path / "out.npz") as file:
         classes = file["images"]
     assert classes.shape == (10, 3, 28, 28, 1)
+    assert np.abs(classes[1:] - classes[:-1]).max(axis=(1, 2, 3, 4)).min() > 0
     result = run(*args, "--label=3", "--num_samples=3")
     assert result.returncode == 0, result.stderr[-3000:]
     with np.load(tmp_path / "out.npz") as file:
@@ -159,8 +160,8 @@ def test_alpha_is_by_default_a_tenth_of_the_training_images_per_label(labels, al
     assert training_run._alpha(config, data) == pytest.approx(expected)
 
 
-def _trained_once(classifier_weight=1.0, **settings):
-    config = RunConfig(batch_size=8, ema_decay=0.0, **{"free_bits": 0.0, **settings})
+def _trained_once(classifier_weight=1.0, free_bits=0.0, **settings):
+    config = RunConfig(batch_size=8, ema_decay=0.0, free_bits=free_bits, **settings)
     trainer = Trainer(TINY, config, make_strategy("one_device"), classifier_weight)
     trainer.initialise(_batch().images)
     before = {v.path: v.numpy() for v in trainer.model.trainable_variables}
