@@ -71,8 +71,11 @@ def resolve(
     """
     match source:
         case plans.Posterior():
-            log_p = p.log_prob(draw.z)
-            return LatentStats(draw.z, p, draw.q, log_p, draw.q.log_prob(draw.z))
+            # The identity has the gradients of the two densities summed before others are added.
+            # A sum of three or more terms begins with one whose memory is free, and theirs may or
+            # may not be by then: the bits of the gradient would depend on the timing of threads.
+            z = tf.identity(draw.z)
+            return LatentStats(draw.z, p, draw.q, p.log_prob(z), draw.q.log_prob(z))
         case plans.Prior(temperature):
             z = _drawn(p, prior_stream(latent.name), noise, temperature)
         case plans.PriorMode():
