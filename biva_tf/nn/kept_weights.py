@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf.nn import weight_norm
-from biva_tf.nn.weight_norm import NormalisedWeights
+from biva_tf.nn.weight_norm import NormalisedWeights, WeightNorm
 
 
 class KeptWeights:
@@ -30,11 +30,22 @@ class KeptWeights:
     def get(self, rows: int) -> list[NormalisedWeights]:
         """The weights as they are now, for passes of batches of `rows`."""
         layers = weight_norm.layers_of(self._parts())
+        rows = weight_norm.least_rows_alike(layers, rows)
         values = [tf.convert_to_tensor(v.value) for layer in layers for v in (layer.v, layer.g)]
         if self._kept is None or rows != self._rows or not _same(values, self._values):
-            self._kept = weight_norm.normalised_weights(layers, rows)
+            self._kept = _normalised_weights(layers, values, rows)
             self._rows, self._values = rows, values
         return self._kept
+
+
+# One graph for all layers: layer by layer, TensorFlow would trace a function for each shape, and
+# start one for each layer. The values are arguments, so that the graph holds no variable.
+@tf.function(autograph=False)
+def _normalised_weights(
+    layers: list[WeightNorm], values: list[tf.Tensor], rows: int
+) -> list[NormalisedWeights]:
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return [layer.normalise(v, g, rows) for layer, (v, g) in zip(layers, pairs, strict=True)]
 
 
 def _same(values: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> bool:

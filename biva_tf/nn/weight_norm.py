@@ -79,10 +79,19 @@ class WeightNorm(keras.layers.Layer):
         """op(x, W) + bias, in the dtype of x."""
         raise NotImplementedError
 
+    @property
+    def least_rows_of_spectrum(self) -> float:
+        """The least batch size for which `normalised_weights` has a spectrum."""
+        return math.inf
+
     def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
         """W, with its spectrum if a batch of `rows` is convolved in the frequency domain."""
+        return self.normalise(*_values(self.v, self.g), rows)
+
+    def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
+        """What `normalised_weights` gives for these values of V and g."""
         del rows
-        return NormalisedWeights(self._w())
+        return NormalisedWeights(_normalise(v, g, self.filter_axis))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y = op(x, g V/||V||) + b."""
@@ -90,7 +99,7 @@ class WeightNorm(keras.layers.Layer):
             return self._initialise(x)
         weights = self._mode.fixed_weights
         if weights is None:
-            weights = NormalisedWeights(self._w())
+            weights = NormalisedWeights(_normalise(*_values(self.v, self.g), self.filter_axis))
         return self.product(x, weights, tf.convert_to_tensor(self.b.value))
 
     def _initialise(self, x):
@@ -102,9 +111,6 @@ class WeightNorm(keras.layers.Layer):
         self.g.assign(scale)
         self.b.assign(-mean * scale)
         return scale * (y - mean)
-
-    def _w(self):
-        return _normalise(*_values(self.v, self.g), self.filter_axis)
 
     def _cast(self, t):
         return tf.cast(t, self.compute.product_dtype)
@@ -133,10 +139,15 @@ class Conv2D(WeightNorm):
             self.in_frequency, self._channels, self._filters, fixed_weights=fixed_weights
         )
 
-    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
-        """See `WeightNorm.normalised_weights`."""
-        w = self._w()
-        if rows < self._least_rows_in_frequency(fixed_weights=True):
+    @property
+    def least_rows_of_spectrum(self) -> float:
+        """See `WeightNorm.least_rows_of_spectrum`."""
+        return self._least_rows_in_frequency(fixed_weights=True)
+
+    def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
+        """See `WeightNorm.normalise`."""
+        w = _normalise(v, g, self.filter_axis)
+        if rows < self.least_rows_of_spectrum:
             return NormalisedWeights(w)
         return NormalisedWeights(w, self._cast(self.in_frequency.spectrum_of_weights(w)))
 
@@ -303,6 +314,12 @@ def normalised_weights(
       rows: the batch size of those passes. Spectra are added where it makes them worthwhile.
     """
     return [layer.normalised_weights(rows) for layer in layers_of(parts)]
+
+
+def least_rows_alike(layers: Iterable[WeightNorm], rows: int) -> int:
+    """The least batch size for which `normalised_weights` gives what it gives for `rows`."""
+    least = (layer.least_rows_of_spectrum for layer in layers)
+    return max((math.ceil(n) for n in least if n <= rows), default=0)
 
 
 @contextlib.contextmanager

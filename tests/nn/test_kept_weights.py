@@ -7,6 +7,7 @@ from conftest import perturbed, random_images
 
 from biva_tf.inference import sampling
 from biva_tf.nn import weight_norm
+from biva_tf.nn.compute import Compute
 from biva_tf.nn.kept_weights import KeptWeights
 from biva_tf.training.step import Objective
 
@@ -34,6 +35,9 @@ def _check(kept, layers, rows):
         kept.get(rows), weight_norm.normalised_weights(layers, rows), strict=True
     ):
         np.testing.assert_array_equal(found.w, expected.w)
+        assert (found.spectrum is None) == (expected.spectrum is None)
+        if expected.spectrum is not None:
+            np.testing.assert_array_equal(found.spectrum, expected.spectrum)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -51,11 +55,20 @@ def test_every_change_of_a_weight_is_seen(model, change):
         _check(kept, layers, 4)
 
 
-def test_spectra_are_those_for_the_batch(model):
+def test_spectra_are_those_for_the_batch(monkeypatch):
+    monkeypatch.setattr(Compute, "least_rows_in_frequency", lambda *_, **__: 4.5)
+    model = perturbed("tiny_conv")
     kept = KeptWeights(lambda: model.generative_parts)
+    layers = weight_norm.layers_of(model.generative_parts)
     one, many = kept.get(1), kept.get(32)
     assert one is not many
-    _check(kept, weight_norm.layers_of(model.generative_parts), 32)
+    assert all(weights.spectrum is None for weights in one)
+    assert any(weights.spectrum is not None for weights in many)
+    _check(kept, layers, 32)
+    _check(kept, layers, 5)
+    # Batches that need the same spectra share them.
+    few, alike = kept.get(1), kept.get(4)
+    assert few is alike
 
 
 def test_samples_follow_the_weights_in_training(model):
