@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 COMMANDS = (
+    "prepare_data",
     "train",
     "evaluate",
     "anomaly",
@@ -14,6 +15,8 @@ COMMANDS = (
     "plot",
     "report",
     "export",
+    "score_dataset",
+    "serve_check",
 )
 
 
@@ -23,7 +26,7 @@ def main() -> None:
     for name in COMMANDS:
         source = Path(__file__).with_name(f"{name}.py").read_text()
         summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"  {name:<12}{summary.rstrip(':')}")
+        print(f"  {name:<14}{summary.rstrip(':')}")
 
 
 if __name__ == "__main__":

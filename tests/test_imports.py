@@ -27,8 +27,10 @@ ORDER = (
     "reports",
     "serving",
     "commands",
+    "batch_scoring",
 )
 COMMANDS = (
+    "prepare_data",
     "train",
     "evaluate",
     "anomaly",
@@ -39,6 +41,8 @@ COMMANDS = (
     "plot",
     "report",
     "export",
+    "score_dataset",
+    "serve_check",
 )
 PACKAGE = ROOT / "biva_tf"
 

@@ -83,7 +83,7 @@ def locate(
             return prepared, folder
     if location.download and in_tfds is not None:
         return in_tfds, download(in_tfds, location.data_dir)
-    command = f"python -m tools.prepare_data --dataset={name} --data_dir={location.data_dir}"
+    command = f"python -m biva_tf.prepare_data --dataset={name} --data_dir={location.data_dir}"
     missing = f"--dataset={name}: not found in --data_dir={location.data_dir}."
     if own is None:
         raise DataError(f"{missing} Let TFDS fetch it with: {command} --download")

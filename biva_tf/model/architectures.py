@@ -136,8 +136,8 @@ def small_l5() -> ModelSpec:
     """The model of the trained weights that ship: 28x28 binary images, L = 5, for two cores.
 
     z1 and z2 are inferred from 14x14 maps, z3 and z4 from 7x7, z5 from 4x4, all with few filters.
-    Of the models that `tools.shapes` compares, it reaches the best bound in a given time, as does
-    the same without its level 4.
+    Of the models that `tools.experiments.shapes` compares, it reaches the best bound in a given
+    time, as does the same without its level 4.
     """
     block = BlockSpec
     return ModelSpec(

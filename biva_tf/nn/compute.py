@@ -15,7 +15,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 class Cost(NamedTuple):
     """The cost of the frequency domain, in multiply-adds of a direct convolution.
 
-    `python -m tools.crossover` measures the costs and prints these constants.
+    `python -m tools.bench.crossover` measures the costs and prints these constants.
 
     Attributes:
       product: the cost of one multiply-add of spectra.

@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import math
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -46,6 +46,7 @@ class _Mode:
 
     initialising: bool = False
     fixed_weights: NormalisedWeights | None = None
+    observer: "Observer | None" = None
 
 
 class WeightNorm(keras.layers.Layer):
@@ -100,7 +101,10 @@ class WeightNorm(keras.layers.Layer):
         weights = self._mode.fixed_weights
         if weights is None:
             weights = NormalisedWeights(_normalise(*_values(self.v, self.g), self.filter_axis))
-        return self.product(x, weights, tf.convert_to_tensor(self.b.value))
+        y = self.product(x, weights, tf.convert_to_tensor(self.b.value))
+        if self._mode.observer is not None:
+            self._mode.observer(self, x, y)
+        return y
 
     def _initialise(self, x):
         v, g = _values(self.v, self.g)
@@ -320,6 +324,22 @@ def least_rows_alike(layers: Iterable[WeightNorm], rows: int) -> int:
     """The least batch size for which `normalised_weights` gives what it gives for `rows`."""
     least = (layer.least_rows_of_spectrum for layer in layers)
     return max((math.ceil(n) for n in least if n <= rows), default=0)
+
+
+Observer = Callable[[WeightNorm, tf.Tensor, tf.Tensor], None]  # takes a layer, its x and its y
+
+
+@contextlib.contextmanager
+def observed(model: keras.layers.Layer, observer: Observer) -> Iterator[None]:
+    """While active, every layer that is called shows the observer its input and its output."""
+    layers = layers_of([model])
+    for layer in layers:
+        layer._mode.observer = observer
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._mode.observer = None
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ config.json, metrics.jsonl     as in a model_dir
 weights.npz, weights.json      the selected weights (`runs.weights_file`)
 evaluation.json                what `biva_tf.evaluate` gave on the test split
 
-`python -m tools.ship` makes such a folder from a model_dir.
+`python -m tools.release.ship` makes such a folder from a model_dir.
 """
 
 from pathlib import Path

@@ -20,6 +20,7 @@ from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import required, setting
 
 COMMANDS = (
+    "prepare_data",
     "train",
     "evaluate",
     "anomaly",
@@ -30,26 +31,25 @@ COMMANDS = (
     "plot",
     "report",
     "export",
+    "score_dataset",
+    "serve_check",
 )
 TOOLS = (
-    "ablations",
-    "benchmark",
-    "benchmark_serving",
-    "binarization",
-    "codecs",
-    "compare_tf1",
-    "convert_tf1",
-    "crossover",
-    "densities",
-    "language_model",
-    "make_glosses",
-    "make_letters",
-    "prepare_data",
-    "score_dataset",
-    "semi",
-    "serve_check",
-    "shapes",
-    "ship",
+    "bench.crossover",
+    "bench.model",
+    "bench.serving",
+    "experiments.ablations",
+    "experiments.binarization",
+    "experiments.codecs",
+    "experiments.densities",
+    "experiments.language_model",
+    "experiments.semi",
+    "experiments.shapes",
+    "release.make_glosses",
+    "release.make_letters",
+    "release.ship",
+    "tf1.compare",
+    "tf1.convert",
 )
 MODULES = [f"biva_tf.{name}" for name in COMMANDS] + [f"tools.{name}" for name in TOOLS]
 
@@ -85,7 +85,7 @@ def test_the_number_of_importance_samples_has_one_name():
     for module in map(importlib.import_module, MODULES):
         names = {field.name for field in dataclasses.fields(_settings(module))}
         assert not names & {"k_samples", "samples", "num_importance_samples"}, module.__name__
-    for module in (evaluate, anomaly, importlib.import_module("tools.compare_tf1")):
+    for module in (evaluate, anomaly, importlib.import_module("tools.tf1.compare")):
         assert "iw_samples" in {field.name for field in dataclasses.fields(_settings(module))}
 
 
@@ -229,7 +229,7 @@ def test_nothing_but_the_projects_own_lines_reaches_the_terminal(tmp_path):
         pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
         (folder / f"{i:02}.png").write_bytes(tf.io.encode_png(pixels).numpy())
     commands = {
-        ("tools.prepare_data", "--dataset=image_folder", f"--source={folder}"): "",
+        ("biva_tf.prepare_data", "--dataset=image_folder", f"--source={folder}"): "",
         ("biva_tf.train", *settings): r"image_folder: 23 to train.*|step \d.*",
         ("biva_tf.evaluate", f"--model_dir={tmp_path / 'run'}", "--iw_samples=2"): "",
         ("biva_tf.sample", f"--model_dir={tmp_path / 'run'}", "--num_samples=2"): "",
@@ -262,5 +262,5 @@ def test_tensorflows_notes_are_shown_to_who_asks_for_them(monkeypatch):
 
 def test_the_commands_of_the_readme_are_those_that_exist():
     text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"python -m (biva_tf\.\w+|tools\.\w+)", text))
-    assert set(MODULES) - {"tools.make_letters"} <= named
+    named = set(re.findall(r"python -m (biva_tf\.\w+|tools\.\w+\.\w+)", text))
+    assert set(MODULES) - {"tools.release.make_letters"} <= named

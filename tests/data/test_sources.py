@@ -492,7 +492,7 @@ def test_images_of_a_wrong_size_in_tfds_format_are_refused(tmp_path, monkeypatch
 def test_the_error_for_missing_data_says_how_to_prepare_it(name, tmp_path):
     with pytest.raises(DataError) as error:
         sources.load(name, Location(tmp_path))
-    assert f"python -m tools.prepare_data --dataset={name}" in str(error.value)
+    assert f"python -m biva_tf.prepare_data --dataset={name}" in str(error.value)
     recipe = getattr(sources.module(name), "RECIPE", None)
     for file in recipe.files if recipe else ():
         assert file.published_name in recipe.instructions() and file.origin in recipe.instructions()

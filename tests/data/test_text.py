@@ -14,7 +14,7 @@ from biva_tf.data.text import sentences, tokenizer
 from biva_tf.data.text.sentences import Counts, Form
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.model import architectures, tokens
-from tools import make_glosses
+from tools.release import make_glosses
 
 LINE = "He said: \"it's (well-known) 3.5% off\", didn't he?"
 

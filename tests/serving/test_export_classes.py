@@ -13,8 +13,7 @@ from biva_tf.model import architectures, plans
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.noise import SameNoise, SeededNoise
 from biva_tf.model.spec import Classes
-from biva_tf.serving import exporting
-from tools.serving import checks
+from biva_tf.serving import checks, exporting
 
 SEED = np.array([5, 0], np.int32)
 
@@ -35,7 +34,7 @@ def ports(exported, tmp_path_factory):
 @pytest.mark.slow
 def test_serve_check_passes_over_grpc_and_rest(ports):
     targets = [f"--target=127.0.0.1:{ports['grpc']}", f"--rest=127.0.0.1:{ports['rest']}"]
-    result = run("-m", "tools.serve_check", *targets, "--classes=3")
+    result = run("-m", "biva_tf.serve_check", *targets, "--classes=3")
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     for line in (
         "  ok  classify, sample of a label: 3 classes\n",

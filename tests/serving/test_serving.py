@@ -9,8 +9,8 @@ from conftest import ROOT, run, served
 from wrong_answers import Altered
 
 from biva_tf import api
+from biva_tf.serving import checks as serving_checks
 from biva_tf.serving import exporting
-from tools.serving import checks as serving_checks
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def ports(models, tmp_path_factory):
 
 def test_serve_check_passes_over_grpc_and_rest(ports):
     targets = [f"--target=127.0.0.1:{ports['grpc']}", f"--rest=127.0.0.1:{ports['rest']}"]
-    result = run("-m", "tools.serve_check", *targets)
+    result = run("-m", "biva_tf.serve_check", *targets)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     lines = [line for line in result.stdout.splitlines() if line.startswith("  ok  ")]
     assert len(lines) == 14
@@ -38,7 +38,7 @@ def test_serve_check_passes_over_grpc_and_rest(ports):
 
 
 def test_no_server_is_an_error():
-    result = run("-m", "tools.serve_check", "--rest=127.0.0.1:9")
+    result = run("-m", "biva_tf.serve_check", "--rest=127.0.0.1:9")
     assert result.returncode == 1
     assert "serve_check: REST 127.0.0.1:9: no answer: " in result.stderr
 

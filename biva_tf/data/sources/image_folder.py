@@ -41,5 +41,5 @@ RECIPE = Recipe(
 
 
 def load(location: Location) -> Source:
-    """The pictures that `tools.prepare_data` stored."""
+    """The pictures that `biva_tf.prepare_data` stored."""
     return prepared.read("image_folder", location, INFO)

@@ -1,0 +1,131 @@
+"""Parts: the images that are scored and written at once. A part is scored wholly or not at all."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from biva_tf.batch_scoring.rows import Rows, Unreadable
+from biva_tf.data.images import as_read
+from biva_tf.data.sources import DataError
+from biva_tf.inference import chunks
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a model reads images.
+
+    Attributes:
+      shape: (height, width, channels).
+      binary: whether every value has to be 0 or 1.
+      binarize, threshold, seed: as of `biva_tf.data.images.Images`. An image has its draws by its
+        id. An image that is binary stays as it is.
+    """
+
+    shape: tuple[int, int, int]
+    binary: bool
+    binarize: str
+    threshold: int
+    seed: int
+
+    def as_read(self, image: np.ndarray, number: int) -> np.ndarray:
+        """The image of an id as floats in [0, 1]; `image` is one of `Rows.read`."""
+        if image.dtype != np.uint8:
+            if self.binarize == "none":
+                return image
+            image = image * np.float32(255)
+        return as_read(image[np.newaxis], [number], self.binarize, self.seed, self.threshold)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """An image that could not be read, and why. Its id stays taken."""
+
+    id: int
+    source: str
+    row: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The images of a part that could be read.
+
+    Attributes:
+      ids: int64 [n].
+      sources, rows: of each, the file or split, and the row there.
+      images: float32 [n, height, width, channels], as the model reads them.
+      skipped: the others.
+    """
+
+    ids: np.ndarray
+    sources: list[str]
+    rows: np.ndarray
+    images: np.ndarray
+    skipped: tuple[Skipped, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Consecutive images.
+
+    Attributes:
+      index: of the part.
+      first: the id of its first image.
+      rows: where the images are.
+    """
+
+    index: int
+    first: int
+    rows: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.rows))
+
+    def read(self, form: Form) -> Images:
+        """Reads the images.
+
+        Raises:
+          DataError: a file of many images is damaged or missing, or an image is grey where the
+            model expects binary ones.
+        """
+        ids, places, images, skipped = [], [], [], []
+        found = (
+            (place, image)
+            for rows in self.rows
+            for place, image in zip(rows.places(), rows.read(form.shape), strict=True)
+        )
+        for number, ((source, row), image) in enumerate(found, start=self.first):
+            if isinstance(image, Unreadable):
+                skipped.append(Skipped(number, source, row, image.reason))
+                continue
+            image = form.as_read(image, number)
+            if form.binary and not np.isin(image, (0, 1)).all():
+                raise DataError(
+                    f"{source}, row {row}: grey values, but the model expects binary images; use "
+                    "--binarize=threshold or bernoulli"
+                )
+            ids.append(number)
+            places.append((source, row))
+            images.append(image)
+        return Images(
+            np.array(ids, np.int64),
+            [source for source, _ in places],
+            np.array([row for _, row in places], np.int64),
+            np.array(images, np.float32).reshape(-1, *form.shape),
+            tuple(skipped),
+        )
+
+
+def cut(rows: Sequence[Rows], size: int) -> Iterator[Part]:
+    """All images as parts of `size`; the last one may have fewer."""
+    total, begin, at = sum(map(len, rows)), 0, 0  # `begin`: the id of the first image of rows[at]
+    for index, (start, stop) in enumerate(chunks.spans(total, size)):
+        pieces, first = [], start
+        while first < stop:
+            while begin + len(rows[at]) <= first:
+                begin, at = begin + len(rows[at]), at + 1
+            end = min(stop, begin + len(rows[at]))
+            pieces.append(rows[at].part(first - begin, end - begin))
+            first = end
+        yield Part(index, start, tuple(pieces))

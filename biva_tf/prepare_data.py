@@ -1,0 +1,93 @@
+"""Prepares a data set in TFDS's format:
+
+    python -m biva_tf.prepare_data --dataset=celeba64 --source=FOLDER --data_dir=D  # from files
+    python -m biva_tf.prepare_data --dataset=cifar10 --data_dir=D --download        # by TFDS
+
+The tool verifies each file by its published checksum or, if there is none, by its number of images.
+Without --source and --download, it lists the files that it needs and where to get them.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from biva_tf.commands.start import start
+from biva_tf.data import preparation, sources
+from biva_tf.data.sources import DataError, Location
+from biva_tf.settings import required, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareSettings:
+    """The settings of `python -m biva_tf.prepare_data`."""
+
+    dataset: str = required("The data set.")
+    source: str | None = setting(None, "The folder with the files to make the data set from.")
+    data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
+    download: bool = setting(False, "Let TFDS fetch the data set.")
+    subset: bool = setting(
+        False, "Accept files and numbers of images other than the published ones."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedDataSet:
+    """A prepared data set: its path, image shape, and number of images in each split.
+
+    Of a data set of text the shape is empty.
+    """
+
+    path: Path
+    image_shape: tuple[int, ...]
+    counts: dict[str, int]
+
+
+def run(settings: PrepareSettings) -> PreparedDataSet:
+    """Prepares a data set.
+
+    Raises:
+      DataError: a file is missing, damaged or not the published one, or the settings do not say
+        what to make the data set from.
+    """
+    dataset, data_dir = settings.dataset, Location.of(settings.data_dir).data_dir
+    module = sources.module(dataset)
+    recipe = getattr(module, "RECIPE", None)
+    if settings.source is not None:
+        if recipe is None:
+            raise DataError(f"--source: {dataset} is not made from files; {_how(recipe)}")
+        folder = Path(settings.source).expanduser()
+        if not folder.is_dir():
+            raise DataError(f"--source={settings.source}: expected a folder")
+        path = preparation.prepare(
+            dataset, module.INFO, recipe, folder, data_dir, subset=settings.subset
+        )
+        location = Location(data_dir)
+    elif settings.download or recipe is None:
+        location, path = Location(data_dir, settings.download), data_dir
+    else:
+        raise DataError(f"{dataset} needs --source=FOLDER with\n{_how(recipe)}")
+    loaded = sources.load(dataset, location)
+    splits = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
+    counts = {name: len(split.images) for name, split in splits.items() if split is not None}
+    return PreparedDataSet(path, loaded.train.images.shape[1:], counts)
+
+
+def _how(recipe) -> str:
+    if recipe is None:
+        return "it ships with biva_tf, or --download lets TFDS fetch it"
+    return recipe.instructions() + "\nor, where TFDS has it, --download"
+
+
+def _print(settings: PrepareSettings) -> None:
+    made = run(settings)
+    counts = ", ".join(f"{number:,} {name}" for name, number in made.counts.items())
+    what = f"images of {'x'.join(map(str, made.image_shape))}" if made.image_shape else "lines"
+    print(f"{settings.dataset}: {counts} {what} ({made.path})")
+
+
+def main() -> None:
+    """Runs the command with the flags that it was given."""
+    start("prepare_data", PrepareSettings, _print)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Scores many images with an exported model, on all cores of a machine or on a Ray cluster.
+
+    python -m biva_tf.score_dataset --export_dir=runs/models/biva --input='data/*.parquet' \
+      --output=runs/scores --iw_samples=10 --k=1,2
+
+--input is a glob of Parquet files, .npz files, pictures and folders of pictures; a data set that
+the project knows (mnist_10k/test); or one in TFDS's format (tfds:NAME/SPLIT). Writes Parquet files
+with a row per image: its id, which is its place in the sorted inputs, its source and row, L_K,
+bits/dim, L_1, reconstruction and KL terms, L^{>k} and LLR^{>k} for every k, and with --encodings
+the means of the posteriors. An image has the noise of its id, so the files are the same bytes for
+any number of workers. Images that cannot be read are skipped and listed in OUTPUT/skipped.csv. If
+the command is interrupted or killed, the same command goes on. Needs the package ray[data]. Prints,
+as the last line, one JSON object.
+"""
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+
+import pyarrow
+import tensorflow as tf
+
+from biva_tf.batch_scoring import exported, inputs, parts
+from biva_tf.batch_scoring.exported import Exported
+from biva_tf.batch_scoring.output import Output, Scores
+from biva_tf.batch_scoring.parts import Form
+from biva_tf.batch_scoring.pool import Pool
+from biva_tf.batch_scoring.scorer import Request
+from biva_tf.commands.start import start
+from biva_tf.data.images import BINARIZATIONS
+from biva_tf.data.pipeline import SEEDS
+from biva_tf.errors import SettingsError
+from biva_tf.evaluation.progress import Progress
+from biva_tf.inference import objectives
+from biva_tf.runs import config
+from biva_tf.settings import required, setting
+from biva_tf.training.interruption import Interruption
+
+_GREATEST_SEED = 2**31 - 1  # that an export takes
+_SEED = SEEDS["test"]  # of the draws that make grey images binary
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreDatasetSettings:
+    """The settings of `python -m biva_tf.score_dataset`."""
+
+    export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
+    input: str = required(
+        "A glob of .parquet and .npz files, pictures and folders of pictures; or NAME/SPLIT of a "
+        "data set of the project; or tfds:NAME/SPLIT."
+    )
+    output: str = required("The folder of the scores: a new one, or that of an earlier start.")
+    version: int | None = setting(
+        None, "The number of the exported version; by default the newest.", lower=1
+    )
+    iw_samples: int = setting(
+        10, "Samples per image: K of L_K, and those whose mean is L^{>k}.", lower=1
+    )
+    k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
+    seed: int = setting(0, "Seed of the samples.", lower=0)
+    encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
+    column: str | None = setting(
+        None,
+        "Of Parquet files the column, of .npz files the array with the images; by default `image` "
+        "and `images`.",
+    )
+    binarize: str = setting(
+        "auto",
+        "How grey images become binary: none (they do not), threshold, bernoulli (drawn once, by "
+        "their ids), or auto: as in the training of the model.",
+        choices=("auto", *(name for name in BINARIZATIONS if name != "dynamic")),
+    )
+    threshold: int | None = setting(
+        None,
+        "A pixel is 1 if its value, 0 to 255, is above it; by default as in the training.",
+        lower=0,
+    )
+    data_dir: str | None = setting(
+        None, "The folder of prepared data sets; by default the one that the training used."
+    )
+    part_size: int = setting(1024, "Images that are scored and written at once.", lower=1)
+    workers: int = setting(0, "Processes, one CPU each; 0 for as many as there are CPUs.", lower=0)
+    address: str | None = setting(
+        None, "Of a Ray cluster; by default Ray runs on this machine for the time of the command."
+    )
+
+    def __post_init__(self):
+        for name, value, greatest in (
+            ("seed", self.seed, _GREATEST_SEED),
+            ("threshold", self.threshold or 0, 254),
+        ):
+            if value > greatest:
+                raise SettingsError(f"--{name}: expected 0 to {greatest}, got {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetScores:
+    """The scores of a data set.
+
+    Attributes:
+      scores: what the folder has.
+      images: the number of all images, with the skipped ones.
+      computed: those of the images that this call has scored; the others were done before.
+      seconds: that it took to score them, with the start of the workers.
+      bits_per_dim: the mean over the images.
+    """
+
+    scores: Scores
+    images: int
+    computed: int
+    seconds: float
+    bits_per_dim: float
+
+
+def run(settings: ScoreDatasetSettings) -> DatasetScores:
+    """Scores the images that are not scored yet.
+
+    Raises:
+      UserError: the export, the images, the folder or a setting does not fit, or Ray is missing;
+        the message says why.
+      InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
+    """
+    export = exported.find(Path(settings.export_dir), settings.version)
+    spec = export.spec
+    for k in settings.k or ():
+        if not 0 <= k < spec.num_levels:
+            raise SettingsError(f"--k: expected 0 to {spec.num_levels - 1}, got {k}")
+    pool = Pool(settings.workers, settings.address)
+    data = _data(settings, export)
+    rows = inputs.find(settings.input, settings.column, data, spec)
+    form = Form(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
+    request = Request(
+        export.folder.resolve(),
+        spec.kl_names,
+        form,
+        tuple(sorted(set(settings.k or ()))),
+        settings.iw_samples,
+        settings.seed,
+        settings.encodings,
+    )
+    all_parts = list(parts.cut(rows, settings.part_size))
+    total = sum(map(len, all_parts))
+    output = Output(Path(settings.output), _about(settings, export, request, rows))
+    missing = [part for part in all_parts if not output.has(part.index)]
+    done = before = total - sum(map(len, missing))
+    start_time = time.perf_counter()
+    if missing:
+        print(_plan(total, before, form), file=sys.stderr)
+        with Interruption() as interruption, pool, Progress(total, before) as progress:
+            interruption.handle_again()
+            for index, images, content in pool.scored(missing, request):
+                with interruption.held():
+                    output.write(index, content)
+                interruption.check()
+                done += images
+                progress.show(done)
+    seconds = time.perf_counter() - start_time
+    scores = output.finish(len(all_parts))
+    bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
+    return DatasetScores(scores, total, total - before, seconds, float(bits))
+
+
+def _data(settings: ScoreDatasetSettings, export: Exported):
+    """How data sets, and the images in files, are read."""
+    known = inputs.split_of(settings.input)
+    dataset = known[0] if known else None
+    data = config.evaluation_data(export.settings, dataset, settings.data_dir)
+    asked = settings.binarize != "auto"
+    return dataclasses.replace(
+        data,
+        binarize=settings.binarize if asked else data.evaluation_binarize,
+        threshold=data.threshold if settings.threshold is None else settings.threshold,
+    )
+
+
+def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:
+    form = request.form
+    return {
+        "export": export.fingerprint,
+        "input": [each.describe() for each in rows],
+        "iw_samples": request.iw_samples,
+        "k": request.ks,
+        "seed": request.seed,
+        "encodings": request.encodings,
+        "binarize": form.binarize,
+        "threshold": form.threshold if form.binarize == "threshold" else None,
+        "part_size": settings.part_size,
+        "tensorflow": tf.__version__,
+        "pyarrow": pyarrow.__version__,
+    }
+
+
+def _plan(total: int, before: int, form: Form) -> str:
+    binarize = form.binarize
+    if binarize == "threshold":
+        binarize += f" above {form.threshold}"
+    kept = f"; {before} are scored already" if before else ""
+    return f"{total} images, --binarize={binarize}{kept}"
+
+
+def _print(settings: ScoreDatasetSettings) -> None:
+    found = run(settings)
+    scores = found.scores
+    print(f"{len(scores.bounds)} images in {scores.parts}")
+    if scores.skipped:
+        print(f"{len(scores.skipped)} images could not be read: {scores.skipped_path}")
+    result = {
+        "images": found.images,
+        "skipped": len(scores.skipped),
+        "computed": found.computed,
+        "seconds": round(found.seconds, 3),
+        "l_k_nats": float(scores.bounds.mean()),
+        "l_k_bits_per_dim": found.bits_per_dim,
+    }
+    print(json.dumps(result))
+
+
+def main() -> None:
+    """Runs the command with the flags that it was given."""
+    start("score_dataset", ScoreDatasetSettings, _print)
+
+
+if __name__ == "__main__":
+    main()

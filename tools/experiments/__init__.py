@@ -1,0 +1,1 @@
+"""Trainings and measurements over data sets and settings, and their tables."""

@@ -1,0 +1,288 @@
+"""Trains BIVA, LVAE+, LVAE and VAE, and prints their results in the form of the paper's Table 1:
+
+    python -m tools.experiments.ablations --output_dir=runs/ablations --seeds=0,1
+
+biva_tf.train trains every model for the same number of steps on the same batches. With --equal_time
+it then trains each ablation on, until it has taken as long as BIVA by the measured time of a step,
+and the results come a second time. biva_tf.train also gets any flags that follow `--`. Finished
+trainings are not done again, and interrupted ones are resumed.
+
+The results are for the test split, with the weights that were selected on the validation split: the
+ELBO with one sample per image; with --iw_samples=K, L_1 and L_K (`biva_tf.evaluate`); with
+--out_dataset=B, how well L^{>k} and LLR^{>k} tell B from the models' data (`biva_tf.anomaly`). All
+of them are also in OUTPUT_DIR/ablations.json.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from biva_tf import anomaly, api, evaluate
+from biva_tf.commands.start import start
+from biva_tf.data import sources
+from biva_tf.errors import SettingsError
+from biva_tf.evaluation.detection import Detection
+from biva_tf.evaluation.summary import Mean
+from biva_tf.files import write_json
+from biva_tf.inference import objectives
+from biva_tf.inference.scoring import BELOW
+from biva_tf.model import architectures
+from biva_tf.nn.compute import Compute
+from biva_tf.runs.run_dir import RunDir
+from biva_tf.settings import required, setting
+from tools.bench import step_time
+from tools.experiments import sweep
+
+# Flags for a short run, as in configs/mnist_sample.flags.
+_DEFAULTS = (
+    "--ema_decay=0.99",
+    "--eval_every=250",
+    "--checkpoint_every=250",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class AblationsSettings:
+    """The settings of `python -m tools.experiments.ablations`."""
+
+    output_dir: str = required("The folder of the runs.")
+    architecture: str = setting("mnist_sample", "The BIVA to compare with its ablations.")
+    steps: int = setting(1000, "Training steps of every model.", lower=1)
+    seeds: tuple[int, ...] = setting((0, 1), "Seeds; every model is trained once with each.")
+    vae: bool = setting(False, "Train the VAE too.")
+    equal_time: bool = setting(
+        False, "Then train each ablation on, for as long as BIVA took, and compare again."
+    )
+    iw_samples: int = setting(0, "K of L_K on the test split; 0 to leave L_1 and L_K out.", lower=0)
+    num_examples: int = setting(
+        0, "Compute L_1 and L_K of the first so many test images; 0 for all.", lower=0
+    )
+    out_dataset: str | None = setting(
+        None, "Another data set, to be told from the models' own.", choices=sources.names()
+    )
+    anomaly_samples: int = setting(
+        10, "Samples whose mean is L^{>k}, and the K of L_K^{>k}.", lower=1
+    )
+    anomaly_examples: int = setting(
+        0, "Score the first so many test images of both; 0 for all.", lower=0
+    )
+    below: str = setting(
+        "sample",
+        "Latents of levels <= k are a sample of their prior, or its mode.",
+        choices=tuple(BELOW),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The result of a run on the test split.
+
+    Attributes:
+      seed: of the run.
+      step: the steps that it was trained for.
+      elbo_nats: with one sample per image, all images.
+      kl_nats: KL(q||p) by latent.
+      l_1, l_k: with K samples per image; None if they were not asked for.
+      detections: by the name of the score; empty if not asked for.
+    """
+
+    seed: int
+    step: int
+    elbo_nats: float
+    kl_nats: dict[str, float]
+    l_1: Mean | None
+    l_k: Mean | None
+    detections: dict[str, Detection]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the table: a model's name, number of parameters, and result for each seed."""
+
+    name: str
+    parameters: int
+    results: tuple[Result, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablations:
+    """The tables.
+
+    Attributes:
+      equal_steps: every model was trained for the same number of steps.
+      equal_time: each ablation was trained for as long as BIVA, and for no fewer steps; empty if
+        not asked for.
+      seconds_per_step: the measured time by model; empty if not asked for.
+    """
+
+    equal_steps: tuple[Row, ...]
+    equal_time: tuple[Row, ...]
+    seconds_per_step: dict[str, float]
+
+
+def run(settings: AblationsSettings, training_flags: list[str]) -> Ablations:
+    """Trains the models that are not trained yet, and returns the tables.
+
+    Args:
+      settings: the models, seeds and steps.
+      training_flags: more flags for biva_tf.train.
+
+    Raises:
+      SpecError: there is no such BIVA.
+      SettingsError: no seed is given.
+      TrainingError: a training run failed.
+      UserError: a model cannot be scored as asked.
+    """
+    base = settings.architecture
+    names = [base, f"{base}_lvae_plus", f"{base}_lvae"] + [f"{base}_vae"] * settings.vae
+    for name in names:
+        architectures.get(name)  # an unknown name raises an error now, not after hours of training
+    if not settings.seeds:
+        raise SettingsError("--seeds: expected at least one seed, got none")
+    folder = Path(settings.output_dir)
+    equal_steps = [_row(settings, folder, name, settings.steps, training_flags) for name in names]
+    seconds, equal_time = {}, []
+    if settings.equal_time:
+        seconds = _seconds_per_step(settings, names)
+        for name in names:
+            steps = round(settings.steps * max(1.0, seconds[base] / seconds[name]))
+            longer = folder / "equal_time"
+            _copy_runs(settings, folder, longer, name)
+            equal_time.append(_row(settings, longer, name, steps, training_flags))
+    found = Ablations(tuple(equal_steps), tuple(equal_time), seconds)
+    write_json(folder / "ablations.json", dataclasses.asdict(found))
+    return found
+
+
+def _run_dir(folder: Path, name: str, seed: int) -> RunDir:
+    return RunDir(folder / f"{name}_seed{seed}")
+
+
+def _row(
+    settings: AblationsSettings, folder: Path, name: str, steps: int, training_flags: list[str]
+) -> Row:
+    """Trains a model with each seed if needed, and scores it."""
+    results = []
+    for seed in settings.seeds:
+        run_dir = _run_dir(folder, name, seed)
+        _train(run_dir, name, seed, steps, training_flags)
+        results.append(_score(settings, run_dir, seed))
+    return Row(name, api.build(name).count_params(), tuple(results))
+
+
+def _train(run_dir: RunDir, name: str, seed: int, steps: int, training_flags: list[str]) -> None:
+    flags = sweep.flags(
+        {"model_dir": run_dir.path, "architecture": name, "seed": seed, "steps": steps}
+    )
+    arguments = [*flags, *_DEFAULTS, *training_flags]
+    sweep.train(f"{name}, seed {seed}, {steps} steps", arguments)
+
+
+def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
+    summary = run_dir.read_summary()
+    l_1, l_k, detections = None, None, {}
+    if settings.iw_samples:
+        scores = evaluate.run(
+            evaluate.EvaluateSettings(
+                model_dir=str(run_dir.path),
+                iw_samples=settings.iw_samples,
+                num_examples=settings.num_examples,
+            )
+        ).summary
+        l_1, l_k = scores.l_1, scores.l_k
+    if settings.out_dataset:
+        detections = anomaly.run(
+            anomaly.AnomalySettings(
+                model_dir=str(run_dir.path),
+                out_dataset=settings.out_dataset,
+                iw_samples=settings.anomaly_samples,
+                num_examples=settings.anomaly_examples,
+                below=settings.below,
+            )
+        ).detections
+    keras.backend.clear_session()
+    return Result(
+        seed, summary["step"], summary["elbo_nats"], summary["kl_nats"], l_1, l_k, detections
+    )
+
+
+def _seconds_per_step(settings: AblationsSettings, names: list[str]) -> dict[str, float]:
+    folder = Path(settings.output_dir)
+    _, of_run = _run_dir(folder, names[0], settings.seeds[0]).read()
+    compute = Compute(of_run["conv"], of_run["precision"])
+    models = {name: (name, compute) for name in names}
+    path = folder / "seconds_per_step.json"
+    return step_time.measured_once(path, models, of_run["batch_size"])
+
+
+def _copy_runs(settings: AblationsSettings, folder: Path, longer: Path, name: str) -> None:
+    """Copies the runs of a model, to be trained on; copies that are there already are kept."""
+    for seed in settings.seeds:
+        target = _run_dir(longer, name, seed).path
+        if not target.exists():
+            part = target.with_name(f"{target.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(_run_dir(folder, name, seed).path, part)
+            part.rename(target)
+
+
+def _lines(settings: AblationsSettings, found: Ablations) -> list[str]:
+    lines = []
+    for title, rows in (("equal steps", found.equal_steps), ("equal time", found.equal_time)):
+        if rows:
+            lines += [f"Test split, {title}; one number per seed:", *_table(settings, rows)]
+            lines += _kl_table(rows)
+            if settings.out_dataset:
+                lines += _detection_table(settings.out_dataset, rows)
+    return lines
+
+
+def _table(settings: AblationsSettings, rows: tuple[Row, ...]) -> list[str]:
+    spec = architectures.get(rows[0].name)
+    width = 12 * len(settings.seeds)
+    head = f"{'':<28}{'parameters':>12}{'steps':>10}{'-ELBO, nats':>{width}}{'bits/dim':>{width}}"
+    if settings.iw_samples:
+        head += f"{'-L_1, nats':>{width}}{f'-L_{settings.iw_samples}, nats':>{width}}"
+    lines = [head]
+    for row in rows:
+        elbos = [result.elbo_nats for result in row.results]
+        bits = [objectives.bits_per_dim(elbo, spec.image_shape) for elbo in elbos]
+        line = f"{row.name:<28}{row.parameters:>12,}{row.results[0].step:>10,}"
+        line += "".join(f"{-elbo:>12.2f}" for elbo in elbos) + "".join(f"{b:>12.4f}" for b in bits)
+        if settings.iw_samples:
+            for bound in ("l_1", "l_k"):
+                line += "".join(f"{-getattr(r, bound).nats:>12.2f}" for r in row.results)
+        lines.append(line)
+    return lines
+
+
+def _kl_table(rows: tuple[Row, ...]) -> list[str]:
+    lines = [f"KL(q||p) per latent, nats, mean of {len(rows[0].results)} seeds:"]
+    for row in rows:
+        names = row.results[0].kl_nats
+        kls = {name: np.mean([r.kl_nats[name] for r in row.results]) for name in names}
+        lines.append(f"  {row.name:<26}" + "  ".join(f"{n} {kl:.2f}" for n, kl in kls.items()))
+    return lines
+
+
+def _detection_table(out_dataset: str, rows: tuple[Row, ...]) -> list[str]:
+    lines = []
+    for measure in (field.name for field in dataclasses.fields(Detection)):
+        lines.append(f"{measure.upper()} of {out_dataset} by each score, for each seed:")
+        for row in rows:
+            for name in row.results[0].detections:
+                values = [getattr(r.detections[name], measure) for r in row.results]
+                lines.append(f"  {row.name:<26}{name:<16}" + "".join(f"{v:>9.4f}" for v in values))
+    return lines
+
+
+def _print(settings: AblationsSettings, training_flags: list[str]) -> None:
+    for line in _lines(settings, run(settings, training_flags)):
+        print(line)
+
+
+if __name__ == "__main__":
+    start("ablations", AblationsSettings, _print, passes_arguments=True)

@@ -1,0 +1,76 @@
+"""What is known of a grey data set's binary versions before any model is trained:
+
+    python -m tools.experiments.binarization --dataset=fashion_mnist --data_dir=D
+
+Under --binarize=dynamic or bernoulli, a pixel of value v is 1 with probability v / 255. The entropy
+of these draws, given the grey image, is a bound that no model can beat: the mean of -log p(x) over
+the draws is at least that, whatever p is. A result below it was not measured on such draws. Under
+--binarize=threshold there is no such bound; the share of white pixels shows what a threshold does.
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+from scipy import special, stats
+
+from biva_tf.commands.start import start
+from biva_tf.data import sources
+from biva_tf.data.sources import Location
+from biva_tf.settings import required, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class BinarizationSettings:
+    """The settings of `python -m tools.experiments.binarization`."""
+
+    dataset: str = required("The data set.")
+    data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
+    thresholds: tuple[int, ...] = setting((0, 63, 127, 191), "Thresholds to compare.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Binarization:
+    """Facts about the test split.
+
+    Attributes:
+      images: their number.
+      entropy_nats: of the random draws of an image, the mean over the images.
+      entropy_nats_standard_error: of that mean.
+      white: the share of pixels above each threshold.
+    """
+
+    images: int
+    entropy_nats: float
+    entropy_nats_standard_error: float
+    white: dict[int, float]
+
+
+def draw_entropy(pixels: np.ndarray) -> np.ndarray:
+    """The entropy in nats of the random draws of each image; pixels uint8 [n, h, w, c]."""
+    by_value = special.entr(np.arange(256) / 255) + special.entr(1 - np.arange(256) / 255)
+    return by_value[pixels].sum(axis=(1, 2, 3))
+
+
+def run(settings: BinarizationSettings) -> Binarization:
+    """Measures the test split of a data set. Raises DataError if it cannot be read."""
+    location = Location.of(settings.data_dir)
+    pixels = sources.load(settings.dataset, location).test.images
+    entropy = draw_entropy(pixels)
+    white = {threshold: float((pixels > threshold).mean()) for threshold in settings.thresholds}
+    return Binarization(len(pixels), float(entropy.mean()), float(stats.sem(entropy)), white)
+
+
+def _print(settings: BinarizationSettings) -> None:
+    found = run(settings)
+    print(
+        f"{settings.dataset}, {found.images:,} test images: random draws have an entropy of "
+        f"{found.entropy_nats:.2f} ± {found.entropy_nats_standard_error:.2f} nats"
+    )
+    for threshold, share in found.white.items():
+        print(f"  above {threshold:3d}: {share:.3f} of the pixels")
+    print(json.dumps(dataclasses.asdict(found)))
+
+
+if __name__ == "__main__":
+    start("binarization", BinarizationSettings, _print)

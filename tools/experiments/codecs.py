@@ -1,0 +1,223 @@
+"""Compares the compression of a model with that of general codecs, on the same test images:
+
+    python -m tools.experiments.codecs --pretrained=mnist_10k_small --dataset=mnist_10k
+
+Lossless codecs of pictures (PNG, WebP, JPEG XL) code every image by itself, and then all of them in
+one sheet, which has one header and lets them learn from one image for the next. Codecs of bytes
+(bz2, xz, zstd) code all pixels at once, those of binary images packed eight to a byte. Every codec
+is at its strongest setting, and what it gives is decoded and compared. Prints a table, and as the
+last line one JSON object.
+"""
+
+import bz2
+import dataclasses
+import functools
+import io
+import json
+import lzma
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import zstandard
+from PIL import Image
+
+from biva_tf.commands.scoring import DataSetSettings
+from biva_tf.commands.start import compute_with_threads, start
+from biva_tf.compression import levels
+from biva_tf.compression.codec import Codec, Options
+from biva_tf.errors import UserError
+from biva_tf.inference import objectives
+from biva_tf.settings import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodecsSettings(DataSetSettings):
+    """The settings of `python -m tools.experiments.codecs`."""
+
+    dataset: str | None = setting(None, "Of the test images; by default that of the model.")
+    batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a codec gives.
+
+    Attributes:
+      codec: its name.
+      bits_per_dim: of all images.
+      seconds, decode_seconds: to compress and to decompress all of them.
+    """
+
+    codec: str
+    bits_per_dim: float
+    seconds: float
+    decode_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The codecs side by side.
+
+    Attributes:
+      rows: the model's first.
+      images: their number.
+      bound_bits_per_dim: -L_1 of the images.
+      initial_bits_per_dim: the initial bits, a part of the model's row.
+    """
+
+    rows: tuple[Row, ...]
+    images: int
+    bound_bits_per_dim: float
+    initial_bits_per_dim: float
+
+
+@dataclasses.dataclass(frozen=True)
+class General:
+    """A general codec of levels, uint8 [height, width, channels] or, of bytes, of any shape.
+
+    Attributes:
+      encode: from levels to bytes.
+      decode: from bytes to the levels, in order.
+      form: what is coded at once: `list` every image, `_sheet` a sheet of all, `_whole` all.
+    """
+
+    encode: Callable[[np.ndarray], bytes]
+    decode: Callable[[bytes], np.ndarray]
+    form: Callable[[np.ndarray], list[np.ndarray]]
+
+
+def run(settings: CodecsSettings) -> Comparison:
+    """Compresses the test images with the model and with every codec.
+
+    Raises:
+      UserError: the model, the data or a package is missing, or a codec is not lossless.
+    """
+    compute_with_threads(1)
+    trained = settings.load()
+    model, spec = trained.model, trained.model.spec
+    dataset = settings.dataset or trained.settings["dataset"]
+    examples = trained.images(dataset, data_dir=settings.data_dir)
+    images = settings.first_examples(examples, f"{dataset} test")[:]
+    codec, options = Codec(model), Options(settings.batch)
+    codec.compress(images[:1], options)  # traces the graphs, which `seconds` shall not count
+    began = time.perf_counter()
+    compressed = codec.compress(images, options)
+    ended = time.perf_counter()
+    codec.verify(compressed.data, images)
+    decoded = time.perf_counter()
+    own = 8 * len(compressed.data) / images.size
+    rows = [Row("biva_tf", own, ended - began, decoded - ended)]
+    pixels, _ = levels.from_images(images, spec)
+    general = _general(255 // (levels.number_of_levels(spec) - 1))
+    rows += [_measured(name, other, pixels) for name, other in general.items()]
+    bound = model.score(images).elbo_nats.mean()
+    return Comparison(
+        tuple(rows),
+        len(images),
+        float(objectives.bits_per_dim(bound, spec.image_shape)),
+        compressed.initial_bits / images.size,
+    )
+
+
+def _measured(name: str, codec: General, pixels: np.ndarray) -> Row:
+    parts = codec.form(pixels)
+    began = time.perf_counter()
+    data = [codec.encode(part) for part in parts]
+    ended = time.perf_counter()
+    decoded = [codec.decode(content) for content in data]
+    seconds = time.perf_counter() - ended
+    for part, back in zip(parts, decoded, strict=True):
+        if not np.array_equal(part.ravel(), back.ravel()[: part.size]):
+            raise UserError(f"{name}: expected a lossless codec, got other pixels")
+    return Row(name, 8 * sum(map(len, data)) / pixels.size, ended - began, seconds)
+
+
+def _sheet(pixels: np.ndarray) -> list[np.ndarray]:
+    """All images side by side, as square as can be, filled up with zeros."""
+    number, height, width, channels = pixels.shape
+    columns = math.ceil(math.sqrt(number))
+    lines = -(-number // columns)
+    filled = np.zeros((lines * columns, height, width, channels), np.uint8)
+    filled[:number] = pixels
+    grid = filled.reshape(lines, columns, height, width, channels).swapaxes(1, 2)
+    return [grid.reshape(lines * height, columns * width, channels)]
+
+
+def _whole(pixels: np.ndarray) -> list[np.ndarray]:
+    return [pixels]
+
+
+def _general(white: int) -> dict[str, General]:
+    """The general codecs by name; `white` is what makes 255 of the greatest level."""
+    try:
+        import pillow_jxl  # noqa: F401, it adds the format to Pillow
+    except ImportError as e:
+        raise UserError(f"JPEG XL needs pip install pillow-jxl-plugin ({e})") from e
+    found = {}
+    for name, kind, options in (
+        ("PNG", "PNG", {"optimize": True}),
+        ("WebP", "WEBP", {"lossless": True, "quality": 100, "method": 6, "exact": True}),
+        ("JPEG XL", "JXL", {"lossless": True, "effort": 9}),
+    ):
+        encode = functools.partial(_encode_picture, white, kind, options)
+        decode = functools.partial(_decode_picture, white)
+        for form, how in ((list, "each"), (_sheet, "sheet")):
+            found[f"{name}, {how}"] = General(encode, decode, form)
+    strongest = lzma.PRESET_EXTREME | 9
+    for name, encode, decode in (
+        ("bz2", functools.partial(bz2.compress, compresslevel=9), bz2.decompress),
+        ("xz", functools.partial(lzma.compress, preset=strongest), lzma.decompress),
+        ("zstd", zstandard.ZstdCompressor(level=22).compress, zstandard.decompress),
+    ):
+        found[name] = General(
+            functools.partial(_encode_bytes, white, encode),
+            functools.partial(_decode_bytes, white, decode),
+            _whole,
+        )
+    return found
+
+
+def _encode_picture(white: int, kind: str, options: dict[str, Any], pixels: np.ndarray) -> bytes:
+    values = pixels * np.uint8(white)
+    picture = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+    if white == 255 and kind == "PNG":
+        picture = picture.convert("1")
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def _decode_picture(white: int, data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as picture:
+        values = np.asarray(picture.convert("RGB"))
+    grey = (values == values[..., :1]).all()
+    return (values[..., :1] if grey else values) // np.uint8(white)
+
+
+def _encode_bytes(white: int, encode: Callable[[bytes], bytes], pixels: np.ndarray) -> bytes:
+    return encode((np.packbits(pixels) if white == 255 else pixels).tobytes())
+
+
+def _decode_bytes(white: int, decode: Callable[[bytes], bytes], data: bytes) -> np.ndarray:
+    values = np.frombuffer(decode(data), np.uint8)
+    return np.unpackbits(values) if white == 255 else values
+
+
+def _print(settings: CodecsSettings) -> None:
+    found = run(settings)
+    print(
+        f"{found.images} images; -L_1 {found.bound_bits_per_dim:.5f} bits/dim; initial bits "
+        f"{found.initial_bits_per_dim:.5f} bits/dim"
+    )
+    print(f"  {'codec':<16}{'bits/dim':>10}{'seconds':>10}{'decoding':>10}")
+    for row in found.rows:
+        times = f"{row.seconds:>10.2f}{row.decode_seconds:>10.2f}"
+        print(f"  {row.codec:<16}{row.bits_per_dim:>10.4f}{times}")
+    print(json.dumps({row.codec: row.bits_per_dim for row in found.rows}))
+
+
+if __name__ == "__main__":
+    start("codecs", CodecsSettings, _print, sets_devices_up=True)

@@ -1,0 +1,208 @@
+"""Trains VAE, LVAE and BIVA on densities over the plane, and compares them with the true ones:
+
+    python -m tools.experiments.densities --output_dir=runs/densities
+
+For each density and model, the KL divergence KL(p || model) is bounded: by -L_K less the entropy of
+p. It is computed as the mean of log p(x) - L_K(x) over test points x, which has the same expected
+value and a smaller standard error. densities.json has the numbers, densities.png the pictures: the
+true density, and for each model exp(L_K) on a grid and samples. Finished trainings are not done
+again, and interrupted ones are resumed.
+"""
+
+import concurrent.futures
+import dataclasses
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from biva_tf import api, evaluate
+from biva_tf.commands.start import start
+from biva_tf.data.densities import DENSITIES, Density
+from biva_tf.data.densities.density import midpoints
+from biva_tf.data.points import as_images
+from biva_tf.errors import SettingsError
+from biva_tf.files import write_json
+from biva_tf.plotting import figures, pictures
+from biva_tf.plotting.densities import Drawn, comparison
+from biva_tf.settings import required, setting
+from tools.experiments import sweep
+
+MODELS = {"VAE": "density_2d_vae", "LVAE": "density_2d_lvae", "BIVA": "density_2d"}
+POTENTIALS = ("potential_1", "potential_2", "potential_3", "potential_4")
+
+_AT_ONCE = 2  # trainings, each in one thread
+_MAX_ROWS = 16_384  # of points and importance samples in memory
+# Chosen on potentials 2 to 4. The learning rate rises in 500 steps and falls to this share: with
+# twice the rate some trainings diverge, as the variance of x is free and the KL weight still small.
+_BATCH, _LEARNING_RATE, _LEARNING_RATE_WARMUP, _LAST_SHARE = 512, 0.01, 500, 0.02
+_CLIP_NORM, _SKIP_NORM = 10, 1e5  # a step with a norm that is not finite is skipped, too
+_KL_WARMUP = 800  # steps; the KL weight rises slowly, lest upper latents stay unused
+
+
+@dataclasses.dataclass(frozen=True)
+class DensitiesSettings:
+    """The settings of `python -m tools.experiments.densities`."""
+
+    output_dir: str = required("The folder of the runs, of densities.json and of densities.png.")
+    densities: tuple[str, ...] = setting(
+        POTENTIALS, f"The densities, some of {', '.join(DENSITIES)}."
+    )
+    steps: int = setting(6000, "Training steps of every model.", lower=1)
+    seed: int = setting(0, "Seed of the trainings.", lower=0)
+    iw_samples: int = setting(1000, "K of the L_K of the test points.", lower=1)
+    num_examples: int = setting(1000, "The test points.", lower=2)
+    grid: int = setting(80, "The picture has L_K at so many points on either axis.", lower=2)
+    grid_iw_samples: int = setting(100, "K of the L_K of the picture.", lower=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A model of a density. All numbers are in nats, means over the test points.
+
+    Attributes:
+      density, model: their names.
+      entropy: of the density.
+      bound, bound_standard_error: L_K.
+      kl, kl_standard_error: log p(x) - L_K(x): at least KL(p || model), up to the error.
+      kl_of_elbo: the same with L_1.
+    """
+
+    density: str
+    model: str
+    entropy: float
+    bound: float
+    bound_standard_error: float
+    kl: float
+    kl_standard_error: float
+    kl_of_elbo: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The result: a row for each density and model, and the picture."""
+
+    rows: tuple[Row, ...]
+    figure: Path
+
+
+def run(settings: DensitiesSettings) -> Comparison:
+    """Trains the models that are not trained yet, scores them, and draws the figure.
+
+    Raises:
+      SettingsError: there is no density of a name.
+      TrainingError: a training run failed.
+    """
+    for name in settings.densities:
+        if name not in DENSITIES:
+            expected = f"some of {', '.join(DENSITIES)}"
+            raise SettingsError(f"--densities: expected {expected}, got {name!r}")
+    folder = Path(settings.output_dir)
+    pairs = [(density, model) for density in settings.densities for model in MODELS]
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda pair: _train(settings, *pair), pairs))
+    rows = [_score(settings, *pair) for pair in pairs]
+    drawn = {name: _draw(settings, name) for name in settings.densities}
+    figure = folder / "densities.png"
+    figures.write(figure, comparison(drawn))
+    write_json(folder / "densities.json", {"rows": [dataclasses.asdict(row) for row in rows]})
+    return Comparison(tuple(rows), figure)
+
+
+def _model_dir(settings: DensitiesSettings, density: str, model: str) -> Path:
+    return Path(settings.output_dir) / f"{density}_{model.lower()}"
+
+
+def _train(settings: DensitiesSettings, density: str, model: str) -> None:
+    every = max(1, settings.steps // 10)
+    flags = {
+        "model_dir": _model_dir(settings, density, model),
+        "architecture": MODELS[model],
+        "dataset": density,
+        "steps": settings.steps,
+        "seed": settings.seed,
+        "batch_size": _BATCH,
+        "free_bits": 0,
+        "kl_warmup_steps": min(_KL_WARMUP, settings.steps // 3),
+        "learning_rate": _LEARNING_RATE,
+        "learning_rate_warmup_steps": min(_LEARNING_RATE_WARMUP, settings.steps // 3),
+        "learning_rate_decay": _LAST_SHARE ** (1 / settings.steps),
+        "ema_decay": 0.995,
+        "clip_norm": _CLIP_NORM,
+        "skip_gradient_norm": _SKIP_NORM,
+        "log_every": every,
+        "eval_every": every,
+        "checkpoint_every": every,
+    }
+    title = f"{density}, {model}, {settings.steps} steps"
+    sweep.train(title, sweep.flags(flags), one_thread=True)
+
+
+def _score(settings: DensitiesSettings, density: str, model: str) -> Row:
+    model_dir = _model_dir(settings, density, model)
+    scores = model_dir / "scores.npz"
+    asked = evaluate.EvaluateSettings(
+        model_dir=str(model_dir),
+        iw_samples=settings.iw_samples,
+        num_examples=settings.num_examples,
+        max_rows=_MAX_ROWS,
+        scores=str(scores),
+    )
+    points = asked.load().images().first(settings.num_examples)[:]
+    evaluate.run(asked)
+    with np.load(scores) as columns:
+        bound, elbo = columns["L_K_nats"], columns["L_1_nats"]
+    true = DENSITIES[density]
+    log_p = true.log_prob(points.reshape(-1, 2).astype(np.float64))
+    keras.backend.clear_session()
+    return Row(
+        density=density,
+        model=model,
+        entropy=true.entropy,
+        bound=float(bound.mean()),
+        bound_standard_error=_standard_error(bound),
+        kl=float((log_p - bound).mean()),
+        kl_standard_error=_standard_error(log_p - bound),
+        kl_of_elbo=float((log_p - elbo).mean()),
+    )
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _draw(settings: DensitiesSettings, name: str) -> Drawn:
+    """The true density, and of each model exp(L_K) and samples."""
+    density: Density = DENSITIES[name]
+    points, _ = midpoints(density.box, settings.grid)
+    maps, samples = {}, {}
+    for model in MODELS:
+        trained = api.load(_model_dir(settings, name, model))
+        found = trained.score(
+            as_images(points), num_importance_samples=settings.grid_iw_samples, max_rows=_MAX_ROWS
+        )
+        maps[model] = np.exp(found.bound_nats).reshape(settings.grid, settings.grid)
+        samples[model] = trained.sample(pictures.number(trained.spec)).numpy().reshape(-1, 2)
+        keras.backend.clear_session()
+    true = np.exp(density.log_prob(points)).reshape(settings.grid, settings.grid)
+    return Drawn(density.box, true, maps, samples)
+
+
+def _print(settings: DensitiesSettings) -> None:
+    found = run(settings)
+    k = settings.iw_samples
+    head = f"{'':<18}{'':<6}{'entropy':>9}{f'-L_{k}':>18}{'KL, at most':>20}{'of L_1':>9}"
+    print(f"{settings.num_examples} test points, nats:\n{head}")
+    for row in found.rows:
+        bound = f"{-row.bound:.3f} ± {row.bound_standard_error:.3f}"
+        kl = f"{row.kl:.4f} ± {row.kl_standard_error:.4f}"
+        print(
+            f"{row.density:<18}{row.model:<6}{row.entropy:>9.3f}{bound:>18}{kl:>20}"
+            f"{row.kl_of_elbo:>9.3f}"
+        )
+    print(found.figure)
+
+
+if __name__ == "__main__":
+    start("densities", DensitiesSettings, _print)

@@ -1,1 +1,0 @@
-"""Clients for a server of an exported model, and checks of its answers."""
