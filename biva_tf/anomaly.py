@@ -43,13 +43,13 @@ class Anomalies:
     """The scores of two data sets, and how well they tell them apart.
 
     Attributes:
-      names: of the data set that the model knows, and of the other.
+      names: the names of the data set that the model knows, and of the other.
       scores: by k, highest first: L^{>k} of the two, nats.
       bounds: as `scores`, of L_K^{>k}; empty if K = 1, where they are the scores.
       detections: by the name of the score. The other data set's examples are the positives.
-      spec: of the model.
+      spec: the model's spec.
       weights_step: the step that the weights are from.
-      path: of the JSON file with the whole result; the figure is beside it.
+      path: the JSON file with the whole result; the figure is beside it.
     """
 
     names: tuple[str, str]

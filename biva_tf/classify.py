@@ -43,10 +43,10 @@ class Classified:
     """The result.
 
     Attributes:
-      name: of the data set and its split.
+      name: the name of the data set and its split.
       weights_step: the step that the weights are from.
       summary: the reported numbers.
-      path: of the JSON file; the picture is beside it.
+      path: the JSON file; the picture is beside it.
     """
 
     name: str

@@ -46,8 +46,8 @@ class Written:
     """A file of compressed images.
 
     Attributes:
-      path: of the file.
-      compressed: what is in it.
+      path: the file's path.
+      compressed: the file's contents.
       dims: the number of pixels times channels of all images.
       seconds: that compressing took, without the verification and without reading.
     """

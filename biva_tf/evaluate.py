@@ -54,10 +54,10 @@ class Evaluation:
     """The result of an evaluation.
 
     Attributes:
-      name: of the data set and its split.
+      name: the name of the data set and its split.
       weights_step: the step that the weights are from.
       summary: the reported numbers.
-      path: of the JSON file with the whole result.
+      path: the JSON file with the whole result.
     """
 
     name: str

@@ -25,9 +25,9 @@ class Exported:
     """A version of an exported model.
 
     Attributes:
-      folder: of the version.
-      spec: of the model.
-      settings: of its training run.
+      folder: the version's folder.
+      spec: the model's spec.
+      settings: the settings of its training run.
       fingerprint: a hash of all that its scores depend on: graphs, weights, metadata.
     """
 

@@ -29,7 +29,7 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
         tfds:NAME/SPLIT of one in TFDS's format.
       column: of Parquet files the column, of .npz files the array; None for the usual names.
       config: how data sets are read; its `dataset` is that of `split_of`, if there is one.
-      spec: of the model.
+      spec: the model's spec.
 
     Raises:
       SettingsError: nothing is there.

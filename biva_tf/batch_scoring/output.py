@@ -71,7 +71,7 @@ class Output:
         """Reads the files of all parts, and writes the list of the skipped images.
 
         Args:
-          number: of the parts.
+          number: the number of parts.
 
         Raises:
           OutputError: a file was damaged since.
@@ -107,7 +107,7 @@ class Scores:
       parts: the folder of the Parquet files.
       bounds: L_K of every image that was scored, nats, by id.
       skipped: the images that could not be read.
-      skipped_path: of the list of them.
+      skipped_path: the file that lists them.
     """
 
     parts: Path

@@ -22,8 +22,8 @@ def scores(
     """The columns with the scores, float32 [n], under the names of `biva_tf.evaluate --scores`.
 
     Args:
-      outputs: of the signature `score_numbered`, by k.
-      kl_names: of the KL terms, in the order of the signature.
+      outputs: the outputs of the signature `score_numbered`, by k.
+      kl_names: the names of the KL terms, in the signature's order.
       ks: those of which L^{>k} was asked for.
     """
     first = next(iter(outputs.values()))
@@ -47,7 +47,7 @@ def parquet(
     """A Parquet file with one row per image, and the skipped images in its metadata.
 
     Args:
-      images: of the part.
+      images: the part's images.
       scored: of `scores`.
       codes: the mean of each latent's posterior, float32 [n, ...], by name; each becomes a column
         of lists, with its shape in the metadata of the column.

@@ -70,7 +70,7 @@ class Part:
     """Consecutive images.
 
     Attributes:
-      index: of the part.
+      index: the part's index.
       first: the id of its first image.
       rows: where the images are.
     """

@@ -61,7 +61,7 @@ class Pool:
 
     Args:
       workers: their number; 0 for one per CPU.
-      address: of a Ray cluster; None for one on this machine, which ends with the pool.
+      address: a Ray cluster's address; None for one on this machine, which ends with the pool.
 
     Raises:
       PoolError: Ray is not installed, the cluster cannot be reached or has too few CPUs.

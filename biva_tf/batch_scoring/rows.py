@@ -30,7 +30,7 @@ class Rows(Protocol):
         """The images, [height, width, channels]: uint8, or floats in [0, 1].
 
         Args:
-          shape: of the images that the model reads. An image of another one is unreadable.
+          shape: the shape of the model's images. An image of another shape is unreadable.
 
         Raises:
           DataError: a file that holds many images is damaged or missing.
@@ -65,7 +65,7 @@ def fitted(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | Unreadabl
     Args:
       values: [height, width, channels]; without channels if there is one; or all values in a row.
         Of any type: booleans are black and white, integers from 0 to 255, floats in [0, 1].
-      shape: of the images that the model reads.
+      shape: the shape of the model's images.
     """
     if values.shape not in (shape, shape[:2] if shape[2] == 1 else shape, (np.prod(shape),)):
         return Unreadable(f"expected an image of {_sizes(shape)}, got {_sizes(values.shape)}")

@@ -16,15 +16,15 @@ from biva_tf.inference import chunks
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is computed of every image.
+    """The scores to compute for every image.
 
     Attributes:
-      folder: of the export.
-      kl_names: of its KL terms.
+      folder: the export's folder.
+      kl_names: the names of its KL terms.
       form: how it reads images.
       ks: every k of L^{>k}; empty for none.
       iw_samples: importance samples per image.
-      seed: of the samples.
+      seed: the seed of the samples.
       encodings: whether to give the mean of each latent's posterior.
     """
 

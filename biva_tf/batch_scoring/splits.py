@@ -29,7 +29,7 @@ class SplitRows(Range):
         return SplitRows(config, split, 0, len(images(config, split)))
 
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
-        """See `Rows`. What was grey is binarised already, with the draws of the split."""
+        """See `Rows`. Grey images are binarised already, with the split's draws."""
         for image in images(self.config, self.split)[self.start : self.stop]:
             yield fitted(image, shape)
 

@@ -32,8 +32,8 @@ class BitsBack:
     """Codes batches of images on a stack.
 
     Args:
-      passes: of the model.
-      grids: of the latents.
+      passes: the model's passes.
+      grids: the grid of each latent.
       values: the number of values that a pixel can have.
     """
 

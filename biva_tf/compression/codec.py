@@ -34,8 +34,8 @@ class Options:
     Attributes:
       rows: the images of a batch.
       block: the images of a block.
-      seed: of the initial bits.
-      width: of the cells of the latents' grids; see `grid`.
+      seed: the seed of the initial bits.
+      width: the width of a cell of the latents' grids; see `grid`.
 
     Raises:
       CompressionError: rows, block or seed out of range.
@@ -97,7 +97,7 @@ class Codec:
           options: how; by default as `Options`.
 
         Raises:
-          CompressionError: images of a wrong shape, or with values that the model has not.
+          CompressionError: images of a wrong shape, or values outside the model's range.
         """
         options = options or Options()
         pixels, form = levels.from_images(images, self._spec)

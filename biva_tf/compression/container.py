@@ -42,12 +42,12 @@ class Header:
       images: their number.
       image_shape: (height, width, channels).
       form: how the values of the images were stored; see `levels`.
-      rows: of a batch of the model's passes.
+      rows: the rows in a batch of the model's passes.
       block: the images of a block; the last one has the rest.
-      seed: of the initial bits.
+      seed: the seed of the initial bits.
       threads: with which TensorFlow computed an operation.
-      exponents: of the grid of each latent.
-      versions: of the packages that compute, as text.
+      exponents: the exponent of each latent's grid.
+      versions: the versions of the packages that compute, as text.
     """
 
     model: bytes

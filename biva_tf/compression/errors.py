@@ -1,4 +1,4 @@
-"""What can be wrong with images to compress, or with a compressed file."""
+"""Errors in images to compress, and in compressed files."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ class CompressionError(UserError, ValueError):
 
 
 class MismatchError(CompressionError):
-    """What was decoded cannot have been encoded under the Gaussians that are computed here."""
+    """The decoded values cannot come from the Gaussians that this machine computes."""
 
 
 class BlockError(CompressionError):

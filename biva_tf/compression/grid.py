@@ -34,7 +34,7 @@ class Grid:
     """The multiples of 2**exponent from -4096 to 4096 times it.
 
     The Gaussians are given as the model's passes give them: mean and log-variance, float32 of the
-    shape of the values. What is no finite number in them costs bits and does no harm.
+    shape of the values. Non-finite parameters only cost bits.
     """
 
     exponent: int
@@ -45,7 +45,7 @@ class Grid:
 
         Args:
           log_variance: of any shape.
-          width: of a cell at most, as a share of a narrow standard deviation.
+          width: the largest width of a cell, as a share of a narrow standard deviation.
         """
         narrow = np.quantile(_standard_deviation(log_variance), _NARROW)
         return Grid(math.floor(math.log2(width * narrow)))

@@ -28,7 +28,7 @@ def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Form]:
       images: [n >= 1, *spec.image_shape]: uint8, or floats in [0, 1]. Of a binary model all values
         are the least or the greatest; uint8 images may also be of 0 and 1. Else, floats are
         multiples of 1/255.
-      spec: of the model.
+      spec: the model's spec.
 
     Raises:
       CompressionError: images of a wrong shape or with other values.

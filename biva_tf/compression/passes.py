@@ -41,7 +41,7 @@ class Passes:
 
     Args:
       model: the model.
-      rows: of a batch.
+      rows: the rows in a batch.
 
     Raises:
       CompressionError: the model is not one of images, or has classes.
@@ -104,7 +104,7 @@ class Passes:
                 few = tf.constant(filled[first : first + _TABLE_ROWS])
                 rows = tf.minimum(tf.range(first, first + _TABLE_ROWS), self._rows - 1)
                 tables.append(self._tables(tf.gather(parameters, rows), few).numpy())
-        # What is no probability costs bits and does no harm.
+        # Values that are not probabilities only cost bits.
         return np.clip(np.nan_to_num(np.concatenate(tables)[: len(before)]), _LEAST, 1.0)
 
     def _run(self, draw: Draw, graph: Callable[[], tf.Tensor | None]) -> tf.Tensor | None:

@@ -78,7 +78,7 @@ class Stack:
         Args:
           symbols: int32 [n].
           model: a family of models of `constriction`.
-          parameters: of the model, floats; of each a row per symbol.
+          parameters: the model's parameters, floats; each has a row per symbol.
         """
         self._coder.encode_reverse(symbols, model, *parameters)
 

@@ -59,7 +59,7 @@ def gzipped_or_not(folder: Path, name: str) -> Path:
 
 
 def open_unzipped(path: Path) -> BinaryIO:
-    """Opens a file; what is read from a .gz file is its unzipped content."""
+    """Opens a file; a .gz file is unzipped as it is read."""
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 

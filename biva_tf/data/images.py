@@ -108,7 +108,7 @@ def as_read(
       pixels: [n, height, width, channels], from 0 to 255.
       examples: the number of each image, by which it has its draws.
       binarize, seed, threshold: as of `Images`.
-      epoch: of the draws.
+      epoch: the epoch of the draws.
     """
     if binarize == "none":
         return pixels.astype(np.float32) / np.float32(255)

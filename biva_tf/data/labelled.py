@@ -9,10 +9,10 @@ def choose(labels: np.ndarray, classes: int, number: int | None, seed: int) -> n
     """The places of the labelled images, in order: as many of each class, drawn at random.
 
     Args:
-      labels: of all training images, integers in 0 ... classes - 1.
+      labels: the labels of all training images, integers in 0 ... classes - 1.
       classes: their number.
       number: how many images; None for all.
-      seed: of the draw.
+      seed: the seed of the draw.
 
     Raises:
       DataError: labels that are no classes of the model, a number that is no multiple of the

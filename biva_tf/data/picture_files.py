@@ -55,7 +55,7 @@ def write(path: Path, images: np.ndarray) -> None:
     """Writes images where `read` finds them, all of them or none.
 
     Args:
-      path: of an .npz file, or of a folder of pictures that does not exist or is empty.
+      path: an .npz file, or a folder of pictures that does not exist or is empty.
       images: [n, height, width, 1 or 3], uint8, or float32 in [0, 1], which is kept in an .npz
         file. In pictures the greatest value is white.
 
@@ -95,11 +95,11 @@ def picture(file: Path | BinaryIO, name: str, channels: int) -> np.ndarray:
 
     Args:
       file: its path, or its content.
-      name: of the picture, for messages.
+      name: the picture's name, for messages.
       channels: 1 for a grey picture, or 3.
 
     Raises:
-      DataError: it is no picture, or one of another kind.
+      DataError: the file is not a picture, or is of another kind.
     """
     with formats.reading(name, "a picture"), Image.open(file) as opened:
         if opened.mode not in _MODES:

@@ -133,7 +133,7 @@ def names() -> list[str]:
 
 
 def info(name: str) -> sources.Info:
-    """What is known about a data set without reading it. DataError if there is none of that name.
+    """A data set's shape and counts, known without reading it. DataError if none has that name.
 
     The number of training points of a density is None.
     """
@@ -151,7 +151,7 @@ def load(
       config: how to read it.
       classes: of a model with classes, their number; None for batches without labelled halves.
       seed: the seed of the batches and of dynamic binarisation.
-      form: of the sentences that a model of text reads; None if it is not of text.
+      form: the form of a text model's sentences; None for other models.
 
     Raises:
       DataError: there is no such source, its data is missing or wrong, the validation split would

@@ -51,7 +51,7 @@ class EndlessPoints(Batches):
 
     Attributes:
       density: that they are drawn from.
-      seed: of the draws.
+      seed: the seed of the draws.
     """
 
     density: Density
@@ -80,7 +80,7 @@ def draw(density: Density, number: int, key: tuple[int, int], use: int) -> np.nd
     Args:
       density: the density.
       number: how many.
-      key: of the random numbers.
+      key: the key of the random numbers.
       use: random numbers of different uses have nothing in common.
     """
     rng = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, use]))

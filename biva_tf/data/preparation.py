@@ -84,7 +84,7 @@ def prepare(
 
     Args:
       name: the name of the source.
-      info: what is known about the source.
+      info: the source's shape and counts.
       recipe: how to make the data set.
       folder: the folder with the files.
       data_dir: the folder of prepared data sets, which gets the new one.

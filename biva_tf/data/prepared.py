@@ -49,7 +49,7 @@ def read(name: str, location: Location, info: Info, in_tfds: Prepared | None = N
     Args:
       name: the name of the source.
       location: the folder of the data sets, and whether TFDS may download a missing one.
-      info: what is known about the source.
+      info: the source's shape and counts.
       in_tfds: the data set in TFDS; None if TFDS does not have it.
 
     Raises:
@@ -199,7 +199,7 @@ def examples(builder, split: str, *, in_order: bool = False) -> Iterable[dict[st
     """The examples of a split, one by one.
 
     Args:
-      builder: of the data set.
+      builder: the data set's builder.
       split: its name, or a range of it: "test[100:200]".
       in_order: shard after shard, as ranges count; else some shards at a time.
 

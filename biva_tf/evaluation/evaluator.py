@@ -39,7 +39,7 @@ class ScoringConfig:
       ks: every k of L^{>k}; empty to leave them out.
       bounds: whether to compute L_1, L_K and their terms.
       below: latents of levels <= k are a "sample" of the prior, or its "mode".
-      seed: of the samples.
+      seed: the seed of the samples.
     """
 
     iw_samples: int
@@ -56,7 +56,7 @@ class Evaluator:
       model: the model, with its weights.
       config: which scores.
       max_rows: at most this many rows (an image, a sample and a k) are in memory at once.
-      folder: of the files with finished chunks.
+      folder: where the files of finished chunks are.
 
     Raises:
       EvaluationError: a setting is out of range.
@@ -89,8 +89,8 @@ class Evaluator:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
 
         Args:
-          images: of the split; or an array, float32 [images, *spec.image_shape].
-          name: of the images, for files and messages.
+          images: the split's images, or an array, float32 [images, *spec.image_shape].
+          name: the images' name, for files and messages.
 
         Returns:
           `examples`, float64, nats: `bound` (L_K), `elbo` (L_1, the mean of the K one-sample

@@ -26,7 +26,7 @@ class EvaluationRecord:
     """What `biva_tf.evaluate` found.
 
     Attributes:
-      dataset, split: what was scored.
+      dataset, split: the scored images.
       weights_step: the step that the weights are from.
       settings: all that the scores depend on.
       summary: the reported numbers.
@@ -116,10 +116,10 @@ class ClassificationRecord:
     """What `biva_tf.classify` found.
 
     Attributes:
-      dataset, split: what was classified.
+      dataset, split: the classified images.
       weights_step: the step that the weights are from.
-      num_samples: of the bottom-up latents, per image.
-      seed: of the samples.
+      num_samples: samples of the bottom-up latents per image.
+      seed: the seed of the samples.
       summary: the reported numbers.
     """
 

@@ -56,7 +56,7 @@ class LatentSummary:
     """The use of a latent on a split.
 
     Attributes:
-      name: of the latent.
+      name: the latent's name.
       kl_nats: KL(q||p), the mean over examples and samples.
       active_units: the units whose posterior mean, less the prior's mean, has a variance over the
         examples above 0.01; None if there is one example. At the top this is the measure of Burda
@@ -110,7 +110,7 @@ def summarise(
     Args:
       results: the scores.
       config: which they are.
-      spec: of the model.
+      spec: the model's spec.
       tokens: of text, those of all examples.
     """
     values = results.examples

@@ -1,1 +1,1 @@
-"""What is computed with a model: bounds, scores, samples, and pictures of its latents."""
+"""Computations with a model: bounds, scores, samples, and pictures of its latents."""

@@ -27,8 +27,8 @@ class Bound:
     """The bound of a batch.
 
     Attributes:
-      terms: of the bound, per row.
-      output: of the top-down pass. With classes, its rows are those of every class of every row.
+      terms: the bound's terms, per row.
+      output: the top-down pass's output. With classes, it has a row for every class of every row.
       q_y: q(y|x), or one-hot where y is known, [classes, rows]; None without classes.
     """
 
@@ -55,11 +55,11 @@ def bound(
 
     Args:
       model: the model.
-      features: of the images.
-      plan: of the top-down pass.
-      noise: of the draws and the dropout.
+      features: the images' features.
+      plan: the plan of the top-down pass.
+      noise: the noise of the draws and the dropout.
       images: [rows, *spec.image_shape] in [0, 1].
-      labels: of a spec with classes, int64 [rows], negative where y is unknown; None: nowhere
+      labels: for a spec with classes, int64 [rows], negative where y is unknown; None: nowhere
         known.
       training: whether dropout is active.
     """
@@ -117,7 +117,7 @@ def _sum_over_classes(
     """The terms of U(x), or where y is known of L(x,y), and q(y|x), one-hot where y is known.
 
     Args:
-      t: of every class of every row, [classes * rows].
+      t: a value for every class of every row, [classes * rows].
       log_q: log q(y|x), [classes, rows].
       labels: as of `bound`.
     """

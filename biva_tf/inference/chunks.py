@@ -30,8 +30,8 @@ def loop(
       body: gets the first item of the chunk, a scalar tensor; the number of items in the chunk, an
         int if all chunks are equally large and `number` and `size` are ints, else a scalar tensor;
         and the state so far.
-      number: of all items.
-      size: of a chunk. Of the dtype of `number`, if both are tensors.
+      number: the number of items.
+      size: the size of a chunk; it has the dtype of `number` if both are tensors.
       state: the state before the first chunk, a nest of tensors.
 
     Returns:
@@ -66,9 +66,9 @@ def concat_rows(
 
     Args:
       rows: maps (first, count), as `body` of `loop`, to a nest of tensors [count, ...].
-      number: of all rows, an int or a scalar int32 tensor.
+      number: the number of rows, an int or a scalar int32 tensor.
       specs: the nest with a `tf.TensorSpec` [None, ...] for each tensor.
-      size: of a chunk.
+      size: the size of a chunk.
     """
     if isinstance(number, int) and number <= size:
         return rows(tf.constant(0), number)

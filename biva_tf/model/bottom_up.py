@@ -50,7 +50,8 @@ class ImageFeatures:
     All importance samples of an image share it.
 
     Attributes:
-      chains: of the levels computed so far: level 1 if it has a bottom-up latent, else all levels.
+      chains: the chains of the levels computed so far: level 1 if it has a bottom-up latent, else
+        all levels.
       q: the posterior of the latent that is drawn first.
       class_logits: as of `Features`, if the bottom-up pass draws no latent.
     """
@@ -107,7 +108,7 @@ class BottomUpStage(keras.layers.Layer):
     Call `deterministic`, `infer` and `draw`. It is a Keras layer to hold its layers together.
 
     Args:
-      spec: of the model.
+      spec: the model's spec.
       below: the stage of level i-1, or None at level 1.
       compute: how the layers compute.
     """
@@ -199,7 +200,7 @@ class BottomUpStage(keras.layers.Layer):
         Args:
           below: (bu_{i-1}, td_{i-1}); at level 1, the image twice.
           d_bu: the input of the bottom-up chain.
-          noise: of the dropout.
+          noise: the noise of the dropout.
           training: whether dropout is active.
         """
         skip = None

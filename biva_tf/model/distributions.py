@@ -15,7 +15,7 @@ class DiagonalGaussian(tfd.Distribution):
 
     Args:
       mean: [rows, *event].
-      log_variance: of the same shape.
+      log_variance: a tensor of the same shape.
 
     `log_prob` gives [rows], in nats, summed over the event.
     """
@@ -95,7 +95,7 @@ def gaussian_point(
     Args:
       mean: [rows, height, width, channels].
       raw_log_variance: r, of the same shape.
-      floor: of the log-variance; by default a standard deviation of 0.007.
+      floor: the least log-variance; by default that of a standard deviation of 0.007.
     """
     return DiagonalGaussian(mean, floor + tf.math.softplus(raw_log_variance - floor))
 

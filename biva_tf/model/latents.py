@@ -67,7 +67,7 @@ def resolve(
       source: where its value comes from.
       p: its prior.
       draw: its posterior draw; None if the source does not use it.
-      noise: of a draw from the prior.
+      noise: the noise of a draw from the prior.
     """
     match source:
         case plans.Posterior():

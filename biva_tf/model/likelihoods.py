@@ -129,7 +129,7 @@ class GaussianLikelihood:
     def distribution(
         self, parameters: tf.Tensor, training_noise: Noise | None = None
     ) -> tfp.distributions.Distribution:
-        """Independent Gaussians: of each channel the mean, then of each the log-variance."""
+        """Independent Gaussians: the mean of each channel, then the log-variance of each."""
         return gaussian_point(*tf.split(parameters, 2, axis=-1))
 
     def image(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:

@@ -53,7 +53,7 @@ class Network(keras.Model):
     """The network that a `ModelSpec` describes.
 
     Args:
-      spec: of the model.
+      spec: the model's spec.
       compute: how its layers compute. It changes no more than rounding.
 
     Raises:
@@ -105,7 +105,7 @@ class Network(keras.Model):
 
         Args:
           images: [rows, *spec.image_shape], floats of `spec.likelihood.values`.
-          noise: of the dropout.
+          noise: the noise of the dropout.
           training: whether dropout is active.
 
         Raises:
@@ -133,8 +133,8 @@ class Network(keras.Model):
         """The rest of the bottom-up pass: draw a latent, go up a stage, until the top.
 
         Args:
-          image_features: of the images.
-          noise: of the bottom-up draws and the dropout.
+          image_features: the images' features, from `image_features`.
+          noise: the noise of the bottom-up draws and the dropout.
           training: whether dropout is active.
         """
         chains, draws = list(image_features.chains), []
@@ -164,12 +164,13 @@ class Network(keras.Model):
         """The top-down pass.
 
         Args:
-          features: of the bottom-up pass; None if the plan draws no latent from its posterior.
+          features: the result of the bottom-up pass; None if the plan draws no latent from its
+            posterior.
           plan: a source for each latent, in the order of `spec.latents`.
-          noise: of the draws and the dropout.
+          noise: the noise of the draws and the dropout.
           rows: the batch size, if there are no features.
-          classes: of a spec with classes, the rows that go on where y enters, which are those of
-            the output. By default every row once: with the most probable class of q(y|x), or
+          classes: for a spec with classes, the rows that go on where y enters; the output has
+            these rows. By default every row once: with the most probable class of q(y|x), or
             without features with a draw from p(y).
           training: whether dropout is active.
 
@@ -225,9 +226,9 @@ class Network(keras.Model):
         Args:
           images: [rows, *spec.image_shape], floats of `spec.likelihood.values`.
           plan: a source for each latent; by default, every latent is drawn from its posterior.
-          noise: of the draws and the dropout; by default that of the seed 0, so that the same
-            images give the same output.
-          classes: as of `top_down`.
+          noise: the noise of the draws and the dropout; by default that of the seed 0, so that the
+            same images give the same output.
+          classes: as in `top_down`.
           training: whether dropout is active.
 
         Raises:

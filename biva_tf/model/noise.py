@@ -301,7 +301,7 @@ class GatheredNoise:
     """The noise of rows that were gathered from a batch: each has the noise of the row it was.
 
     Args:
-      noise: of the batch.
+      noise: the noise of the batch.
       number: its rows.
       rows: the row of the batch that each gathered row was, [gathered rows].
     """

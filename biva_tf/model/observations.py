@@ -59,8 +59,8 @@ class Text:
 
     Attributes:
       vocabulary: the number of ids, the three of `tokens` included.
-      embedding_units: of a token's embedding, which encoder, decoder and its output share.
-      decoder_units: of the state of the decoder.
+      embedding_units: the units of a token's embedding, which encoder, decoder and output share.
+      decoder_units: the units of the decoder's state.
       feature_units: numbers that the top-down pass gives the decoder for each token.
       word_dropout: while training, the probability with which the decoder reads an unknown word in
         place of a token before, so that it needs z (Bowman et al. 2016).

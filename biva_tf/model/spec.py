@@ -105,7 +105,7 @@ class Classes:
       every_level: whether y enters the top-down pass at every level. Then the priors and the
         top-down posteriors of the latents below the top depend on it too. Otherwise it enters at
         level 1, and only p(x|z,y) depends on it.
-      classifier_units: of the hidden layer of q(y | x, z_{<L}^bu).
+      classifier_units: the units of the hidden layer of q(y | x, z_{<L}^bu).
     """
 
     number: int
@@ -162,7 +162,7 @@ class ModelSpec:
         one, drawn on the way up given the latent below alone (VAE, section 2).
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
-      classes: of the images, for semi-supervised learning (section 4.2); None for none.
+      classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
 
     Raises:
       SpecError: naming the field that is wrong.

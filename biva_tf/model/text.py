@@ -140,7 +140,7 @@ class Sentences(tfp.distributions.Distribution):
 
     Args:
       likelihood: with the weights of the decoder.
-      features: of each place, [rows, length, feature units].
+      features: the features of each place, [rows, length, feature units].
       dropped: as of `TextLikelihood.log_prob`.
 
     `log_prob` of ids [rows, length, 1, 1] gives [rows], in nats.

@@ -26,7 +26,7 @@ class TopDownStage(keras.layers.Layer):
     Call `resolve` and `deterministic`. It is a Keras layer to hold its layers together.
 
     Args:
-      spec: of the model.
+      spec: the model's spec.
       bottom_up: the bottom-up stages, level 1 first. A top-down stage reverses the map sizes of the
         bottom-up stage of its level.
       above: the stage of level i+1, or None at the top.
@@ -138,10 +138,10 @@ class TopDownStage(keras.layers.Layer):
         Args:
           above: the outputs of the blocks of the stage above, the last of which is d_{i+1}; None at
             the top.
-          features: of the bottom-up pass; None if no latent is drawn from its posterior.
-          sources: of every latent of the model.
+          features: the result of the bottom-up pass; None if no latent is drawn from its posterior.
+          sources: the source of every latent of the model.
           rows: the batch size.
-          noise: of the draws and the dropout.
+          noise: the noise of the draws and the dropout.
           training: whether dropout is active.
         """
         d = None if above is None else above[-1]
@@ -186,7 +186,7 @@ class TopDownStage(keras.layers.Layer):
           y: the class, [rows, classes], if the stage reads it (`reads_class`).
           above: the outputs of the blocks of the stage above, which the skips read; None at the
             top.
-          noise: of the dropout.
+          noise: the noise of the dropout.
           training: whether dropout is active.
         """
         # Top-down before bottom-up, as in the original's weights.

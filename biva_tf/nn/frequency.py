@@ -91,8 +91,8 @@ class FrequencyConvolution:
 
         Args:
           x: the maps.
-          spectrum: of the weights. The products with it are in its dtype; the transforms of the
-            maps are in the dtype of x.
+          spectrum: the spectrum of the weights. The products with it are in its dtype; the
+            transforms of the maps are in the dtype of x.
         """
         return self._transformed(x, lambda x_n: tf.matmul(x_n, spectrum), spectrum.dtype)
 

@@ -10,7 +10,7 @@ _SIDE = 2.1  # of a panel, inches
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """What is drawn of a density.
+    """A density as the figure shows it.
 
     Attributes:
       box: ((x low, x high), (y low, y high)).

@@ -64,8 +64,8 @@ def histograms(
 
     Args:
       scores: for each k, those of the first and of the second data set.
-      names: of the data sets.
-      unit: of the scores.
+      names: the data sets' names.
+      unit: the unit of the scores.
     """
     figure, panels = _panels(len(scores), height=3.4)
     for panel, (k, pair) in zip(panels, scores.items(), strict=True):

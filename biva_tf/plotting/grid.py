@@ -17,7 +17,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
     Args:
       images: the images.
-      columns: in a row; by default as many as make the picture as square as it can be.
+      columns: images per row; by default the number that makes the picture closest to a square.
     """
     n, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(n))

@@ -22,7 +22,7 @@ def picture(samples: np.ndarray, spec: ModelSpec) -> np.ndarray:
     Args:
       samples: [n, *spec.image_shape], or [n, columns, *spec.image_shape] with a column for each of
         several kinds of samples. A grid has them as its columns, a scatter plot as its panels.
-      spec: of the model that they are of.
+      spec: the spec of the model that drew them.
     """
     columns = None
     if samples.ndim == 5:

@@ -18,8 +18,8 @@ def bounds(
     """A table of all bounds, and a table of the latents for each evaluation.
 
     Args:
-      summary: of the run; None before its end.
-      evaluations: of the model.
+      summary: the run's summary; None before its end.
+      evaluations: the model's evaluations.
       dataset: that the run was trained on.
     """
     evaluations = tuple(evaluations)
@@ -94,7 +94,7 @@ def anomalies(found: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> S
 
     Args:
       found: the detections and their files. The histograms are beside them.
-      spec: of the model.
+      spec: the model's spec.
     """
     parts: list[Part] = []
     factor, unit = lower_is_better(spec)

@@ -23,11 +23,11 @@ def summary(
     result: dict[str, Any] | None,
     metrics: Metrics,
 ) -> Section:
-    """What was trained, on what, and how far it came.
+    """The model, its data, and the progress of its training.
 
     Args:
-      settings: of the run.
-      spec: of the model.
+      settings: the run's settings.
+      spec: the model's spec.
       parameters: their number.
       weights_step: the step of the selected weights; None if there are none yet.
       result: the content of summary.json; None before the end of the run.

@@ -28,7 +28,7 @@ class Restored:
     """The checkpoint that a run goes on from.
 
     Attributes:
-      path: of the checkpoint.
+      path: the checkpoint's path.
       unreadable: the errors of newer ones.
     """
 
@@ -40,8 +40,8 @@ class TrainingCheckpoint:
     """The state of a run, saved and restored as a whole.
 
     Args:
-      folder: of the checkpoints.
-      model, optimizer: of the run.
+      folder: the folder of the checkpoints.
+      model, optimizer: the run's model and optimizer.
       keep: the newest so many are kept.
 
     Attributes:
@@ -110,11 +110,11 @@ class TrainingCheckpoint:
 
 
 class SelectedWeights:
-    """The weights that a run selects: of all evaluated moving averages, the best in validation.
+    """The weights that a run selects: the evaluated moving averages that are best in validation.
 
     Args:
-      folder: of the weights.
-      model: of the run.
+      folder: the folder of the weights.
+      model: the run's model.
       keep: as of `TrainingCheckpoint`.
     """
 

@@ -103,8 +103,8 @@ def checks(client: Client, classes: int = 0) -> Iterator[str]:
     """Runs the checks one after the other and yields the result of each.
 
     Args:
-      client: of the server.
-      classes: of the model; 0 if it has none.
+      client: the server's client.
+      classes: the model's number of classes; 0 if it has none.
 
     Raises:
       FailedError: a check failed, or the server did not answer.

@@ -17,7 +17,7 @@ def make_strategy(
         "multi_worker" over the devices of all hosts; or "auto": multi_worker if there are several
         hosts, mirrored if there are several devices.
       logical_devices: split the CPU into this many. Call this before TensorFlow uses the CPU.
-      hosts: of the run, if there are several.
+      hosts: the run's hosts, if there are several.
 
     Raises:
       SettingsError: the CPU was in use before it could be split, or there are no hosts.

@@ -17,7 +17,7 @@ class Watch:
     """Looks at the metrics of every step.
 
     Args:
-      config: of the run: whether it skips steps, and how many in a row are too many.
+      config: the run's settings: whether it skips steps, and how many in a row end it.
     """
 
     def __init__(self, config: RunConfig):
@@ -46,7 +46,7 @@ class Watch:
 
         Args:
           step: its number.
-          metrics: of the step.
+          metrics: the step's metrics.
           checkpoint: the path of the newest checkpoint, if there is one.
         """
         loss, norm = metrics["loss"], metrics["gradient_norm"]

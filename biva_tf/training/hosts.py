@@ -31,7 +31,7 @@ class Hosts:
 
     Attributes:
       addresses: HOST:PORT of each, the chief first.
-      index: of this host.
+      index: this host's index.
     """
 
     addresses: tuple[str, ...]

@@ -27,7 +27,7 @@ class Unfinished:
     """What a run had still to do at the step of its checkpoint when a signal stopped it.
 
     Attributes:
-      step: of the checkpoint.
+      step: the checkpoint's step.
       interval: the metrics of the steps since the last line of metrics.
       evaluate: whether the evaluation that is due at the step is to be done.
     """

@@ -14,7 +14,7 @@ class Packing:
     """Which weights share a slot: all of rank 1, one after the other. Others have their own.
 
     Args:
-      weights: of the model, in the order of the optimizer.
+      weights: the model's weights, in the optimizer's order.
 
     Attributes:
       groups: the indices of the weights that share a slot, group by group.

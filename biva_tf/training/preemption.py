@@ -18,7 +18,7 @@ class Preemption:
 
     Args:
       interruption: notes the signals to this host.
-      strategy: of the run.
+      strategy: the run's strategy.
       folder: a temporary one. The handler wants a checkpoint of its own; that of the run is the
         loop's.
     """

@@ -28,9 +28,9 @@ class Reporter:
 
     Args:
       run_dir: the run.
-      first_step, last_step: of this part of the run.
+      first_step, last_step: the steps of this part of the run.
       batch_size: the global batch, for images per second.
-      vocabulary: of a model of text.
+      vocabulary: a text model's vocabulary.
     """
 
     def __init__(

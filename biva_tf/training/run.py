@@ -55,7 +55,7 @@ class Summary:
       perplexity: of text, exp(-ELBO per token), ends of sentences included; else None.
       split: "test".
       selected_step: the step that the weights are from.
-      kl_nats: of each latent, by name.
+      kl_nats: the KL of each latent, by name.
     """
 
     step: int

@@ -68,9 +68,9 @@ class TrainingStep:
 
     Attributes:
       model: the network to train.
-      optimizer: of its weights, built.
+      optimizer: the optimizer of its weights, built.
       objective: what the step minimises.
-      seed: of the noise.
+      seed: the seed of the noise.
       alternating: whether rows 0, 2, 4, ... of a batch are labelled and the others are not, which
         makes a step of a spec with classes faster; otherwise any row may be labelled.
     """

@@ -15,7 +15,7 @@ class Density(abc.ABC):
       box: ((x low, x high), (y low, y high)), outside of which there is less than 1e-5 of the
         probability.
       uniforms: how many uniform numbers a draw takes.
-      cells: of an integral over the box, on either axis.
+      cells: the number of cells per axis in an integral over the box.
     """
 
     box: tuple[tuple[float, float], tuple[float, float]]

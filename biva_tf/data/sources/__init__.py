@@ -26,7 +26,7 @@ class DataError(UserError, ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What is known about a data set without reading its data.
+    """A data set's shape and counts, known without reading its data.
 
     Attributes:
       image_shape: (height, width, channels); None if it depends on the user's files.

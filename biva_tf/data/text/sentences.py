@@ -72,7 +72,7 @@ class Sentences:
       ids: integers [n, length].
       size: the number of ids of the model.
       labels: int64 [n]; None if the split has none.
-      counts: of the split.
+      counts: the split's counts.
     """
 
     ids: np.ndarray
@@ -120,7 +120,7 @@ def read(splits: Mapping[str, Split], form: Form) -> tuple[dict[str, Sentences],
 
     Args:
       splits: by name; if the form has no vocabulary yet, with "train", of which it is then made.
-      form: of the rows.
+      form: the form of the rows.
     """
     vocabulary = form.vocabulary
     if vocabulary is None:

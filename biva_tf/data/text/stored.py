@@ -15,7 +15,7 @@ def read(
     """Reads a source of lines.
 
     Args:
-      name: of the source.
+      name: the source's name.
       location: the folder of the data sets, and whether TFDS may download a missing one.
       dataset: its name in TFDS. It has the splits "train" and "test".
       text: the feature with the text of an example.
