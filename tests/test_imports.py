@@ -11,6 +11,8 @@ ORDER = (
     "quiet",
     "errors",
     "files",
+    "version",
+    "artefacts",
     "settings",
     "nn",
     "model",

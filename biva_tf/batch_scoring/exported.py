@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
+from biva_tf import artefacts
 from biva_tf.errors import UserError
 from biva_tf.model.spec import ModelSpec, from_plain
 from biva_tf.serving import exporting
@@ -52,7 +53,8 @@ def find(export_dir: Path, version: int | None) -> Exported:
         version = max(numbers)
     folder = export_dir / str(version)
     try:
-        metadata = json.loads((folder / "assets" / exporting.METADATA).read_text())
+        plain = json.loads((folder / "assets" / exporting.METADATA).read_text())
+        _, metadata = artefacts.read(plain, "export")
         graphs = (folder / "saved_model.pb").read_bytes()
         model = saved_model_pb2.SavedModel.FromString(graphs)
         signatures = model.meta_graphs[0].signature_def

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from biva_tf import artefacts
 from biva_tf.batch_scoring import part_files
 from biva_tf.batch_scoring.parts import Skipped
 from biva_tf.errors import UserError
@@ -40,14 +41,14 @@ class Output:
         path = folder / "scores.json"
         about = json.loads(json.dumps(about))  # as it is read
         try:
-            before = json.loads(path.read_text())
+            _, before = artefacts.read(json.loads(path.read_text()), "scores")
         except FileNotFoundError:
             if folder.exists() and any(folder.iterdir()):
                 raise OutputError(
                     f"--output={folder}: expected a new folder or one of scores, it has other files"
                 ) from None
             self._parts.mkdir(parents=True)
-            write_json(path, about)
+            write_json(path, artefacts.stamped("scores", about))
             return
         except ValueError as e:
             raise OutputError(f"{path}: expected JSON, as this tool writes it ({e})") from e

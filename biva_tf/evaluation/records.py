@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from biva_tf import artefacts
 from biva_tf.errors import UserError
 from biva_tf.evaluation.classes import Classification
 from biva_tf.evaluation.detection import Detection
@@ -149,24 +150,28 @@ class ClassificationRecord:
 
 Record = EvaluationRecord | AnomalyRecord | ClassificationRecord
 
-_KINDS = {  # by a field that the others lack
-    "l_1": EvaluationRecord,
-    "detection": AnomalyRecord,
-    "confusion": ClassificationRecord,
+_KINDS = {
+    "evaluation": EvaluationRecord,
+    "anomaly": AnomalyRecord,
+    "classification": ClassificationRecord,
 }
+# A field that the others lack, by which a record of biva_tf 0.1 is known.
+_FIELDS = {"l_1": "evaluation", "detection": "anomaly", "confusion": "classification"}
 
 
 def write(path: Path, record: Record) -> None:
     """Writes a result, atomically. Makes the folder if it has to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record.to_plain())
+    (kind,) = (kind for kind, each in _KINDS.items() if isinstance(record, each))
+    write_json(path, artefacts.stamped(kind, record.to_plain()))
 
 
 def read(path: Path) -> Record:
     """A result that `write` wrote. Raises RecordError if it is none, or cannot be read."""
     try:
-        plain = json.loads(path.read_text())
-        (kind,) = (kind for name, kind in _KINDS.items() if name in plain)
-        return kind.from_plain(plain)
+        kind, plain = artefacts.read(json.loads(path.read_text()), *_KINDS)
+        if kind is None:
+            (kind,) = (kind for field, kind in _FIELDS.items() if field in plain)
+        return _KINDS[kind].from_plain(plain)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise RecordError(f"{path}: expected the result of an evaluation ({e})") from e

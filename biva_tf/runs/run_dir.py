@@ -23,6 +23,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from biva_tf import artefacts
 from biva_tf.errors import UserError
 from biva_tf.files import write_atomically, write_json
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
@@ -137,18 +138,21 @@ class RunDir:
             raise RunDirError(f"--model_dir={self.path}: cannot make the folder ({e})") from e
         write_json(
             self.config,
-            {
-                "spec": to_plain(spec),
-                # Not "auto": what it stands for is then known for good.
-                "settings": {**config.to_plain(), "binarize": config.data.binarize},
-                "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-            },
+            artefacts.stamped(
+                "run",
+                {
+                    "spec": to_plain(spec),
+                    # Not "auto": what it stands for is then known for good.
+                    "settings": {**config.to_plain(), "binarize": config.data.binarize},
+                    "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+                },
+            ),
         )
 
     def read(self) -> tuple[ModelSpec, dict[str, Any]]:
         """The spec and the settings of the run. Raises RunDirError if they cannot be read."""
         try:
-            plain = json.loads(self.config.read_text())
+            _, plain = artefacts.read(json.loads(self.config.read_text()), "run")
             return from_plain(plain["spec"]), plain["settings"]
         except FileNotFoundError as e:
             raise RunDirError(f"{self.config}: no such file; is it the model_dir of a run?") from e

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from biva_tf import artefacts
 from biva_tf.files import write_atomically, write_json
 from biva_tf.runs.checkpoints import CheckpointError
 
@@ -35,7 +36,7 @@ def write(folder: Path, model: keras.Model, step: int) -> None:
     np.savez_compressed(content, **arrays)
     write_atomically(path(folder), content.getvalue())
     digest = hashlib.sha256(content.getvalue()).hexdigest()
-    write_json(_record(folder), {"step": step, "sha256": digest})
+    write_json(_record(folder), artefacts.stamped("weights", {"step": step, "sha256": digest}))
 
 
 def restore(folder: Path, model: keras.Model) -> int:
@@ -46,7 +47,7 @@ def restore(folder: Path, model: keras.Model) -> int:
     """
     file = path(folder)
     try:
-        record = json.loads(_record(folder).read_text())
+        _, record = artefacts.read(json.loads(_record(folder).read_text()), "weights")
         step, expected = int(record["step"]), record["sha256"]
         content = file.read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as e:

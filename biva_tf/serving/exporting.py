@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf import api
+from biva_tf import api, artefacts
 from biva_tf.errors import UserError
 from biva_tf.files import write_json
 from biva_tf.inference import exploration
@@ -74,27 +74,36 @@ def _save(trained: api.Trained, folder: Path) -> None:
 
 def _metadata(trained: api.Trained) -> dict[str, Any]:
     spec = trained.model.spec
-    return {
-        "spec": to_plain(spec),
-        "settings": trained.settings,
-        "weights": trained.weights,
-        "weights_step": trained.weights_step,
-        "parameters": trained.model.count_params(),
-        "latents": {
-            latent.name: list(shape)
-            for latent, shape in zip(spec.latents, trained.model.latent_shapes, strict=True)
+    return artefacts.stamped(
+        "export",
+        {
+            "spec": to_plain(spec),
+            "settings": trained.settings,
+            "weights": trained.weights,
+            "weights_step": trained.weights_step,
+            "parameters": trained.model.count_params(),
+            "latents": {
+                latent.name: list(shape)
+                for latent, shape in zip(spec.latents, trained.model.latent_shapes, strict=True)
+            },
+            "max_samples": signatures.MAX_SAMPLES,
+            "git_revision": _git_revision(),
+            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         },
-        "max_samples": signatures.MAX_SAMPLES,
-        "git_revision": _git_revision(),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-    }
+    )
 
 
 def _git_revision() -> str | None:
-    """The revision of the project's checkout, "-dirty" if it was changed; None outside of one."""
+    """The revision of the project's checkout, "-dirty" if it was changed; None outside of one.
+
+    A package that was installed into a virtual environment inside another repository has none.
+    """
+    root = Path(signatures.__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
     args = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        result = subprocess.run(args, cwd=Path(__file__).parent, capture_output=True, text=True)
+        result = subprocess.run(args, cwd=root, capture_output=True, text=True)
     except OSError:
         return None
     return result.stdout.strip() or None

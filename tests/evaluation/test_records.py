@@ -55,3 +55,11 @@ def test_another_file_is_an_error_that_names_it(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(RecordError, match=r"a\.json: expected the result of an evaluation"):
         records.read(tmp_path / "a.json")
+
+
+def test_a_record_is_known_by_the_kind_it_names_not_by_its_fields(tmp_path):
+    records.write(tmp_path / "a.json", ANOMALY)
+    plain = json.loads((tmp_path / "a.json").read_text())
+    assert plain["kind_of_file"] == "anomaly"
+    (tmp_path / "a.json").write_text(json.dumps(plain | {"l_1": 3, "confusion": []}))
+    assert records.read(tmp_path / "a.json") == ANOMALY
