@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from biva_tf.batch_scoring import exported, inputs, parts
 from biva_tf.batch_scoring.exported import Exported
-from biva_tf.batch_scoring.output import Output, Scores
-from biva_tf.batch_scoring.parts import Form
+from biva_tf.batch_scoring.output import Scores, ScoresFolder
+from biva_tf.batch_scoring.parts import ImageForm
 from biva_tf.batch_scoring.pool import Pool
 from biva_tf.batch_scoring.scorer import Request
 from biva_tf.commands.start import start
@@ -130,7 +130,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
     rows = inputs.find(settings.input, settings.column, data, spec)
-    form = Form(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
+    form = ImageForm(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
     request = Request(
         export.folder.resolve(),
         spec.kl_names,
@@ -142,7 +142,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     )
     all_parts = list(parts.cut(rows, settings.part_size))
     total = sum(map(len, all_parts))
-    output = Output(Path(settings.output), _about(settings, export, request, rows))
+    output = ScoresFolder(Path(settings.output), _about(settings, export, request, rows))
     missing = [part for part in all_parts if not output.has(part.index)]
     done = before = total - sum(map(len, missing))
     start_time = time.perf_counter()
@@ -192,7 +192,7 @@ def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, r
     }
 
 
-def _plan(total: int, before: int, form: Form) -> str:
+def _plan(total: int, before: int, form: ImageForm) -> str:
     binarize = form.binarize
     if binarize == "threshold":
         binarize += f" above {form.threshold}"

@@ -21,7 +21,7 @@ class OutputError(UserError, RuntimeError):
     """A folder that has something else; the message says what differs."""
 
 
-class Output:
+class ScoresFolder:
     """The folder of the scores.
 
     `scores.json` has all that the scores depend on. `parts/` has a Parquet file for each finished

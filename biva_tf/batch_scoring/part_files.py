@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from biva_tf.batch_scoring.parts import Images, Skipped
+from biva_tf.batch_scoring.parts import PartImages, Skipped
 from biva_tf.evaluation import columns
 
 _SKIPPED = b"biva_tf.skipped"  # a key of the file's metadata
@@ -42,7 +42,7 @@ def scores(
 
 
 def parquet(
-    images: Images, scored: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray]
+    images: PartImages, scored: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray]
 ) -> bytes:
     """A Parquet file with one row per image, and the skipped images in its metadata.
 

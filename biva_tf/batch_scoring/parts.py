@@ -12,7 +12,7 @@ from biva_tf.inference import chunks
 
 
 @dataclasses.dataclass(frozen=True)
-class Form:
+class ImageForm:
     """How a model reads images.
 
     Attributes:
@@ -48,7 +48,7 @@ class Skipped:
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class PartImages:
     """The images of a part that could be read.
 
     Attributes:
@@ -82,7 +82,7 @@ class Part:
     def __len__(self) -> int:
         return sum(map(len, self.rows))
 
-    def read(self, form: Form) -> Images:
+    def read(self, form: ImageForm) -> PartImages:
         """Reads the images.
 
         Raises:
@@ -108,7 +108,7 @@ class Part:
             ids.append(number)
             places.append((source, row))
             images.append(image)
-        return Images(
+        return PartImages(
             np.array(ids, np.int64),
             [source for source, _ in places],
             np.array([row for _, row in places], np.int64),

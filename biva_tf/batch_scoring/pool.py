@@ -16,7 +16,7 @@ from typing import Any
 
 from biva_tf import quiet
 from biva_tf.batch_scoring.parts import Part
-from biva_tf.batch_scoring.scorer import Request, Scorer
+from biva_tf.batch_scoring.scorer import PartScorer, Request
 from biva_tf.errors import UserError
 
 _NEEDED = "ray[data]==2.60.0"
@@ -32,7 +32,7 @@ class Worker:
     """A process of the pool, as Ray Data calls it: a dict in, a dict out."""
 
     def __init__(self, request: Request):
-        self._scorer = Scorer(request)
+        self._scorer = PartScorer(request)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The part's file; or why it cannot be made, for an error without Ray's traceback."""
@@ -139,7 +139,7 @@ class Pool:
         """Scores parts, in any order.
 
         Yields:
-          The index of a part, its number of images, and its file (`Scorer.parquet`).
+          The index of a part, its number of images, and its file (`PartScorer.parquet`).
 
         Raises:
           UserError: a part cannot be read.

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from biva_tf import quiet
 from biva_tf.batch_scoring import part_files
-from biva_tf.batch_scoring.parts import Form, Part
+from biva_tf.batch_scoring.parts import ImageForm, Part
 from biva_tf.commands.start import compute_with_threads, keep_freed_memory
 from biva_tf.inference import chunks
 
@@ -30,14 +30,14 @@ class Request:
 
     folder: Path
     kl_names: tuple[str, ...]
-    form: Form
+    form: ImageForm
     ks: tuple[int, ...]
     iw_samples: int
     seed: int
     encodings: bool
 
 
-class Scorer:
+class PartScorer:
     """Scores parts.
 
     The graphs compute 32 rows at a time, by one thread, and get no other number: the last bits can

@@ -137,7 +137,7 @@ class Codec:
                 f"of this one is {own.hex()}"
             )
         pixels = self._decoded(reader, self._passes(header.rows))
-        return levels.to_images(pixels, self._spec, levels.Form(header.form))
+        return levels.to_images(pixels, self._spec, levels.PixelForm(header.form))
 
     def verify(self, data: bytes, images: np.ndarray) -> None:
         """Raises CompressionError unless a compressed file gives these images."""
@@ -162,7 +162,9 @@ class Codec:
             deviation = np.exp(0.5 * log_variance)
             return mean + deviation * rng.standard_normal(mean.shape, np.float32)
 
-        passes.infer(passes.batch(levels.to_images(pixels, self._spec, levels.Form.UNIT)), draw)
+        passes.infer(
+            passes.batch(levels.to_images(pixels, self._spec, levels.PixelForm.UNIT)), draw
+        )
         return tuple(exponents[latent.name] for latent in self._spec.latents)
 
     def _coder(self, passes: Passes, header: Header) -> BitsBack:
@@ -182,7 +184,7 @@ class Codec:
                     _check_end(reader, words)
                 found.append(pixels)
             except FormatError as e:
-                form = levels.Form(header.form)
+                form = levels.PixelForm(header.form)
                 good = levels.to_images(np.concatenate(found), self._spec, form)
                 raise BlockError(str(e), number, good) from None
         return np.concatenate(found)

@@ -8,7 +8,7 @@ from biva_tf.compression.errors import CompressionError
 from biva_tf.model.spec import ModelSpec
 
 
-class Form(enum.IntEnum):
+class PixelForm(enum.IntEnum):
     """How images store their values. A file says it, so that they come back as they were."""
 
     UNIT = 0  # float32 in [0, 1], as models read them
@@ -21,7 +21,7 @@ def number_of_levels(spec: ModelSpec) -> int:
     return 2 if spec.likelihood.binary else 256
 
 
-def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Form]:
+def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, PixelForm]:
     """The levels of images, uint8 of their shape, and their form.
 
     Args:
@@ -40,11 +40,11 @@ def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Form]:
     greatest = number_of_levels(spec) - 1
     if images.dtype == np.uint8:
         if greatest == 255:
-            return images, Form.BYTES
-        form = Form.BITS if images.max() <= 1 else Form.BYTES
-        levels = images if form is Form.BITS else images // 255
+            return images, PixelForm.BYTES
+        form = PixelForm.BITS if images.max() <= 1 else PixelForm.BYTES
+        levels = images if form is PixelForm.BITS else images // 255
     else:
-        form, images = Form.UNIT, images.astype(np.float32)
+        form, images = PixelForm.UNIT, images.astype(np.float32)
         levels = np.round(np.clip(np.nan_to_num(images), 0, 1) * greatest).astype(np.uint8)
     wrong = to_images(levels, spec, form) != images
     if wrong.any():
@@ -57,13 +57,13 @@ def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Form]:
     return levels, form
 
 
-def to_images(levels: np.ndarray, spec: ModelSpec, form: Form) -> np.ndarray:
+def to_images(levels: np.ndarray, spec: ModelSpec, form: PixelForm) -> np.ndarray:
     """The images of levels, in a form: float32 or uint8."""
     greatest = number_of_levels(spec) - 1
     match form:
-        case Form.UNIT:
+        case PixelForm.UNIT:
             return levels.astype(np.float32) / np.float32(greatest)
-        case Form.BYTES:
+        case PixelForm.BYTES:
             return levels * np.uint8(255 // greatest)
-        case Form.BITS:
+        case PixelForm.BITS:
             return levels

@@ -58,20 +58,20 @@ class TextLikelihood(keras.layers.Layer):
 
     def distribution(
         self, parameters: tf.Tensor, training_noise: Noise | None = None
-    ) -> "Sentences":
+    ) -> "SentenceDistribution":
         """p(x|z) given the features of each place; in training with word dropout."""
         features, dropped = tf.squeeze(parameters, axis=2), None
         if training_noise is not None and self._word_dropout:
             shape = (tf.shape(features)[0], self._length)
             dropped = training_noise.uniform(_WORD_DROPOUT, shape) < self._word_dropout
-        return Sentences(self, features, dropped)
+        return SentenceDistribution(self, features, dropped)
 
-    def image(self, px: "Sentences", noise: Noise) -> tf.Tensor:
+    def image(self, px: "SentenceDistribution", noise: Noise) -> tf.Tensor:
         """A draw."""
         rows = tf.shape(px.features)[0]
         return px.from_uniforms(noise.uniform(_DRAW, (rows, self._length)))
 
-    def reconstruction(self, px: "Sentences", noise: Noise) -> tf.Tensor:
+    def reconstruction(self, px: "SentenceDistribution", noise: Noise) -> tf.Tensor:
         """At each place the most probable token, given those chosen before."""
         return px.greedy()
 
@@ -135,7 +135,7 @@ class TextLikelihood(keras.layers.Layer):
         return tf.matmul(self._output(outputs), weights, transpose_b=True) + bias
 
 
-class Sentences(tfp.distributions.Distribution):
+class SentenceDistribution(tfp.distributions.Distribution):
     """p(x|z) over sentences.
 
     Args:
@@ -151,7 +151,7 @@ class Sentences(tfp.distributions.Distribution):
         likelihood: TextLikelihood,
         features: tf.Tensor,
         dropped: tf.Tensor | None = None,
-        name: str = "Sentences",
+        name: str = "SentenceDistribution",
     ):
         parameters = dict(locals())
         self._likelihood, self.features, self._dropped = likelihood, features, dropped

@@ -16,11 +16,11 @@ from PIL import Image
 from biva_tf import score_dataset
 from biva_tf.batch_scoring import exported, inputs, part_files
 from biva_tf.batch_scoring.exported import ExportedError
-from biva_tf.batch_scoring.output import Output, OutputError
-from biva_tf.batch_scoring.parts import Form, cut
+from biva_tf.batch_scoring.output import OutputError, ScoresFolder
+from biva_tf.batch_scoring.parts import ImageForm, cut
 from biva_tf.batch_scoring.pool import PoolError
 from biva_tf.batch_scoring.rows import Unreadable, fitted
-from biva_tf.batch_scoring.scorer import Request, Scorer
+from biva_tf.batch_scoring.scorer import PartScorer, Request
 from biva_tf.data.images import Images
 from biva_tf.data.sources import DataError
 from biva_tf.data.sources.mnist_10k import load as load_digits
@@ -35,7 +35,7 @@ GREY = np.random.default_rng(0).integers(0, 256, (23, *SHAPE)).astype(np.uint8)
 
 
 def _form(binarize="bernoulli"):
-    return Form(SHAPE, SPEC.likelihood.binary, binarize, 127, seed=3)
+    return ImageForm(SHAPE, SPEC.likelihood.binary, binarize, 127, seed=3)
 
 
 def _find(text, column=None):
@@ -282,7 +282,7 @@ def export_dir(tmp_path_factory):
 def _scored(export_dir, rows, size, **changes):
     arguments = {"ks": (0, 2), "iw_samples": 5, "seed": 7, "encodings": True} | changes
     request = Request(export_dir / "1", SPEC.kl_names, _form(), **arguments)
-    scorer = Scorer(request)
+    scorer = PartScorer(request)
     return [scorer.parquet(part) for part in cut(rows, size)]
 
 
@@ -336,9 +336,9 @@ def test_scores_do_not_depend_on_the_parts(export_dir, tmp_path):
 def test_an_output_folder_goes_on_only_with_the_same_scores(tmp_path, export_dir):
     about = {"seed": 0, "input": [{"source": "a", "images": 3}], "k": (1,)}
     folder = tmp_path / "scores"
-    Output(folder, about).write(0, b"damaged")
+    ScoresFolder(folder, about).write(0, b"damaged")
     (folder / "parts" / ".000001.parquet.7.tmp").write_bytes(b"half")
-    again = Output(folder, about)
+    again = ScoresFolder(folder, about)
     assert again.has(0) and not again.has(1)
     assert [path.name for path in (folder / "parts").iterdir()] == ["000000.parquet"]
     with pytest.raises(OutputError, match=r"000000\.parquet: expected the file of a part"):
@@ -351,9 +351,9 @@ def test_an_output_folder_goes_on_only_with_the_same_scores(tmp_path, export_dir
         ({"input": []}, r"input was 1 of them, now \[\]"),
     ):
         with pytest.raises(OutputError, match=message):
-            Output(folder, about | change)
+            ScoresFolder(folder, about | change)
     with pytest.raises(OutputError, match="expected a new folder or one of scores"):
-        Output(folder / "parts", about)
+        ScoresFolder(folder / "parts", about)
 
 
 def test_a_folder_that_is_no_export_is_one_clear_error(export_dir, tmp_path):

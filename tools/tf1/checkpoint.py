@@ -12,7 +12,7 @@ from biva_tf.errors import UserError
 _SCOPE, _AVERAGE = "BIVA/", "/ExponentialMovingAverage"
 
 
-class CheckpointError(UserError, RuntimeError):
+class Tf1CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be read or would be overwritten."""
 
 
@@ -23,14 +23,14 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     as those of the optimiser, are left out.
 
     Raises:
-      CheckpointError: the checkpoint cannot be read.
+      Tf1CheckpointError: the checkpoint cannot be read.
     """
     try:
         reader = tf.train.load_checkpoint(str(path))
         names = [name for name in reader.get_variable_to_shape_map() if name.startswith(_SCOPE)]
         arrays = {name: reader.get_tensor(name) for name in sorted(names)}
     except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as e:
-        raise CheckpointError(f"{path}: expected a TensorFlow checkpoint ({e})") from e
+        raise Tf1CheckpointError(f"{path}: expected a TensorFlow checkpoint ({e})") from e
     averages = {name: a for name, a in arrays.items() if name.endswith(_AVERAGE)}
     weights = {name: a for name, a in arrays.items() if name not in averages}
     return weights, {name.removesuffix(_AVERAGE): a for name, a in averages.items()}
@@ -42,10 +42,10 @@ def write(
     """Writes arrays by TF1 name to a checkpoint that the original's `Saver` can restore.
 
     Raises:
-      CheckpointError: the checkpoint exists already.
+      Tf1CheckpointError: the checkpoint exists already.
     """
     if path.with_name(f"{path.name}.index").exists():
-        raise CheckpointError(f"--checkpoint={path} exists; it is not written over")
+        raise Tf1CheckpointError(f"--checkpoint={path} exists; it is not written over")
     arrays = {**weights, **{name + _AVERAGE: a for name, a in averages.items()}}
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:

@@ -167,7 +167,7 @@ def test_every_variable_that_does_not_fit_is_named(digits_checkpoint, tmp_path):
 
 def test_an_existing_checkpoint_is_not_written_over(digits_checkpoint):
     path = digits_checkpoint[1]
-    with pytest.raises(tf1_checkpoint.CheckpointError, match="exists; it is not written over"):
+    with pytest.raises(tf1_checkpoint.Tf1CheckpointError, match="exists; it is not written over"):
         tf1_checkpoint.write(path, {"BIVA/x": np.zeros(1, np.float32)}, {})
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(digits_checkpoint, tmp_path):
     data = tmp_path / "model.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
     for path in (tmp_path / "model", tmp_path / "none"):
-        with pytest.raises(tf1_checkpoint.CheckpointError, match="expected a TensorFlow check"):
+        with pytest.raises(tf1_checkpoint.Tf1CheckpointError, match="expected a TensorFlow check"):
             tf1_checkpoint.read(path)
 
 
