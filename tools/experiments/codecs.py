@@ -13,7 +13,6 @@ import bz2
 import dataclasses
 import functools
 import io
-import json
 import lzma
 import math
 import time
@@ -31,6 +30,7 @@ from biva_tf.compression.codec import Codec, Options
 from biva_tf.errors import UserError
 from biva_tf.inference import objectives
 from biva_tf.settings import setting
+from tools.experiments import sweep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -208,15 +208,16 @@ def _decode_bytes(white: int, decode: Callable[[bytes], bytes], data: bytes) -> 
 
 def _print(settings: CodecsSettings) -> None:
     found = run(settings)
-    print(
+    title = (
         f"{found.images} images; -L_1 {found.bound_bits_per_dim:.5f} bits/dim; initial bits "
         f"{found.initial_bits_per_dim:.5f} bits/dim"
     )
-    print(f"  {'codec':<16}{'bits/dim':>10}{'seconds':>10}{'decoding':>10}")
-    for row in found.rows:
-        times = f"{row.seconds:>10.2f}{row.decode_seconds:>10.2f}"
-        print(f"  {row.codec:<16}{row.bits_per_dim:>10.4f}{times}")
-    print(json.dumps({row.codec: row.bits_per_dim for row in found.rows}))
+    cells = [
+        [r.codec, f"{r.bits_per_dim:.4f}", f"{r.seconds:.2f}", f"{r.decode_seconds:.2f}"]
+        for r in found.rows
+    ]
+    table = sweep.table(["codec", "bits/dim", "seconds", "decoding"], cells)
+    sweep.show([title, *table], {row.codec: row.bits_per_dim for row in found.rows})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ validation split, and the best weights are scored on the test split.
 """
 
 import dataclasses
-import json
 import math
 import time
 
@@ -26,6 +25,7 @@ from biva_tf.errors import SettingsError
 from biva_tf.inference.objectives import perplexity
 from biva_tf.model import architectures, tokens
 from biva_tf.settings import setting
+from tools.experiments import sweep
 
 _BATCH = 64
 
@@ -175,11 +175,11 @@ def run(settings: LanguageModelSettings) -> Result:
 
 def _print(settings: LanguageModelSettings) -> None:
     found = run(settings)
-    print(
+    line = (
         f"{settings.dataset} test, LSTM of {found.units} units, {found.parameters:,} parameters: "
         f"{found.nats:.3f} nats per sentence, perplexity {found.perplexity:.2f} per token"
     )
-    print(json.dumps(dataclasses.asdict(found)))
+    sweep.show([line], dataclasses.asdict(found))
 
 
 if __name__ == "__main__":
