@@ -65,7 +65,7 @@ class AblationsSettings:
         0, "Compute L_1 and L_K of the first so many test images; 0 for all.", lower=0
     )
     out_dataset: str | None = setting(
-        None, "Another data set, to be told from the models' own.", choices=sources.names()
+        None, "Another data set, to tell from the models' own.", choices=sources.names()
     )
     anomaly_samples: int = setting(
         10, "Samples whose mean is L^{>k}, and the K of L_K^{>k}.", lower=1
@@ -81,16 +81,17 @@ class AblationsSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class RunResult:
     """The result of a run on the test split.
 
     Attributes:
-      seed: of the run.
-      step: the steps that it was trained for.
-      elbo_nats: with one sample per image, all images.
+      seed: the run's seed.
+      step: the number of training steps.
+      elbo_nats: the mean ELBO, with one sample per image.
       kl_nats: KL(q||p) by latent.
-      l_1, l_k: with K samples per image; None if they were not asked for.
-      detections: by the name of the score; empty if not asked for.
+      l_1, l_k: the bounds with K samples per image; None if not asked for.
+      detections: how well each score detects the other data set, by the score's name; empty if not
+        asked for.
     """
 
     seed: int
@@ -103,12 +104,12 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class AblationRow:
     """A row of the table: a model's name, number of parameters, and result for each seed."""
 
     name: str
     parameters: int
-    results: tuple[Result, ...]
+    results: tuple[RunResult, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +123,8 @@ class Ablations:
       seconds_per_step: the measured time by model; empty if not asked for.
     """
 
-    equal_steps: tuple[Row, ...]
-    equal_time: tuple[Row, ...]
+    equal_steps: tuple[AblationRow, ...]
+    equal_time: tuple[AblationRow, ...]
     seconds_per_step: dict[str, float]
 
 
@@ -167,16 +168,16 @@ def _run(name: str, seed: int) -> str:
     return f"{name}_seed{seed}"
 
 
-def _row(settings: AblationsSettings, runs: Sweep, name: str, steps: int) -> Row:
+def _row(settings: AblationsSettings, runs: Sweep, name: str, steps: int) -> AblationRow:
     """Trains a model with each seed if needed, and scores it."""
     results = []
     for seed in settings.seeds:
         own = {"architecture": name, "seed": seed, "steps": steps}
         results.append(_score(settings, runs.train(_run(name, seed), own), seed))
-    return Row(name, api.build(name).count_params(), tuple(results))
+    return AblationRow(name, api.build(name).count_params(), tuple(results))
 
 
-def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
+def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> RunResult:
     summary = run_dir.read_summary()
     l_1, l_k, detections = None, None, {}
     if settings.iw_samples:
@@ -199,7 +200,7 @@ def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
             )
         ).detections
     keras.backend.clear_session()
-    return Result(
+    return RunResult(
         seed, summary["step"], summary["elbo_nats"], summary["kl_nats"], l_1, l_k, detections
     )
 
@@ -234,7 +235,7 @@ def _lines(settings: AblationsSettings, found: Ablations) -> list[str]:
     return lines
 
 
-def _table(settings: AblationsSettings, rows: tuple[Row, ...]) -> list[str]:
+def _table(settings: AblationsSettings, rows: tuple[AblationRow, ...]) -> list[str]:
     shape = architectures.get(rows[0].name).image_shape
     head = ["model", "parameters", "steps", "-ELBO, nats", "bits/dim"]
     if settings.iw_samples:
@@ -257,7 +258,7 @@ def _each(values: Iterable[float], digits: int) -> str:
     return "; ".join(f"{value:.{digits}f}" for value in values)
 
 
-def _kl_table(rows: tuple[Row, ...]) -> list[str]:
+def _kl_table(rows: tuple[AblationRow, ...]) -> list[str]:
     lines = []
     for row in rows:
         names = row.results[0].kl_nats
@@ -268,7 +269,7 @@ def _kl_table(rows: tuple[Row, ...]) -> list[str]:
     return [title, *sweep.table(["model", "KL"], lines, left=2)]
 
 
-def _detection_table(out_dataset: str, rows: tuple[Row, ...]) -> list[str]:
+def _detection_table(out_dataset: str, rows: tuple[AblationRow, ...]) -> list[str]:
     lines = []
     for measure in (field.name for field in dataclasses.fields(Detection)):
         lines.append(f"{measure.upper()} of {out_dataset} by each score, for each seed:")

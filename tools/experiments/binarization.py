@@ -1,4 +1,4 @@
-"""What is known of a grey data set's binary versions before any model is trained:
+"""Measures the binary versions of a grey data set, without a model:
 
     python -m tools.experiments.binarization --dataset=fashion_mnist --data_dir=D
 
@@ -34,9 +34,9 @@ class Binarization:
     """Facts about the test split.
 
     Attributes:
-      images: their number.
-      entropy_nats: of the random draws of an image, the mean over the images.
-      entropy_nats_standard_error: of that mean.
+      images: the number of images.
+      entropy_nats: the entropy of the random draws of an image, the mean over the images.
+      entropy_nats_standard_error: the standard error of that mean.
       white: the share of pixels above each threshold.
     """
 

@@ -37,8 +37,8 @@ _MAX_ROWS = 16_384  # of points and importance samples in memory
 # Chosen on potentials 2 to 4. The learning rate rises in 500 steps and falls to this share: with
 # twice the rate some trainings diverge, as the variance of x is free and the KL weight still small.
 _BATCH, _LEARNING_RATE, _LEARNING_RATE_WARMUP, _LAST_SHARE = 512, 0.01, 500, 0.02
-_CLIP_NORM, _SKIP_NORM = 10, 1e5  # a step with a norm that is not finite is skipped, too
-_KL_WARMUP = 800  # steps; the KL weight rises slowly, lest upper latents stay unused
+_CLIP_NORM, _SKIP_NORM = 10, 1e5  # a step with a non-finite norm is skipped, too
+_KL_WARMUP = 800  # steps; the KL weight rises slowly, or upper latents would stay unused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +53,18 @@ class DensitiesSettings:
     seed: int = setting(0, "Seed of the trainings.", lower=0)
     iw_samples: int = setting(1000, "K of the L_K of the test points.", lower=1)
     num_examples: int = setting(1000, "The test points.", lower=2)
-    grid: int = setting(80, "The picture has L_K at so many points on either axis.", lower=2)
+    grid: int = setting(80, "The picture shows L_K at this many points along each axis.", lower=2)
     grid_iw_samples: int = setting(100, "K of the L_K of the picture.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class DensityRow:
     """A model of a density. All numbers are in nats, means over the test points.
 
     Attributes:
-      density, model: their names.
-      entropy: of the density.
-      bound, bound_standard_error: L_K.
+      density, model: the names of the density and of the model.
+      entropy: the entropy of the density.
+      bound, bound_standard_error: L_K and its standard error.
       kl, kl_standard_error: log p(x) - L_K(x): at least KL(p || model), up to the error.
       kl_of_elbo: the same with L_1.
     """
@@ -80,14 +80,14 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class DensityComparison:
     """The result: a row for each density and model, and the picture."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[DensityRow, ...]
     figure: Path
 
 
-def run(settings: DensitiesSettings) -> Comparison:
+def run(settings: DensitiesSettings) -> DensityComparison:
     """Trains the models that are not trained yet, scores them, and draws the figure.
 
     Raises:
@@ -104,7 +104,7 @@ def run(settings: DensitiesSettings) -> Comparison:
     figure = runs.folder / "densities.png"
     figures.write(figure, comparison(drawn))
     write_json(runs.folder / "densities.json", sweep.plain(rows))
-    return Comparison(tuple(rows), figure)
+    return DensityComparison(tuple(rows), figure)
 
 
 def _run(density: str, model: str) -> str:
@@ -135,7 +135,7 @@ def _train(settings: DensitiesSettings, runs: Sweep, density: str, model: str) -
     runs.train(_run(density, model), own)
 
 
-def _score(settings: DensitiesSettings, runs: Sweep, density: str, model: str) -> Row:
+def _score(settings: DensitiesSettings, runs: Sweep, density: str, model: str) -> DensityRow:
     model_dir = runs.run_dir(_run(density, model)).path
     scores = model_dir / "scores.npz"
     asked = evaluate.EvaluateSettings(
@@ -152,7 +152,7 @@ def _score(settings: DensitiesSettings, runs: Sweep, density: str, model: str) -
     true = DENSITIES[density]
     log_p = true.log_prob(points.reshape(-1, 2).astype(np.float64))
     keras.backend.clear_session()
-    return Row(
+    return DensityRow(
         density=density,
         model=model,
         entropy=true.entropy,

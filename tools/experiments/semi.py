@@ -50,14 +50,14 @@ class SemiSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class SemiRow:
     """The results of a model, one for each set of labels."""
 
     name: str
     results: tuple[Classification, ...]
 
 
-def run(settings: SemiSettings, passed: Sequence[str] = ()) -> list[Row]:
+def run(settings: SemiSettings, passed: Sequence[str] = ()) -> list[SemiRow]:
     """Trains the models that are not trained yet, and returns the table.
 
     Args:
@@ -82,7 +82,7 @@ def run(settings: SemiSettings, passed: Sequence[str] = ()) -> list[Row]:
     rows = []
     for name, own in models.items():
         results = [_result(settings, runs, name, own, seed) for seed in settings.label_seeds]
-        rows.append(Row(name, tuple(results)))
+        rows.append(SemiRow(name, tuple(results)))
     write_json(runs.folder / f"semi_{settings.labels}.json", _plain(settings, rows))
     return rows
 
@@ -99,7 +99,7 @@ def _result(
     return found
 
 
-def _plain(settings: SemiSettings, rows: list[Row]) -> dict[str, Any]:
+def _plain(settings: SemiSettings, rows: list[SemiRow]) -> dict[str, Any]:
     """All numbers, for JSON."""
     models = [
         {

@@ -1,4 +1,4 @@
-"""Compares small models by the bound that they reach in the same time:
+"""Compares the bounds that small models reach in the same time:
 
     python -m tools.experiments.shapes --output_dir=runs/shapes --data_dir=D
 
@@ -51,15 +51,15 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ShapeRow:
     """The result of a model.
 
     Attributes:
-      name, description: of the model.
-      parameters: their number.
+      name, description: the model's name and description.
+      parameters: its number of parameters.
       seconds_per_step: the measured median.
-      steps: as many as fit into the time.
-      validation_elbo_nats: after them.
+      steps: the number of steps that fit into the time.
+      validation_elbo_nats: the validation ELBO after these steps.
     """
 
     name: str
@@ -129,7 +129,7 @@ def shapes() -> dict[str, Shape]:
     }
 
 
-def run(settings: ShapesSettings) -> list[Row]:
+def run(settings: ShapesSettings) -> list[ShapeRow]:
     """Trains the models that are not trained yet, and returns the table, best first.
 
     Raises:
@@ -152,7 +152,7 @@ def run(settings: ShapesSettings) -> list[Row]:
         steps = every * _EVALUATIONS
         elbo = _train(settings, Sweep(folder), name, known[name].precision, steps, every)
         parameters = api.build(known[name].spec).count_params()
-        rows.append(Row(name, known[name].description, parameters, seconds[name], steps, elbo))
+        rows.append(ShapeRow(name, known[name].description, parameters, seconds[name], steps, elbo))
     rows.sort(key=lambda row: -row.validation_elbo_nats)
     write_json(folder / "shapes.json", sweep.plain(rows))
     return rows

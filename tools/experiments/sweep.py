@@ -128,7 +128,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
 
     Args:
       head: the headings.
-      rows: the cells of each row, as many as there are headings.
+      rows: the cells of each row, one for each heading.
       left: how many columns, from the first, are aligned to the left; the others to the right.
     """
     head, *rows = [[cell.replace("|", r"\|") for cell in line] for line in (head, *rows)]
