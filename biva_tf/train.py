@@ -40,20 +40,20 @@ def run(settings: TrainSettings) -> Summary:
     return train(settings.config, Path(settings.model_dir))
 
 
-def _read() -> TrainSettings:
-    """The settings that the flags give.
+def read_settings(values: flags.FlagValues = flags.FLAGS) -> TrainSettings:
+    """The settings that parsed flags give.
 
     Under --init_from, settings without a flag are those of the run there, except for the warm-up of
     the KL weight, which a trained model does not need again. Once this run has begun, they are its
     own.
     """
-    init_from = flags.FLAGS.init_from
-    if not init_from:
-        return read(TrainSettings)
-    this_run = RunDir(Path(flags.FLAGS.model_dir))
+    if not values.init_from:
+        return read(TrainSettings, values=values)
+    this_run = RunDir(Path(values.model_dir))
     if this_run.config.exists():
-        return read(TrainSettings, this_run.read()[1])
-    return read(TrainSettings, {**pretrained.find(init_from).read()[1], "kl_warmup_steps": 0})
+        return read(TrainSettings, this_run.read()[1], values)
+    base = pretrained.find(values.init_from).read()[1]
+    return read(TrainSettings, {**base, "kl_warmup_steps": 0}, values)
 
 
 def _print(settings: TrainSettings) -> None:
@@ -89,7 +89,7 @@ def _unit(summary: Summary) -> str:
 
 def main() -> None:
     """Runs the command with the flags that it was given."""
-    start("train", TrainSettings, _print, _read, sets_devices_up=True)
+    start("train", TrainSettings, _print, read_settings, sets_devices_up=True)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class _Case:
         return self.convolution.places * c * f * rows, self.convolution.places * numbers
 
     def auto(self, mode: str, factor: float = 1.0) -> str:
-        """What auto chooses, if its costs of the frequency domain were `factor` times as large."""
+        """The choice of auto if its costs of the frequency domain were `factor` times as large."""
         cost = _COSTS[mode]
         cost = cost._replace(product=factor * cost.product, number=factor * cost.number)
         least = compute.least_rows(self.convolution, self.channels, self.filters, cost)

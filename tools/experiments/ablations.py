@@ -4,17 +4,19 @@
 
 biva_tf.train trains every model for the same number of steps on the same batches. With --equal_time
 it then trains each ablation on, until it has taken as long as BIVA by the measured time of a step,
-and the results come a second time. biva_tf.train also gets any flags that follow `--`. Finished
-trainings are not done again, and interrupted ones are resumed.
+and the results come a second time. biva_tf.train also gets any flags that follow `--`
+(`tools.experiments.sweep`). Finished trainings are not done again, and interrupted ones are
+resumed.
 
 The results are for the test split, with the weights that were selected on the validation split: the
 ELBO with one sample per image; with --iw_samples=K, L_1 and L_K (`biva_tf.evaluate`); with
 --out_dataset=B, how well L^{>k} and LLR^{>k} tell B from the models' data (`biva_tf.anomaly`). All
-of them are also in OUTPUT_DIR/ablations.json.
+of them are also in the JSON object of the last line and in OUTPUT_DIR/ablations.json.
 """
 
 import dataclasses
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -23,7 +25,6 @@ import numpy as np
 from biva_tf import anomaly, api, evaluate
 from biva_tf.commands.start import start
 from biva_tf.data import sources
-from biva_tf.errors import SettingsError
 from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.summary import Mean
 from biva_tf.files import write_json
@@ -35,13 +36,16 @@ from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
 from tools.bench import step_time
 from tools.experiments import sweep
+from tools.experiments.sweep import Sweep
 
-# Flags for a short run, as in configs/mnist_sample.flags.
-_DEFAULTS = (
-    "--ema_decay=0.99",
-    "--eval_every=250",
-    "--checkpoint_every=250",
-)
+# For a short run, as in configs/mnist_sample.flags.
+_DEFAULTS = {"ema_decay": 0.99, "eval_every": 250, "checkpoint_every": 250}
+_SET_BY = {
+    "model_dir": "output_dir",
+    "architecture": "architecture",
+    "seed": "seeds",
+    "steps": "steps",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +65,7 @@ class AblationsSettings:
         0, "Compute L_1 and L_K of the first so many test images; 0 for all.", lower=0
     )
     out_dataset: str | None = setting(
-        None, "Another data set, to be told from the models' own.", choices=sources.names()
+        None, "Another data set, to tell from the models' own.", choices=sources.names()
     )
     anomaly_samples: int = setting(
         10, "Samples whose mean is L^{>k}, and the K of L_K^{>k}.", lower=1
@@ -77,16 +81,17 @@ class AblationsSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class RunResult:
     """The result of a run on the test split.
 
     Attributes:
-      seed: of the run.
-      step: the steps that it was trained for.
-      elbo_nats: with one sample per image, all images.
+      seed: the run's seed.
+      step: the number of training steps.
+      elbo_nats: the mean ELBO, with one sample per image.
       kl_nats: KL(q||p) by latent.
-      l_1, l_k: with K samples per image; None if they were not asked for.
-      detections: by the name of the score; empty if not asked for.
+      l_1, l_k: the bounds with K samples per image; None if not asked for.
+      detections: how well each score detects the other data set, by the score's name; empty if not
+        asked for.
     """
 
     seed: int
@@ -99,12 +104,12 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class AblationRow:
     """A row of the table: a model's name, number of parameters, and result for each seed."""
 
     name: str
     parameters: int
-    results: tuple[Result, ...]
+    results: tuple[RunResult, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,21 +123,21 @@ class Ablations:
       seconds_per_step: the measured time by model; empty if not asked for.
     """
 
-    equal_steps: tuple[Row, ...]
-    equal_time: tuple[Row, ...]
+    equal_steps: tuple[AblationRow, ...]
+    equal_time: tuple[AblationRow, ...]
     seconds_per_step: dict[str, float]
 
 
-def run(settings: AblationsSettings, training_flags: list[str]) -> Ablations:
+def run(settings: AblationsSettings, passed: Sequence[str] = ()) -> Ablations:
     """Trains the models that are not trained yet, and returns the tables.
 
     Args:
       settings: the models, seeds and steps.
-      training_flags: more flags for biva_tf.train.
+      passed: more flags for biva_tf.train.
 
     Raises:
       SpecError: there is no such BIVA.
-      SettingsError: no seed is given.
+      SettingsError: no seed is given, or a flag cannot be passed.
       TrainingError: a training run failed.
       UserError: a model cannot be scored as asked.
     """
@@ -140,48 +145,39 @@ def run(settings: AblationsSettings, training_flags: list[str]) -> Ablations:
     names = [base, f"{base}_lvae_plus", f"{base}_lvae"] + [f"{base}_vae"] * settings.vae
     for name in names:
         architectures.get(name)  # an unknown name raises an error now, not after hours of training
-    if not settings.seeds:
-        raise SettingsError("--seeds: expected at least one seed, got none")
+    sweep.check_some("seeds", settings.seeds)
     folder = Path(settings.output_dir)
-    equal_steps = [_row(settings, folder, name, settings.steps, training_flags) for name in names]
+    runs = Sweep(folder, _DEFAULTS, passed, _SET_BY)
+    equal_steps = [_row(settings, runs, name, settings.steps) for name in names]
     seconds, equal_time = {}, []
     if settings.equal_time:
-        seconds = _seconds_per_step(settings, names)
+        seconds = _seconds_per_step(settings, runs, names)
+        longer = dataclasses.replace(runs, folder=folder / "equal_time")
         for name in names:
             steps = round(settings.steps * max(1.0, seconds[base] / seconds[name]))
-            longer = folder / "equal_time"
-            _copy_runs(settings, folder, longer, name)
-            equal_time.append(_row(settings, longer, name, steps, training_flags))
+            for seed in settings.seeds:
+                _copy_run(runs.run_dir(_run(name, seed)), longer.run_dir(_run(name, seed)))
+            equal_time.append(_row(settings, longer, name, steps))
     found = Ablations(tuple(equal_steps), tuple(equal_time), seconds)
     write_json(folder / "ablations.json", dataclasses.asdict(found))
     return found
 
 
-def _run_dir(folder: Path, name: str, seed: int) -> RunDir:
-    return RunDir(folder / f"{name}_seed{seed}")
+def _run(name: str, seed: int) -> str:
+    """The name of the folder of a run."""
+    return f"{name}_seed{seed}"
 
 
-def _row(
-    settings: AblationsSettings, folder: Path, name: str, steps: int, training_flags: list[str]
-) -> Row:
+def _row(settings: AblationsSettings, runs: Sweep, name: str, steps: int) -> AblationRow:
     """Trains a model with each seed if needed, and scores it."""
     results = []
     for seed in settings.seeds:
-        run_dir = _run_dir(folder, name, seed)
-        _train(run_dir, name, seed, steps, training_flags)
-        results.append(_score(settings, run_dir, seed))
-    return Row(name, api.build(name).count_params(), tuple(results))
+        own = {"architecture": name, "seed": seed, "steps": steps}
+        results.append(_score(settings, runs.train(_run(name, seed), own), seed))
+    return AblationRow(name, api.build(name).count_params(), tuple(results))
 
 
-def _train(run_dir: RunDir, name: str, seed: int, steps: int, training_flags: list[str]) -> None:
-    flags = sweep.flags(
-        {"model_dir": run_dir.path, "architecture": name, "seed": seed, "steps": steps}
-    )
-    arguments = [*flags, *_DEFAULTS, *training_flags]
-    sweep.train(f"{name}, seed {seed}, {steps} steps", arguments)
-
-
-def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
+def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> RunResult:
     summary = run_dir.read_summary()
     l_1, l_k, detections = None, None, {}
     if settings.iw_samples:
@@ -204,29 +200,28 @@ def _score(settings: AblationsSettings, run_dir: RunDir, seed: int) -> Result:
             )
         ).detections
     keras.backend.clear_session()
-    return Result(
+    return RunResult(
         seed, summary["step"], summary["elbo_nats"], summary["kl_nats"], l_1, l_k, detections
     )
 
 
-def _seconds_per_step(settings: AblationsSettings, names: list[str]) -> dict[str, float]:
-    folder = Path(settings.output_dir)
-    _, of_run = _run_dir(folder, names[0], settings.seeds[0]).read()
+def _seconds_per_step(
+    settings: AblationsSettings, runs: Sweep, names: list[str]
+) -> dict[str, float]:
+    _, of_run = runs.run_dir(_run(names[0], settings.seeds[0])).read()
     compute = Compute(of_run["conv"], of_run["precision"])
     models = {name: (name, compute) for name in names}
-    path = folder / "seconds_per_step.json"
+    path = runs.folder / "seconds_per_step.json"
     return step_time.measured_once(path, models, of_run["batch_size"])
 
 
-def _copy_runs(settings: AblationsSettings, folder: Path, longer: Path, name: str) -> None:
-    """Copies the runs of a model, to be trained on; copies that are there already are kept."""
-    for seed in settings.seeds:
-        target = _run_dir(longer, name, seed).path
-        if not target.exists():
-            part = target.with_name(f"{target.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(_run_dir(folder, name, seed).path, part)
-            part.rename(target)
+def _copy_run(source: RunDir, target: RunDir) -> None:
+    """Copies a run, to be trained on, unless the copy is there already."""
+    if not target.path.exists():
+        part = target.path.with_name(f"{target.path.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source.path, part)
+        part.rename(target.path)
 
 
 def _lines(settings: AblationsSettings, found: Ablations) -> list[str]:
@@ -240,48 +235,56 @@ def _lines(settings: AblationsSettings, found: Ablations) -> list[str]:
     return lines
 
 
-def _table(settings: AblationsSettings, rows: tuple[Row, ...]) -> list[str]:
-    spec = architectures.get(rows[0].name)
-    width = 12 * len(settings.seeds)
-    head = f"{'':<28}{'parameters':>12}{'steps':>10}{'-ELBO, nats':>{width}}{'bits/dim':>{width}}"
+def _table(settings: AblationsSettings, rows: tuple[AblationRow, ...]) -> list[str]:
+    shape = architectures.get(rows[0].name).image_shape
+    head = ["model", "parameters", "steps", "-ELBO, nats", "bits/dim"]
     if settings.iw_samples:
-        head += f"{'-L_1, nats':>{width}}{f'-L_{settings.iw_samples}, nats':>{width}}"
-    lines = [head]
+        head += ["-L_1, nats", f"-L_{settings.iw_samples}, nats"]
+    lines = []
     for row in rows:
         elbos = [result.elbo_nats for result in row.results]
-        bits = [objectives.bits_per_dim(elbo, spec.image_shape) for elbo in elbos]
-        line = f"{row.name:<28}{row.parameters:>12,}{row.results[0].step:>10,}"
-        line += "".join(f"{-elbo:>12.2f}" for elbo in elbos) + "".join(f"{b:>12.4f}" for b in bits)
+        bits = [objectives.bits_per_dim(elbo, shape) for elbo in elbos]
+        line = [row.name, f"{row.parameters:,}", f"{row.results[0].step:,}"]
+        line += [_each([-elbo for elbo in elbos], 2), _each(bits, 4)]
         if settings.iw_samples:
-            for bound in ("l_1", "l_k"):
-                line += "".join(f"{-getattr(r, bound).nats:>12.2f}" for r in row.results)
+            line += [_each([-r.l_1.nats for r in row.results], 2)]
+            line += [_each([-r.l_k.nats for r in row.results], 2)]
         lines.append(line)
-    return lines
+    return sweep.table(head, lines)
 
 
-def _kl_table(rows: tuple[Row, ...]) -> list[str]:
-    lines = [f"KL(q||p) per latent, nats, mean of {len(rows[0].results)} seeds:"]
+def _each(values: Iterable[float], digits: int) -> str:
+    """The values of all seeds in one cell."""
+    return "; ".join(f"{value:.{digits}f}" for value in values)
+
+
+def _kl_table(rows: tuple[AblationRow, ...]) -> list[str]:
+    lines = []
     for row in rows:
         names = row.results[0].kl_nats
         kls = {name: np.mean([r.kl_nats[name] for r in row.results]) for name in names}
-        lines.append(f"  {row.name:<26}" + "  ".join(f"{n} {kl:.2f}" for n, kl in kls.items()))
-    return lines
+        lines.append([row.name, ", ".join(f"{n} {kl:.2f}" for n, kl in kls.items())])
+    seeds = len(rows[0].results)
+    title = f"KL(q||p) per latent, nats, mean of {seeds} seeds:"
+    return [title, *sweep.table(["model", "KL"], lines, left=2)]
 
 
-def _detection_table(out_dataset: str, rows: tuple[Row, ...]) -> list[str]:
+def _detection_table(out_dataset: str, rows: tuple[AblationRow, ...]) -> list[str]:
     lines = []
     for measure in (field.name for field in dataclasses.fields(Detection)):
         lines.append(f"{measure.upper()} of {out_dataset} by each score, for each seed:")
-        for row in rows:
-            for name in row.results[0].detections:
-                values = [getattr(r.detections[name], measure) for r in row.results]
-                lines.append(f"  {row.name:<26}{name:<16}" + "".join(f"{v:>9.4f}" for v in values))
+        cells = [
+            [row.name, name, _each((getattr(r.detections[name], measure) for r in row.results), 4)]
+            for row in rows
+            for name in row.results[0].detections
+        ]
+        lines += sweep.table(["model", "score", measure.upper()], cells, left=2)
     return lines
 
 
-def _print(settings: AblationsSettings, training_flags: list[str]) -> None:
-    for line in _lines(settings, run(settings, training_flags)):
-        print(line)
+def _print(settings: AblationsSettings, passed: list[str]) -> None:
+    found = run(settings, passed)
+    sweep.show(_lines(settings, found), dataclasses.asdict(found))
 
 
 if __name__ == "__main__":

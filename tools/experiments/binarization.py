@@ -1,4 +1,4 @@
-"""What is known of a grey data set's binary versions before any model is trained:
+"""Measures the binary versions of a grey data set, without a model:
 
     python -m tools.experiments.binarization --dataset=fashion_mnist --data_dir=D
 
@@ -9,7 +9,6 @@ the draws is at least that, whatever p is. A result below it was not measured on
 """
 
 import dataclasses
-import json
 
 import numpy as np
 from scipy import special, stats
@@ -18,6 +17,7 @@ from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.data.sources import Location
 from biva_tf.settings import required, setting
+from tools.experiments import sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Binarization:
     """Facts about the test split.
 
     Attributes:
-      images: their number.
-      entropy_nats: of the random draws of an image, the mean over the images.
-      entropy_nats_standard_error: of that mean.
+      images: the number of images.
+      entropy_nats: the entropy of the random draws of an image, the mean over the images.
+      entropy_nats_standard_error: the standard error of that mean.
       white: the share of pixels above each threshold.
     """
 
@@ -63,13 +63,14 @@ def run(settings: BinarizationSettings) -> Binarization:
 
 def _print(settings: BinarizationSettings) -> None:
     found = run(settings)
-    print(
+    entropy = sweep.plus_minus(found.entropy_nats, found.entropy_nats_standard_error, 2)
+    title = (
         f"{settings.dataset}, {found.images:,} test images: random draws have an entropy of "
-        f"{found.entropy_nats:.2f} ± {found.entropy_nats_standard_error:.2f} nats"
+        f"{entropy} nats"
     )
-    for threshold, share in found.white.items():
-        print(f"  above {threshold:3d}: {share:.3f} of the pixels")
-    print(json.dumps(dataclasses.asdict(found)))
+    cells = [[str(threshold), f"{share:.3f}"] for threshold, share in found.white.items()]
+    table = sweep.table(["threshold", "share of pixels above it"], cells, left=0)
+    sweep.show([title, *table], dataclasses.asdict(found))
 
 
 if __name__ == "__main__":

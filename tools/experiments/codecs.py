@@ -5,15 +5,14 @@
 Lossless codecs of pictures (PNG, WebP, JPEG XL) code every image by itself, and then all of them in
 one sheet, which has one header and lets them learn from one image for the next. Codecs of bytes
 (bz2, xz, zstd) code all pixels at once, those of binary images packed eight to a byte. Every codec
-is at its strongest setting, and what it gives is decoded and compared. Prints a table, and as the
-last line one JSON object.
+is at its strongest setting, and its output is decoded and compared with the images. Prints a table,
+and as the last line one JSON object.
 """
 
 import bz2
 import dataclasses
 import functools
 import io
-import json
 import lzma
 import math
 import time
@@ -31,24 +30,25 @@ from biva_tf.compression.codec import Codec, Options
 from biva_tf.errors import UserError
 from biva_tf.inference import objectives
 from biva_tf.settings import setting
+from tools.experiments import sweep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecsSettings(DataSetSettings):
     """The settings of `python -m tools.experiments.codecs`."""
 
-    dataset: str | None = setting(None, "Of the test images; by default that of the model.")
+    dataset: str | None = setting(None, "The data set; by default the model's own.")
     batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """What a codec gives.
+class CodecResult:
+    """The result of a codec.
 
     Attributes:
       codec: its name.
-      bits_per_dim: of all images.
-      seconds, decode_seconds: to compress and to decompress all of them.
+      bits_per_dim: the code length of all images.
+      seconds, decode_seconds: the time to compress and to decompress all of them.
     """
 
     codec: str
@@ -58,17 +58,17 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class CodecComparison:
     """The codecs side by side.
 
     Attributes:
-      rows: the model's first.
-      images: their number.
+      rows: the results, the model's first.
+      images: the number of images.
       bound_bits_per_dim: -L_1 of the images.
-      initial_bits_per_dim: the initial bits, a part of the model's row.
+      initial_bits_per_dim: the initial bits, which the model's row includes.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[CodecResult, ...]
     images: int
     bound_bits_per_dim: float
     initial_bits_per_dim: float
@@ -76,12 +76,15 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class General:
-    """A general codec of levels, uint8 [height, width, channels] or, of bytes, of any shape.
+    """A general codec of integer pixels.
+
+    A codec of pictures takes uint8 [height, width, channels], a codec of bytes any shape.
 
     Attributes:
-      encode: from levels to bytes.
-      decode: from bytes to the levels, in order.
-      form: what is coded at once: `list` every image, `_sheet` a sheet of all, `_whole` all.
+      encode: turns pixels into bytes.
+      decode: turns bytes into the pixels, in order.
+      form: splits the images into the parts to code: `list` into images, `_sheet` into one sheet of
+        all, `_whole` into one array of all.
     """
 
     encode: Callable[[np.ndarray], bytes]
@@ -89,7 +92,7 @@ class General:
     form: Callable[[np.ndarray], list[np.ndarray]]
 
 
-def run(settings: CodecsSettings) -> Comparison:
+def run(settings: CodecsSettings) -> CodecComparison:
     """Compresses the test images with the model and with every codec.
 
     Raises:
@@ -102,19 +105,19 @@ def run(settings: CodecsSettings) -> Comparison:
     examples = trained.images(dataset, data_dir=settings.data_dir)
     images = settings.first_examples(examples, f"{dataset} test")[:]
     codec, options = Codec(model), Options(settings.batch)
-    codec.compress(images[:1], options)  # traces the graphs, which `seconds` shall not count
+    codec.compress(images[:1], options)  # traces the graphs, so that `seconds` leaves that out
     began = time.perf_counter()
     compressed = codec.compress(images, options)
     ended = time.perf_counter()
     codec.verify(compressed.data, images)
     decoded = time.perf_counter()
     own = 8 * len(compressed.data) / images.size
-    rows = [Row("biva_tf", own, ended - began, decoded - ended)]
+    rows = [CodecResult("biva_tf", own, ended - began, decoded - ended)]
     pixels, _ = levels.from_images(images, spec)
     general = _general(255 // (levels.number_of_levels(spec) - 1))
     rows += [_measured(name, other, pixels) for name, other in general.items()]
     bound = model.score(images).elbo_nats.mean()
-    return Comparison(
+    return CodecComparison(
         tuple(rows),
         len(images),
         float(objectives.bits_per_dim(bound, spec.image_shape)),
@@ -122,7 +125,7 @@ def run(settings: CodecsSettings) -> Comparison:
     )
 
 
-def _measured(name: str, codec: General, pixels: np.ndarray) -> Row:
+def _measured(name: str, codec: General, pixels: np.ndarray) -> CodecResult:
     parts = codec.form(pixels)
     began = time.perf_counter()
     data = [codec.encode(part) for part in parts]
@@ -132,11 +135,11 @@ def _measured(name: str, codec: General, pixels: np.ndarray) -> Row:
     for part, back in zip(parts, decoded, strict=True):
         if not np.array_equal(part.ravel(), back.ravel()[: part.size]):
             raise UserError(f"{name}: expected a lossless codec, got other pixels")
-    return Row(name, 8 * sum(map(len, data)) / pixels.size, ended - began, seconds)
+    return CodecResult(name, 8 * sum(map(len, data)) / pixels.size, ended - began, seconds)
 
 
 def _sheet(pixels: np.ndarray) -> list[np.ndarray]:
-    """All images side by side, as square as can be, filled up with zeros."""
+    """All images side by side in one sheet, nearly square, with zeros where images are missing."""
     number, height, width, channels = pixels.shape
     columns = math.ceil(math.sqrt(number))
     lines = -(-number // columns)
@@ -151,7 +154,7 @@ def _whole(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def _general(white: int) -> dict[str, General]:
-    """The general codecs by name; `white` is what makes 255 of the greatest level."""
+    """The general codecs by name; `white` times the greatest pixel is 255."""
     try:
         import pillow_jxl  # noqa: F401, it adds the format to Pillow
     except ImportError as e:
@@ -208,15 +211,16 @@ def _decode_bytes(white: int, decode: Callable[[bytes], bytes], data: bytes) -> 
 
 def _print(settings: CodecsSettings) -> None:
     found = run(settings)
-    print(
+    title = (
         f"{found.images} images; -L_1 {found.bound_bits_per_dim:.5f} bits/dim; initial bits "
         f"{found.initial_bits_per_dim:.5f} bits/dim"
     )
-    print(f"  {'codec':<16}{'bits/dim':>10}{'seconds':>10}{'decoding':>10}")
-    for row in found.rows:
-        times = f"{row.seconds:>10.2f}{row.decode_seconds:>10.2f}"
-        print(f"  {row.codec:<16}{row.bits_per_dim:>10.4f}{times}")
-    print(json.dumps({row.codec: row.bits_per_dim for row in found.rows}))
+    cells = [
+        [r.codec, f"{r.bits_per_dim:.4f}", f"{r.seconds:.2f}", f"{r.decode_seconds:.2f}"]
+        for r in found.rows
+    ]
+    table = sweep.table(["codec", "bits/dim", "seconds", "decoding"], cells)
+    sweep.show([title, *table], {row.codec: row.bits_per_dim for row in found.rows})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ For each density and model, the KL divergence KL(p || model) is bounded: by -L_K
 p. It is computed as the mean of log p(x) - L_K(x) over test points x, which has the same expected
 value and a smaller standard error. densities.json has the numbers, densities.png the pictures: the
 true density, and for each model exp(L_K) on a grid and samples. Finished trainings are not done
-again, and interrupted ones are resumed.
+again, and interrupted ones are resumed. The last line is the JSON object of densities.json.
 """
 
 import concurrent.futures
@@ -22,12 +22,12 @@ from biva_tf.commands.start import start
 from biva_tf.data.densities import DENSITIES, Density
 from biva_tf.data.densities.density import midpoints
 from biva_tf.data.points import as_images
-from biva_tf.errors import SettingsError
 from biva_tf.files import write_json
 from biva_tf.plotting import figures, pictures
 from biva_tf.plotting.densities import Drawn, comparison
 from biva_tf.settings import required, setting
 from tools.experiments import sweep
+from tools.experiments.sweep import Sweep
 
 MODELS = {"VAE": "density_2d_vae", "LVAE": "density_2d_lvae", "BIVA": "density_2d"}
 POTENTIALS = ("potential_1", "potential_2", "potential_3", "potential_4")
@@ -37,8 +37,8 @@ _MAX_ROWS = 16_384  # of points and importance samples in memory
 # Chosen on potentials 2 to 4. The learning rate rises in 500 steps and falls to this share: with
 # twice the rate some trainings diverge, as the variance of x is free and the KL weight still small.
 _BATCH, _LEARNING_RATE, _LEARNING_RATE_WARMUP, _LAST_SHARE = 512, 0.01, 500, 0.02
-_CLIP_NORM, _SKIP_NORM = 10, 1e5  # a step with a norm that is not finite is skipped, too
-_KL_WARMUP = 800  # steps; the KL weight rises slowly, lest upper latents stay unused
+_CLIP_NORM, _SKIP_NORM = 10, 1e5  # a step with a non-finite norm is skipped, too
+_KL_WARMUP = 800  # steps; the KL weight rises slowly, or upper latents would stay unused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +53,18 @@ class DensitiesSettings:
     seed: int = setting(0, "Seed of the trainings.", lower=0)
     iw_samples: int = setting(1000, "K of the L_K of the test points.", lower=1)
     num_examples: int = setting(1000, "The test points.", lower=2)
-    grid: int = setting(80, "The picture has L_K at so many points on either axis.", lower=2)
+    grid: int = setting(80, "The picture shows L_K at this many points along each axis.", lower=2)
     grid_iw_samples: int = setting(100, "K of the L_K of the picture.", lower=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class DensityRow:
     """A model of a density. All numbers are in nats, means over the test points.
 
     Attributes:
-      density, model: their names.
-      entropy: of the density.
-      bound, bound_standard_error: L_K.
+      density, model: the names of the density and of the model.
+      entropy: the entropy of the density.
+      bound, bound_standard_error: L_K and its standard error.
       kl, kl_standard_error: log p(x) - L_K(x): at least KL(p || model), up to the error.
       kl_of_elbo: the same with L_1.
     """
@@ -80,44 +80,41 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class DensityComparison:
     """The result: a row for each density and model, and the picture."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[DensityRow, ...]
     figure: Path
 
 
-def run(settings: DensitiesSettings) -> Comparison:
+def run(settings: DensitiesSettings) -> DensityComparison:
     """Trains the models that are not trained yet, scores them, and draws the figure.
 
     Raises:
       SettingsError: there is no density of a name.
       TrainingError: a training run failed.
     """
-    for name in settings.densities:
-        if name not in DENSITIES:
-            expected = f"some of {', '.join(DENSITIES)}"
-            raise SettingsError(f"--densities: expected {expected}, got {name!r}")
-    folder = Path(settings.output_dir)
+    sweep.check_some("densities", settings.densities, DENSITIES)
+    runs = Sweep(Path(settings.output_dir), one_thread=True)
     pairs = [(density, model) for density in settings.densities for model in MODELS]
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda pair: _train(settings, *pair), pairs))
-    rows = [_score(settings, *pair) for pair in pairs]
-    drawn = {name: _draw(settings, name) for name in settings.densities}
-    figure = folder / "densities.png"
+        list(pool.map(lambda pair: _train(settings, runs, *pair), pairs))
+    rows = [_score(settings, runs, *pair) for pair in pairs]
+    drawn = {name: _draw(settings, runs, name) for name in settings.densities}
+    figure = runs.folder / "densities.png"
     figures.write(figure, comparison(drawn))
-    write_json(folder / "densities.json", {"rows": [dataclasses.asdict(row) for row in rows]})
-    return Comparison(tuple(rows), figure)
+    write_json(runs.folder / "densities.json", sweep.plain(rows))
+    return DensityComparison(tuple(rows), figure)
 
 
-def _model_dir(settings: DensitiesSettings, density: str, model: str) -> Path:
-    return Path(settings.output_dir) / f"{density}_{model.lower()}"
+def _run(density: str, model: str) -> str:
+    """The name of the folder of a run."""
+    return f"{density}_{model.lower()}"
 
 
-def _train(settings: DensitiesSettings, density: str, model: str) -> None:
+def _train(settings: DensitiesSettings, runs: Sweep, density: str, model: str) -> None:
     every = max(1, settings.steps // 10)
-    flags = {
-        "model_dir": _model_dir(settings, density, model),
+    own = {
         "architecture": MODELS[model],
         "dataset": density,
         "steps": settings.steps,
@@ -135,12 +132,11 @@ def _train(settings: DensitiesSettings, density: str, model: str) -> None:
         "eval_every": every,
         "checkpoint_every": every,
     }
-    title = f"{density}, {model}, {settings.steps} steps"
-    sweep.train(title, sweep.flags(flags), one_thread=True)
+    runs.train(_run(density, model), own)
 
 
-def _score(settings: DensitiesSettings, density: str, model: str) -> Row:
-    model_dir = _model_dir(settings, density, model)
+def _score(settings: DensitiesSettings, runs: Sweep, density: str, model: str) -> DensityRow:
+    model_dir = runs.run_dir(_run(density, model)).path
     scores = model_dir / "scores.npz"
     asked = evaluate.EvaluateSettings(
         model_dir=str(model_dir),
@@ -156,7 +152,7 @@ def _score(settings: DensitiesSettings, density: str, model: str) -> Row:
     true = DENSITIES[density]
     log_p = true.log_prob(points.reshape(-1, 2).astype(np.float64))
     keras.backend.clear_session()
-    return Row(
+    return DensityRow(
         density=density,
         model=model,
         entropy=true.entropy,
@@ -172,13 +168,13 @@ def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def _draw(settings: DensitiesSettings, name: str) -> Drawn:
+def _draw(settings: DensitiesSettings, runs: Sweep, name: str) -> Drawn:
     """The true density, and of each model exp(L_K) and samples."""
     density: Density = DENSITIES[name]
     points, _ = midpoints(density.box, settings.grid)
     maps, samples = {}, {}
     for model in MODELS:
-        trained = api.load(_model_dir(settings, name, model))
+        trained = api.load(runs.run_dir(_run(name, model)).path)
         found = trained.score(
             as_images(points), num_importance_samples=settings.grid_iw_samples, max_rows=_MAX_ROWS
         )
@@ -191,17 +187,21 @@ def _draw(settings: DensitiesSettings, name: str) -> Drawn:
 
 def _print(settings: DensitiesSettings) -> None:
     found = run(settings)
-    k = settings.iw_samples
-    head = f"{'':<18}{'':<6}{'entropy':>9}{f'-L_{k}':>18}{'KL, at most':>20}{'of L_1':>9}"
-    print(f"{settings.num_examples} test points, nats:\n{head}")
-    for row in found.rows:
-        bound = f"{-row.bound:.3f} ± {row.bound_standard_error:.3f}"
-        kl = f"{row.kl:.4f} ± {row.kl_standard_error:.4f}"
-        print(
-            f"{row.density:<18}{row.model:<6}{row.entropy:>9.3f}{bound:>18}{kl:>20}"
-            f"{row.kl_of_elbo:>9.3f}"
-        )
-    print(found.figure)
+    head = ["density", "model", "entropy", f"-L_{settings.iw_samples}", "KL, at most", "of L_1"]
+    cells = [
+        [
+            row.density,
+            row.model,
+            f"{row.entropy:.3f}",
+            sweep.plus_minus(-row.bound, row.bound_standard_error, 3),
+            sweep.plus_minus(row.kl, row.kl_standard_error, 4),
+            f"{row.kl_of_elbo:.3f}",
+        ]
+        for row in found.rows
+    ]
+    title = f"{settings.num_examples} test points, nats:"
+    lines = [title, *sweep.table(head, cells, left=2), str(found.figure)]
+    sweep.show(lines, sweep.plain(found.rows))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Trains a language model without latents, to set beside models of text:
+"""Trains a language model without latents, to compare with models of text:
 
     python -m tools.experiments.language_model --dataset=glosses --steps=2000
 
-An LSTM of Keras reads the words of a sentence and predicts the next one, by the same vocabulary and
-the same splits as --architecture reads. Its embeddings are its output weights too, as in the model
-of text; by default it has about as many parameters as that. After every epoch it is scored on the
+A Keras LSTM reads the words of a sentence and predicts the next one, with the vocabulary and the
+splits of --architecture. Its embeddings are its output weights too, as in the model of text, and it
+has about as many parameters. After every epoch it is scored on the
 validation split, and the best weights are scored on the test split.
 """
 
 import dataclasses
-import json
 import math
 import time
 
@@ -26,6 +25,7 @@ from biva_tf.errors import SettingsError
 from biva_tf.inference.objectives import perplexity
 from biva_tf.model import architectures, tokens
 from biva_tf.settings import setting
+from tools.experiments import sweep
 
 _BATCH = 64
 
@@ -34,30 +34,30 @@ _BATCH = 64
 class LanguageModelSettings:
     """The settings of `python -m tools.experiments.language_model`."""
 
-    architecture: str = setting("text_small", "The model of text to be set beside.")
+    architecture: str = setting("text_small", "The model of text to compare with.")
     dataset: str = setting("glosses", "The data set of text.", choices=sources.names())
     data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
     validation_size: int = setting(
-        1000, "As of biva_tf.train, where the data set has no validation split.", lower=1
+        1000, "Validation sentences, if the data set has no validation split.", lower=1
     )
-    steps: int = setting(2000, "Training steps of 64 sentences, at most.", lower=1)
-    seconds: float = setting(math.inf, "Stop after the epoch in which so many have passed.")
-    learning_rate: float = setting(0.001, "Of Adam.", lower=0.0)
+    steps: int = setting(2000, "The most training steps, of 64 sentences each.", lower=1)
+    seconds: float = setting(math.inf, "Stop after the epoch in which this time has passed.")
+    learning_rate: float = setting(0.001, "Adam's learning rate.", lower=0.0)
     dropout: float = setting(0.3, "The dropout rate of embeddings and states.", lower=0.0)
     seed: int = setting(0, "Seed of the weights and of the order of the sentences.", lower=0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """The test split under the model.
+class LanguageModelResult:
+    """The result on the test split.
 
     Attributes:
-      parameters: of the model.
-      units: of the LSTM.
-      epochs: trained.
-      seconds: of training.
+      parameters: the model's number of parameters.
+      units: the LSTM's number of units.
+      epochs: the number of epochs.
+      seconds: the training time.
       nats: -log p(x), the mean over the sentences.
-      perplexity: per token, ends of sentences included.
+      perplexity: the perplexity per token, ends of sentences included.
     """
 
     parameters: int
@@ -99,7 +99,7 @@ def build(ids: int, length: int, embedding_units: int, units: int, dropout: floa
 
 
 def units_for(parameters: int, ids: int, embedding_units: int) -> int:
-    """The units of an LSTM with which the language model has about so many parameters."""
+    """The LSTM's units that give the language model about this number of parameters."""
 
     def count(units: int) -> int:
         lstm = 4 * units * (embedding_units + units + 1)
@@ -126,12 +126,12 @@ def _nats(model: keras.Model, split: Sentences) -> float:
     return total
 
 
-def run(settings: LanguageModelSettings) -> Result:
+def run(settings: LanguageModelSettings) -> LanguageModelResult:
     """Trains the language model and scores the test split.
 
     Raises:
-      SettingsError: the architecture is not of text.
-      DataError: the data set is missing or not of text.
+      SettingsError: the architecture is not one of text.
+      DataError: the data set is missing or is not text.
     """
     spec = architectures.read(settings.architecture)
     form = Form.of(spec)
@@ -163,7 +163,7 @@ def run(settings: LanguageModelSettings) -> Result:
         print(f"epoch {done}: validation perplexity {found:.2f}, {spent:.0f} seconds", flush=True)
     model.set_weights(weights)
     nats = _nats(model, data.test)
-    return Result(
+    return LanguageModelResult(
         parameters=model.count_params(),
         units=units,
         epochs=done,
@@ -175,11 +175,11 @@ def run(settings: LanguageModelSettings) -> Result:
 
 def _print(settings: LanguageModelSettings) -> None:
     found = run(settings)
-    print(
+    line = (
         f"{settings.dataset} test, LSTM of {found.units} units, {found.parameters:,} parameters: "
         f"{found.nats:.3f} nats per sentence, perplexity {found.perplexity:.2f} per token"
     )
-    print(json.dumps(dataclasses.asdict(found)))
+    sweep.show([line], dataclasses.asdict(found))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ r"""Semi-supervised classification with several sets of labels (paper, Table 3):
 
 Trains, for each set of labels, BIVA, LVAE+, and BIVA's classifier on the labels alone, and prints
 the test error of each: mean and standard deviation over the sets. biva_tf.train gets the flags that
-follow `--`. Finished trainings are not done again, and interrupted ones are resumed. All numbers
-are also in OUTPUT_DIR/semi_LABELS.json.
+follow `--` (`tools.experiments.sweep`). Finished trainings are not done again, and interrupted ones
+are resumed. All numbers are also in the JSON object of the last line and in
+OUTPUT_DIR/semi_LABELS.json.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +26,14 @@ from biva_tf.files import write_json
 from biva_tf.model import architectures
 from biva_tf.settings import required, setting
 from tools.experiments import sweep
+from tools.experiments.sweep import Sweep
+
+_SET_BY = {
+    "model_dir": "output_dir",
+    "architecture": "architecture",
+    "labels": "labels",
+    "label_seed": "label_seeds",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,43 +50,58 @@ class SemiSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class SemiRow:
     """The results of a model, one for each set of labels."""
 
     name: str
     results: tuple[Classification, ...]
 
 
-def run(settings: SemiSettings, training_flags: list[str]) -> list[Row]:
+def run(settings: SemiSettings, passed: Sequence[str] = ()) -> list[SemiRow]:
     """Trains the models that are not trained yet, and returns the table.
 
     Args:
       settings: the models and the sets of labels.
-      training_flags: more flags for biva_tf.train.
+      passed: more flags for biva_tf.train. The classifier on the labels alone keeps its own steps.
 
     Raises:
       SpecError: there is no such BIVA.
-      SettingsError: it has no classes, or no seed is given.
+      SettingsError: it has no classes, no seed is given, or a flag cannot be passed.
       TrainingError: a training run failed.
     """
     base = settings.architecture
     if architectures.get(base).classes is None:
         raise SettingsError(f"--architecture: expected one with classes, got {base!r}")
-    if not settings.label_seeds:
-        raise SettingsError("--label_seeds: expected at least one seed, got none")
-    models = {base: (base, {})}
+    sweep.check_some("label_seeds", settings.label_seeds)
+    models = {base: {"architecture": base}}
     if settings.lvae_plus:
-        models[f"{base}_lvae_plus"] = (f"{base}_lvae_plus", {})
-    alone = {"bound_weight": 0, "steps": settings.alone_steps}
-    models[f"{base}_labels_alone"] = (base, alone)
+        models[f"{base}_lvae_plus"] = {"architecture": f"{base}_lvae_plus"}
+    alone = {"architecture": base, "bound_weight": 0, "steps": settings.alone_steps}
+    models[f"{base}_labels_alone"] = alone
+    runs = Sweep(Path(settings.output_dir), passed=passed, set_by=_SET_BY)
     rows = []
-    for name, (architecture, flags) in models.items():
-        results = []
-        for seed in settings.label_seeds:
-            folder = Path(settings.output_dir) / f"{name}_{settings.labels}_labels_{seed}"
-            results.append(_result(settings, folder, architecture, seed, flags, training_flags))
-        rows.append(Row(name, tuple(results)))
-    plain = [
+    for name, own in models.items():
+        results = [_result(settings, runs, name, own, seed) for seed in settings.label_seeds]
+        rows.append(SemiRow(name, tuple(results)))
+    write_json(runs.folder / f"semi_{settings.labels}.json", _plain(settings, rows))
+    return rows
+
+
+def _result(
+    settings: SemiSettings, runs: Sweep, name: str, own: dict[str, Any], seed: int
+) -> Classification:
+    """Trains a model with a set of labels if needed, and classifies the test images."""
+    own = {**own, "labels": settings.labels, "label_seed": seed}
+    run_dir = runs.train(f"{name}_{settings.labels}_labels_{seed}", own)
+    asked = classify.ClassifySettings(model_dir=str(run_dir.path), num_samples=settings.num_samples)
+    found = classify.run(asked).summary
+    keras.backend.clear_session()
+    return found
+
+
+def _plain(settings: SemiSettings, rows: list[SemiRow]) -> dict[str, Any]:
+    """All numbers, for JSON."""
+    models = [
         {
             "name": row.name,
             "error": [result.error for result in row.results],
@@ -84,48 +110,31 @@ def run(settings: SemiSettings, training_flags: list[str]) -> list[Row]:
         }
         for row in rows
     ]
-    write_json(
-        Path(settings.output_dir) / f"semi_{settings.labels}.json",
-        {"labels": settings.labels, "label_seeds": settings.label_seeds, "models": plain},
-    )
-    return rows
+    return {"labels": settings.labels, "label_seeds": settings.label_seeds, "models": models}
 
 
-def _result(
-    settings: SemiSettings,
-    folder: Path,
-    architecture: str,
-    seed: int,
-    flags: dict,
-    training_flags: list[str],
-) -> Classification:
-    of_run = {
-        "model_dir": folder,
-        "architecture": architecture,
-        "labels": settings.labels,
-        "label_seed": seed,
-        **flags,
-    }
-    sweep.train(folder.name, [*training_flags, *sweep.flags(of_run)])
-    found = classify.run(
-        classify.ClassifySettings(model_dir=str(folder), num_samples=settings.num_samples)
-    )
-    keras.backend.clear_session()
-    return found.summary
+def _mean(values: Sequence[float]) -> str:
+    """The mean, and the standard deviation if there is one."""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return sweep.plus_minus(np.mean(values), np.std(values, ddof=1), 3)
 
 
-def _print(settings: SemiSettings, training_flags: list[str]) -> None:
-    rows = run(settings, training_flags)
+def _print(settings: SemiSettings, passed: list[str]) -> None:
+    rows = run(settings, passed)
     sets = len(settings.label_seeds)
-    print(f"Test split, {settings.labels} labels, {sets} sets: mean and standard deviation")
-    print(f"{'':<32}{'error, %':>18}{'-log q(y|x), nats':>22}{'ECE':>18}")
-    for row in rows:
-        line = f"{row.name:<32}"
-        for name, factor, width in (("error", 100, 18), ("nll_nats", 1, 22), ("ece", 1, 18)):
-            values = factor * np.array([getattr(result, name) for result in row.results])
-            deviation = f" ± {values.std(ddof=1):.3f}" if sets > 1 else ""
-            line += f"{f'{values.mean():.3f}{deviation}':>{width}}"
-        print(line)
+    head = ["model", "error, %", "-log q(y|x), nats", "ECE"]
+    cells = [
+        [
+            row.name,
+            _mean([100 * result.error for result in row.results]),
+            _mean([result.nll_nats for result in row.results]),
+            _mean([result.ece for result in row.results]),
+        ]
+        for row in rows
+    ]
+    title = f"Test split, {settings.labels} labels, {sets} sets: mean and standard deviation"
+    sweep.show([title, *sweep.table(head, cells)], _plain(settings, rows))
 
 
 if __name__ == "__main__":

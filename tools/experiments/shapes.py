@@ -1,10 +1,11 @@
-"""Compares small models by the bound that they reach in the same time:
+"""Compares the bounds that small models reach in the same time:
 
     python -m tools.experiments.shapes --output_dir=runs/shapes --data_dir=D
 
 Measures the training step of each model, the models taking turns; then trains each for as many
 steps as fit into --seconds, and prints -ELBO on the validation split, with moving averages. This
-is how `small_l5`, the architecture of the trained models that ship, was chosen.
+is how `small_l5`, the architecture of the trained models that ship, was chosen. The table is also
+in the JSON object of the last line and in OUTPUT_DIR/shapes.json.
 """
 
 import dataclasses
@@ -14,15 +15,14 @@ from pathlib import Path
 from biva_tf import api
 from biva_tf.commands.start import start
 from biva_tf.data import sources
-from biva_tf.errors import UserError
 from biva_tf.files import write_atomically, write_json
 from biva_tf.model import architectures
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, Latent, ModelSpec, StageSpec
 from biva_tf.nn.compute import Compute
-from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
 from tools.bench import step_time
 from tools.experiments import sweep
+from tools.experiments.sweep import Sweep
 
 _BATCH = 32
 _EVALUATIONS = 4
@@ -51,15 +51,15 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ShapeRow:
     """The result of a model.
 
     Attributes:
-      name, description: of the model.
-      parameters: their number.
+      name, description: the model's name and description.
+      parameters: its number of parameters.
       seconds_per_step: the measured median.
-      steps: as many as fit into the time.
-      validation_elbo_nats: after them.
+      steps: the number of steps that fit into the time.
+      validation_elbo_nats: the validation ELBO after these steps.
     """
 
     name: str
@@ -68,10 +68,6 @@ class Row:
     seconds_per_step: float
     steps: int
     validation_elbo_nats: float
-
-
-class ShapesError(UserError, ValueError):
-    """An unknown model."""
 
 
 def _block(filters: int, kernel: int = 3, stride: int = 1) -> BlockSpec:
@@ -133,18 +129,16 @@ def shapes() -> dict[str, Shape]:
     }
 
 
-def run(settings: ShapesSettings) -> list[Row]:
+def run(settings: ShapesSettings) -> list[ShapeRow]:
     """Trains the models that are not trained yet, and returns the table, best first.
 
     Raises:
-      ShapesError: there is no model of a name.
+      SettingsError: there is no model of a name.
       TrainingError: a training run failed.
     """
     known = shapes()
     names = list(settings.names or known)
-    for name in names:
-        if name not in known:
-            raise ShapesError(f"--names: expected some of {', '.join(known)}, got {name!r}")
+    sweep.check_some("names", names, known)
     folder = Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -156,11 +150,11 @@ def run(settings: ShapesSettings) -> list[Row]:
         # A multiple of the steps between two evaluations, so that the last one is the result's.
         every = max(1, round(settings.seconds / seconds[name] / _EVALUATIONS))
         steps = every * _EVALUATIONS
-        elbo = _train(settings, folder, name, known[name].precision, steps, every)
+        elbo = _train(settings, Sweep(folder), name, known[name].precision, steps, every)
         parameters = api.build(known[name].spec).count_params()
-        rows.append(Row(name, known[name].description, parameters, seconds[name], steps, elbo))
+        rows.append(ShapeRow(name, known[name].description, parameters, seconds[name], steps, elbo))
     rows.sort(key=lambda row: -row.validation_elbo_nats)
-    write_json(folder / "shapes.json", {"rows": [dataclasses.asdict(row) for row in rows]})
+    write_json(folder / "shapes.json", sweep.plain(rows))
     return rows
 
 
@@ -169,13 +163,11 @@ def _json(folder: Path, name: str) -> Path:
 
 
 def _train(
-    settings: ShapesSettings, folder: Path, name: str, precision: str, steps: int, every: int
+    settings: ShapesSettings, runs: Sweep, name: str, precision: str, steps: int, every: int
 ) -> float:
     """Trains a model if needed; its validation ELBO at the end."""
-    run_dir = RunDir(folder / name)
-    flags = {
-        "model_dir": run_dir.path,
-        "architecture": _json(folder, name),
+    own = {
+        "architecture": _json(runs.folder, name),
         "dataset": settings.dataset,
         "data_dir": settings.data_dir,
         "precision": precision,
@@ -188,20 +180,27 @@ def _train(
         "checkpoint_every": every,
         "seed": settings.seed,
     }
-    sweep.train(f"{name}, {steps} steps", sweep.flags(flags))
-    lines = [json.loads(line) for line in run_dir.metrics.read_text().splitlines()]
+    metrics = runs.train(name, own).metrics
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     return [line["elbo"] for line in lines if line["split"] == "validation"][-1]
 
 
 def _print(settings: ShapesSettings) -> None:
     rows = run(settings)
-    head = f"{'':<18}{'parameters':>12}{'ms a step':>11}{'steps':>8}{'-ELBO, nats':>13}"
-    print(f"Validation split after {settings.seconds:g} s of training:\n{head}")
-    for row in rows:
-        print(
-            f"{row.name:<18}{row.parameters:>12,}{1000 * row.seconds_per_step:>11.0f}"
-            f"{row.steps:>8,}{-row.validation_elbo_nats:>13.2f}  {row.description}"
-        )
+    head = ["model", "description", "parameters", "ms a step", "steps", "-ELBO, nats"]
+    cells = [
+        [
+            row.name,
+            row.description,
+            f"{row.parameters:,}",
+            f"{1000 * row.seconds_per_step:.0f}",
+            f"{row.steps:,}",
+            f"{-row.validation_elbo_nats:.2f}",
+        ]
+        for row in rows
+    ]
+    title = f"Validation split after {settings.seconds:g} s of training:"
+    sweep.show([title, *sweep.table(head, cells, left=2)], sweep.plain(rows))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What a release of the project is made with: trained models and data that ship."""
+"""Makes the trained models and the data that ship with the project."""

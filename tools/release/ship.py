@@ -47,11 +47,11 @@ class ShipSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Shipped:
-    """What was shipped.
+    """A shipped model.
 
     Attributes:
-      folder: with the model.
-      summary: of the test split, with the shipped weights.
+      folder: the model's folder.
+      summary: the result on the test split, with the shipped weights.
       moved_nats: by how much L_1 and L_K differ from those of the weights of the run.
     """
 

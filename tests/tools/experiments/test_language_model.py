@@ -1,4 +1,4 @@
-"""The language model that models of text are set beside."""
+"""The language model to compare models of text with."""
 
 import dataclasses
 

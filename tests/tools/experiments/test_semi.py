@@ -11,7 +11,7 @@ from tools.experiments import semi
 def test_a_model_without_classes_is_refused(tmp_path):
     settings = semi.SemiSettings(output_dir=str(tmp_path), architecture="mnist_sample")
     with pytest.raises(SettingsError, match="expected one with classes, got 'mnist_sample'"):
-        semi.run(settings, [])
+        semi.run(settings)
 
 
 @pytest.mark.slow

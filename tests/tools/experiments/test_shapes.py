@@ -3,6 +3,7 @@ import json
 import pytest
 from conftest import run
 
+from biva_tf.errors import SettingsError
 from tools.experiments import shapes
 
 
@@ -12,7 +13,7 @@ def test_all_shapes_are_of_the_same_images():
 
 def test_an_unknown_name_is_refused(tmp_path):
     settings = shapes.ShapesSettings(output_dir=str(tmp_path), names=("huge",))
-    with pytest.raises(shapes.ShapesError, match=r"expected some of small_l5, .*, got 'huge'"):
+    with pytest.raises(SettingsError, match=r"expected some of small_l5, .*, got 'huge'"):
         shapes.run(settings)
 
 
