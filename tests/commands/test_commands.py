@@ -97,6 +97,14 @@ def test_the_package_lists_its_commands():
         assert len(line.split()) > 3
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_lists_the_settings_and_is_no_error(command):
+    result = run("-m", f"biva_tf.{command}", "--help")
+    assert result.returncode == 0 and result.stderr == ""
+    fields = dataclasses.fields(_settings(importlib.import_module(f"biva_tf.{command}")))
+    assert f"--{fields[0].name}:" in result.stdout.replace("[no]", "")
+
+
 def test_a_wrong_command_names_the_nearest():
     result = run("-m", "biva_tf", "trian")
     assert result.returncode == 2
