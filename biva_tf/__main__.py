@@ -1,33 +1,61 @@
-"""Lists the commands: python -m biva_tf"""
+"""The console command: biva NAME ..., or python -m biva_tf NAME ..."""
 
 import ast
+import difflib
+import importlib
+import importlib.metadata
+import sys
 from pathlib import Path
 
-COMMANDS = (
-    "prepare_data",
-    "train",
-    "evaluate",
-    "anomaly",
-    "classify",
-    "sample",
-    "compress",
-    "decompress",
-    "plot",
-    "report",
-    "export",
-    "score_dataset",
-    "serve_check",
-)
+from biva_tf import quiet
+
+GROUPS = {
+    "get data and train": ("prepare_data", "train", "plot", "report"),
+    "judge a model": ("evaluate", "anomaly", "classify", "score_dataset"),
+    "see what it draws": ("sample",),
+    "compress": ("compress", "decompress"),
+    "serve": ("export", "serve_check"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
-def main() -> None:
-    """Prints each command with the first line of its docstring."""
-    print("usage: python -m biva_tf.COMMAND --help\n")
-    for name in COMMANDS:
-        source = Path(__file__).with_name(f"{name}.py").read_text()
-        summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"  {name:<14}{summary.rstrip(':')}")
+def main() -> int:
+    """Runs the command that the first argument names; without arguments, lists the commands.
+
+    Returns:
+      The exit code: 2 if there is no such command.
+    """
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h"):
+        _list()
+        return 0
+    name = arguments[0]
+    if name == "--version":
+        print(importlib.metadata.version("biva_tf"))
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"; the nearest is {near[0]}" if near else ""
+        print(f"biva: there is no command {name!r}{hint}; `biva` lists them", file=sys.stderr)
+        return 2
+    sys.argv = [f"biva {name}", *arguments[1:]]
+    with quiet.start_up_notes():
+        command = importlib.import_module(f"biva_tf.{name}")
+    sys.modules["__main__"].__doc__ = command.__doc__  # which --help shows
+    command.main()
+    return 0
+
+
+def _list() -> None:
+    """Prints each command with the first line of its docstring, by what one wants to do."""
+    print("usage: biva COMMAND --help, or python -m biva_tf.COMMAND --help")
+    for purpose, names in GROUPS.items():
+        print(f"\n{purpose}:")
+        for name in names:
+            source = Path(__file__).with_name(f"{name}.py").read_text()
+            summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
+            print(f"  {name:<14}{summary.rstrip(':')}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -54,6 +54,17 @@ def start_up_notes() -> Iterator[None]:
                 os.write(2, rest)
 
 
+def start_program() -> None:
+    """Imports TensorFlow without its notes, if Python is just starting `-m PACKAGE.MODULE`.
+
+    Does nothing in any other process: file descriptor 2 is the user's there. While Python looks for
+    the module it is to run, and so imports its package, `sys.argv[0]` is "-m".
+    """
+    if sys.argv[:1] == ["-m"] and "biva_tf" not in sys.orig_argv:  # `-m biva_tf` lists commands
+        with start_up_notes():
+            import tensorflow  # noqa: F401
+
+
 def warnings() -> None:
     """Turns off the notes and warnings of libraries in Python.
 

@@ -22,7 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def main():
     sys.path[0] = str(ROOT)
     os.chdir(ROOT)
-    import biva_tf  # noqa: F401
+    from biva_tf import quiet
+
+    with quiet.start_up_notes():
+        import biva_tf.api
+        import biva_tf.training.run  # noqa: F401
 
     gc.freeze()  # so that a collection in a fork does not copy all that was imported
 

@@ -60,19 +60,21 @@ def _run(prefix, cwd, name, *args):
     return subprocess.run(command, cwd=cwd, env=env, text=True, capture_output=True, timeout=300)
 
 
-def test_every_command_is_installed_and_its_own_package_is_imported(prefix, tmp_path):
+def test_the_command_is_installed_and_its_own_package_is_imported(prefix, tmp_path):
     code = """
 import importlib.metadata, json, biva_tf
 points = importlib.metadata.entry_points(group="console_scripts")
-print(json.dumps({p.name: p.load().__module__ for p in points if p.name.startswith("biva-")}))
+print(json.dumps({p.name: p.load().__module__ for p in points if p.name.startswith("biva")}))
 print(biva_tf.__file__)
 """
     result = _run(prefix, tmp_path, "python", "-c", code)
     assert result.returncode == 0, result.stderr[-3000:]
     loaded, file = result.stdout.splitlines()
-    assert json.loads(loaded) == {f"biva-{name}": f"biva_tf.{name}" for name in COMMANDS}
+    assert json.loads(loaded) == {"biva": "biva_tf.__main__"}
     assert file == str(_site(prefix) / "biva_tf" / "__init__.py")
-    assert all((prefix / "bin" / f"biva-{name}").exists() for name in COMMANDS)
+    listed = _run(prefix, tmp_path, "biva")
+    assert listed.returncode == 0 and all(f"\n  {name} " in listed.stdout for name in COMMANDS)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", _run(prefix, tmp_path, "biva", "--version").stdout)
 
 
 def test_all_files_of_the_package_are_installed(prefix):
@@ -125,14 +127,14 @@ def _normal(name):
 
 
 def test_help_lists_the_settings(prefix, tmp_path):
-    result = _run(prefix, tmp_path, "biva-train", "--help")
+    result = _run(prefix, tmp_path, "biva", "train", "--help")
     assert "Trains a model" in result.stdout and "--learning_rate" in result.stdout
     assert result.stderr == ""
 
 
 def test_it_samples_a_model_that_ships(prefix, tmp_path):
     result = _run(
-        prefix, tmp_path, "biva-sample", "--pretrained=mnist_10k_small", "--num_samples=4"
+        prefix, tmp_path, "biva", "sample", "--pretrained=mnist_10k_small", "--num_samples=4"
     )
     assert result.returncode == 0, result.stderr[-3000:]
     for path in result.stdout.split():
@@ -145,7 +147,7 @@ def test_it_trains_by_an_installed_flagfile(prefix, tmp_path):
         *("--validation_size=20", "--model_dir=m"),
     )
     result = _run(
-        prefix, tmp_path, "biva-train", "--flagfile=configs/mnist_sample.flags", *settings
+        prefix, tmp_path, "biva", "train", "--flagfile=configs/mnist_sample.flags", *settings
     )
     assert result.returncode == 0, result.stderr[-3000:]
     assert last_json(result.stdout)["step"] == 2

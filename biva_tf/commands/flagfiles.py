@@ -12,7 +12,8 @@ _FLAGS = ("--flagfile", "-flagfile")
 def found(argv: Sequence[str]) -> list[str]:
     """Arguments in which every --flagfile=configs/NAME can be read, if the project has it.
 
-    A file in the working folder comes before that of the project. What follows "--" is left alone.
+    --flagfile=mnist_sample stands for --flagfile=configs/mnist_sample.flags. A file in the
+    working folder comes before that of the project. What follows "--" is left alone.
     """
     argv = list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
@@ -26,6 +27,9 @@ def found(argv: Sequence[str]) -> list[str]:
 
 
 def _find(path: str) -> str:
+    named = f"{FOLDER}/{path}.flags"
+    if not Path(path).exists() and any((place / named).exists() for place in _PLACES):
+        path = named
     if Path(path).parts[:1] == (FOLDER,) and not Path(path).exists():
         for place in _PLACES:
             if (place / path).exists():

@@ -58,7 +58,11 @@ def start(
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.
     program.__doc__ = program.__doc__ or sys.modules[body.__module__].__doc__
-    app.run(main, flagfiles.found(sys.argv))
+    argv = flagfiles.found(sys.argv)
+    given = argv[: argv.index("--")] if "--" in argv else argv
+    if "--help" in given[1:]:  # absl's own flag ends with exit code 1
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    app.run(main, argv)
 
 
 def set_up_process() -> None:

@@ -97,6 +97,21 @@ def test_the_package_lists_its_commands():
         assert len(line.split()) > 3
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_lists_the_settings_and_is_no_error(command):
+    result = run("-m", f"biva_tf.{command}", "--help")
+    assert result.returncode == 0 and result.stderr == ""
+    fields = dataclasses.fields(_settings(importlib.import_module(f"biva_tf.{command}")))
+    assert f"--{fields[0].name}:" in result.stdout.replace("[no]", "")
+
+
+def test_a_wrong_command_names_the_nearest():
+    result = run("-m", "biva_tf", "trian")
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "'trian'; the nearest is train" in line
+
+
 @dataclasses.dataclass(frozen=True)
 class Inner:
     number: int = setting(3, "A number.", lower=1)
@@ -255,9 +270,30 @@ def test_other_commands_are_quiet_too(tmp_path):
 
 def test_tensorflows_notes_are_shown_to_who_asks_for_them(monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    code = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'; import biva_tf"
+    code = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'; import biva_tf.api"
     assert "oneDNN" in run("-c", code).stderr
-    assert run("-c", "import biva_tf").stderr == ""
+    result = run("-m", "biva_tf.plot", "--model_dir=none", new_interpreter=True)
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_importing_the_package_starts_no_tensorflow_and_leaves_standard_error_alone():
+    code = """
+import os, sys
+before = os.fstat(2)
+os.dup2 = None  # whoever rebinds a descriptor fails
+import biva_tf, tools
+assert "tensorflow" not in sys.modules and os.fstat(2) == before
+assert {"BIVA", "load", "Adamax"} <= set(dir(biva_tf))
+assert not hasattr(biva_tf, "nothing")
+"""
+    result = run("-c", code)
+    assert result.returncode == 0 and result.stderr == ""
+
+
+def test_a_tool_starts_without_tensorflows_notes():
+    result = run("-m", "tools.experiments.shapes", "--no_such_flag", new_interpreter=True)
+    assert result.returncode == 1 and "no_such_flag" in result.stderr
+    assert "oneDNN" not in result.stderr and "cpu_feature" not in result.stderr
 
 
 def test_the_commands_of_the_readme_are_those_that_exist():

@@ -29,3 +29,10 @@ def test_other_arguments_are_left_alone(tmp_path, monkeypatch):
         *("--", "--flagfile=configs/cifar10.flags"),
     ]
     assert flagfiles.found(given) == given
+
+
+def test_a_flagfile_of_the_project_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert flagfiles.found(["train", "--flagfile=cifar10"]) == ["train", f"--flagfile={PROJECTS}"]
+    (tmp_path / "cifar10").write_text("--seed=1\n")
+    assert flagfiles.found(["train", "--flagfile=cifar10"]) == ["train", "--flagfile=cifar10"]
