@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
-from conftest import DATA, ROOT, run
+from conftest import DATA, run
 
 from biva_tf import anomaly, evaluate, export, plot, pretrained, sample
 from biva_tf.commands import flags as settings_flags
@@ -258,9 +258,3 @@ def test_tensorflows_notes_are_shown_to_who_asks_for_them(monkeypatch):
     code = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'; import biva_tf"
     assert "oneDNN" in run("-c", code).stderr
     assert run("-c", "import biva_tf").stderr == ""
-
-
-def test_the_commands_of_the_readme_are_those_that_exist():
-    text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"python -m (biva_tf\.\w+|tools\.\w+\.\w+)", text))
-    assert set(MODULES) - {"tools.release.make_letters"} <= named
