@@ -84,7 +84,7 @@ def test_all_files_of_the_package_are_installed(prefix):
         return {str(path.relative_to(folder)) for path in kept if "__pycache__" not in path.parts}
 
     installed = _site(prefix) / "biva_tf"
-    flagfiles = {f"configs/{name}" for name in files(ROOT / "configs", ".flags")}
+    flagfiles = {f"configs/{name}" for name in files(ROOT / "configs", ".flags", ".md")}
     assert files(installed) == files(ROOT / "biva_tf") | flagfiles
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
-from conftest import DATA, ROOT, run
+from conftest import DATA, run
 
 from biva_tf import anomaly, evaluate, export, plot, pretrained, sample
 from biva_tf.commands import flags as settings_flags
@@ -294,9 +294,3 @@ def test_a_tool_starts_without_tensorflows_notes():
     result = run("-m", "tools.experiments.shapes", "--no_such_flag", new_interpreter=True)
     assert result.returncode == 1 and "no_such_flag" in result.stderr
     assert "oneDNN" not in result.stderr and "cpu_feature" not in result.stderr
-
-
-def test_the_commands_of_the_readme_are_those_that_exist():
-    text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"python -m (biva_tf\.\w+|tools\.\w+\.\w+)", text))
-    assert set(MODULES) - {"tools.release.make_letters"} <= named

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import re
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, last_json, run, run_state, train_args
+from conftest import last_json, run, run_state, train_args
 
 import biva_tf
 from biva_tf.data import pipeline
@@ -252,33 +251,3 @@ def test_a_damaged_checkpoint_is_named(finished, tmp_path):
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=r"ckpt-40: the checkpoint cannot be read"):
         biva_tf.load(model_dir)
-
-
-def _readme_snippet(start):
-    text = (ROOT / "README.md").read_text()
-    return re.search(rf"```python\n({start}\n.*?)```", text, re.DOTALL)[1]
-
-
-def test_the_readmes_snippet_runs(finished, tmp_path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "mnist_sample").symlink_to(finished[0])
-    code = f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"
-    result = run("-c", code + _readme_snippet("import biva_tf"))
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "['z1_bu', 'z1_td', 'z2_bu', 'z2_td', 'z3']" in result.stdout
-
-
-@pytest.mark.slow
-def test_the_readmes_keras_snippet_runs(tmp_path):
-    code = f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.chdir({str(tmp_path)!r})\n"
-    result = run("-c", code + _readme_snippet("import keras"))
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "'bits_per_dim'" in result.stdout and (tmp_path / "model.keras").exists()
-
-
-def test_the_readmes_commands_exist():
-    text = (ROOT / "README.md").read_text()
-    for module in re.findall(r"python -m (biva_tf\.\w+|tools\.\w+)", text):
-        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
-    for flagfile in re.findall(r"configs/\w+\.flags", text):
-        assert (ROOT / flagfile).exists()

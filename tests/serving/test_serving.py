@@ -43,8 +43,8 @@ def test_no_server_is_an_error():
     assert "serve_check: REST 127.0.0.1:9: no answer: " in result.stderr
 
 
-def test_the_readmes_client_runs(ports, capsys):
-    text = (ROOT / "README.md").read_text()
+def test_the_client_of_the_page_runs(ports, capsys):
+    text = (ROOT / "biva_tf" / "serving" / "README.md").read_text()
     snippet = re.search(r"```python\n(import grpc\n.*?)```", text, re.DOTALL)[1]
     assert "localhost:8500" in snippet
     exec(snippet.replace("localhost:8500", f"127.0.0.1:{ports['grpc']}"), {})

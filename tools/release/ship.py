@@ -168,7 +168,7 @@ Samples of the prior, {samples}:
 ![samples](samples.png)
 
 It scores {height}x{width} images {kind}. It was not tested for any use beyond
-the benchmarks in the project's README.
+the benchmarks in the project's `configs/RESULTS.md`.
 
 The weights are under the project's MIT licence. {settings.licence}
 """

@@ -190,8 +190,8 @@ def test_the_originals_arguments_give_the_same_stages_back():
         tf1.config_from_spec(architectures.get("mnist_l6_lvae"))
 
 
-def test_the_readmes_program_prints_the_originals_arguments():
-    text = (ROOT / "README.md").read_text()
+def test_the_program_of_the_page_prints_the_originals_arguments():
+    text = (ROOT / "tools" / "tf1" / "README.md").read_text()
     program = re.search(
         r"    python -c '(import biva_tf, json\n.*?)' > config.json", text, re.DOTALL
     )[1]
