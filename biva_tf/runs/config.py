@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from biva_tf.data import images, pipeline, sources
@@ -12,6 +13,8 @@ from biva_tf.settings import setting
 
 LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
 STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
+# What runs did before there were settings for it, where it is not the default.
+BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +106,11 @@ class RunConfig:
         0.9995,
         "Decay of the moving average of the weights that evaluation uses; 0 for none.",
         lower=0.0,
+    )
+    ema_warmup: bool = setting(
+        True,
+        "Whether that decay is at most (1 + n) / (10 + n) after n steps; the original has no such "
+        "warm-up. A run that goes on keeps what it began with.",
     )
     clip_norm: float = setting(
         0.0, "Clip the gradient to this global norm, after the all-reduce; 0 for none.", lower=0.0

@@ -27,7 +27,7 @@ from biva_tf import artefacts
 from biva_tf.errors import UserError
 from biva_tf.files import write_atomically, write_json
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
-from biva_tf.runs.config import RunConfig, data_config, defaults
+from biva_tf.runs.config import BEFORE_SETTINGS, RunConfig, data_config, defaults
 
 
 class RunDirError(UserError, RuntimeError):
@@ -150,10 +150,13 @@ class RunDir:
         )
 
     def read(self) -> tuple[ModelSpec, dict[str, Any]]:
-        """The spec and the settings of the run. Raises RunDirError if they cannot be read."""
+        """The spec and the settings of the run. Raises RunDirError if they cannot be read.
+
+        A run of an earlier version has fewer settings; `BEFORE_SETTINGS` are added.
+        """
         try:
             _, plain = artefacts.read(json.loads(self.config.read_text()), "run")
-            return from_plain(plain["spec"]), plain["settings"]
+            return from_plain(plain["spec"]), {**BEFORE_SETTINGS, **plain["settings"]}
         except FileNotFoundError as e:
             raise RunDirError(f"{self.config}: no such file; is it the model_dir of a run?") from e
         except (OSError, ValueError, KeyError, TypeError, SpecError) as e:

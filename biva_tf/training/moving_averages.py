@@ -12,6 +12,10 @@ from biva_tf.training.packing import Packing
 class MovingAverages:
     """average <- decay average + (1 - decay) weight, after every step.
 
+    With warm-up, the decay of the step after n steps is min(decay, (1 + n) / (10 + n)), as in
+    TensorFlow's `ExponentialMovingAverage`: the averages of a short run follow the weights and are
+    not mostly the initial ones.
+
     Keras's own `use_ema` is not used: under tf.distribute it averages on the first replica alone
     and copies the result.
 
@@ -20,6 +24,7 @@ class MovingAverages:
       packing: of its slots.
       weights: of the model, in the order of the optimizer. The averages start at their values.
       decay: in (0, 1).
+      warmup: whether the decay warms up.
 
     Attributes:
       slots: the averages, a variable for each group of the packing.
@@ -31,8 +36,10 @@ class MovingAverages:
         packing: Packing,
         weights: Sequence[keras.Variable],
         decay: float,
+        warmup: bool,
     ):
-        self._packing, self._weights, self._decay = packing, weights, decay
+        self._packing, self._weights = packing, weights
+        self._decay, self._warmup = decay, warmup
         self.slots = packing.add_slots(optimizer, "average")
         self.reset()
 
@@ -61,6 +68,13 @@ class MovingAverages:
         finally:
             self.swap()
 
-    def move(self, average: tf.Variable, weights: tf.Tensor) -> None:
+    def rate(self, step) -> float | tf.Tensor:
+        """1 - decay of the step after `step` steps; a float32 scalar tensor with warm-up."""
+        if not self._warmup:
+            return 1.0 - self._decay
+        # 1 - (1 + n) / (10 + n) is 9 / (10 + n), which float32 holds without cancellation.
+        return tf.maximum(1.0 - self._decay, 9.0 / (10.0 + tf.cast(step, tf.float32)))
+
+    def move(self, average: tf.Variable, weights: tf.Tensor, rate: float | tf.Tensor) -> None:
         """Moves a slot towards the new weights of its group; part of the optimizer's update."""
-        average.assign_add((1.0 - self._decay) * (weights - average))
+        average.assign_add(rate * (weights - average))

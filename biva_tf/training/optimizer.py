@@ -25,6 +25,8 @@ class Adamax(keras.optimizers.Optimizer):
       learning_rate: a number or a schedule.
       beta_1, beta_2, epsilon: as above.
       ema_decay: the decay of the moving averages of the weights; 0 keeps none.
+      ema_warmup: whether the decay after n steps is min(ema_decay, (1 + n) / (10 + n)). The
+        original has no such warm-up. Skipped steps count in n.
 
     Attributes:
       moving_averages: the averages, once the optimizer is built; None without them.
@@ -37,6 +39,7 @@ class Adamax(keras.optimizers.Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         ema_decay: float = 0.0,
+        ema_warmup: bool = True,
         name: str = "adamax",
     ):
         super().__init__(learning_rate=learning_rate, name=name)
@@ -44,6 +47,7 @@ class Adamax(keras.optimizers.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.ema_decay = ema_decay
+        self.ema_warmup = ema_warmup
         self.moving_averages: MovingAverages | None = None
 
     def rule(self, gradient, v, m, learning_rate) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -61,7 +65,9 @@ class Adamax(keras.optimizers.Optimizer):
         self._packing = Packing(weights)
         self._v, self._m = (self._packing.add_slots(self, name) for name in ("v", "m"))
         if self.ema_decay:
-            self.moving_averages = MovingAverages(self, self._packing, weights, self.ema_decay)
+            self.moving_averages = MovingAverages(
+                self, self._packing, weights, self.ema_decay, self.ema_warmup
+            )
 
     def reset_averages(self) -> None:
         """Starts the moving averages, if there are any, from the weights as they are now."""
@@ -104,6 +110,9 @@ class Adamax(keras.optimizers.Optimizer):
         context.merge_call(self._apply_summed, args=(grads, learning_rate))
 
     def _apply_summed(self, strategy, gradients, learning_rate, skip=None):
+        averages = self.moving_averages
+        average_rate = None if averages is None else averages.rate(self.iterations.value)
+
         def update(anchor, gradients, skip):
             # `update` gives each replica's copy of the anchor alone; find the copies of the other
             # variables by the device of the anchor's.
@@ -118,11 +127,11 @@ class Adamax(keras.optimizers.Optimizer):
                 return by_device[anchor.device]
 
             if skip is None:
-                self._update(gradients, learning_rate, local)
+                self._update(gradients, learning_rate, average_rate, local)
             else:
 
                 def apply():
-                    self._update(gradients, learning_rate, local)
+                    self._update(gradients, learning_rate, average_rate, local)
                     return tf.constant(True)
 
                 tf.cond(skip, lambda: tf.constant(False), apply)
@@ -130,7 +139,7 @@ class Adamax(keras.optimizers.Optimizer):
         anchor = self._trainable_variables[0].value
         strategy.extended.update(anchor, update, args=(gradients, skip), group=False)
 
-    def _update(self, gradients, learning_rate, local):
+    def _update(self, gradients, learning_rate, average_rate, local):
         """Updates the weights, the slots and the averages: the `local` copies of the variables."""
         for i, group in enumerate(self._packing.groups):
             weights = [local(self._trainable_variables[index]) for index in group]
@@ -138,11 +147,11 @@ class Adamax(keras.optimizers.Optimizer):
             slots = [local(self._v[i]), local(self._m[i])]
             if self.moving_averages is not None:
                 slots.append(local(self.moving_averages.slots[i]))
-            self._update_group(weights, group_gradients, slots, learning_rate)
+            self._update_group(weights, group_gradients, slots, learning_rate, average_rate)
 
     # A model has many weights of few shapes; the update of a shape is traced once.
     @graphs.traced_once
-    def _update_group(self, weights, gradients, slots, learning_rate):
+    def _update_group(self, weights, gradients, slots, learning_rate, average_rate):
         v, m, *average = slots
         new_v, new_m, decrement = self.rule(join(gradients), v, m, learning_rate)
         v.assign(new_v)
@@ -152,7 +161,7 @@ class Adamax(keras.optimizers.Optimizer):
         for weight, value in zip(weights, split(new_weights, sizes), strict=True):
             weight.assign(value)
         for slot in average:
-            self.moving_averages.move(slot, new_weights)
+            self.moving_averages.move(slot, new_weights, average_rate)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -162,8 +171,14 @@ class Adamax(keras.optimizers.Optimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "ema_decay": self.ema_decay,
+            "ema_warmup": self.ema_warmup,
             "name": self.name,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The optimizer of a configuration; one that an earlier version saved has no warm-up."""
+        return super().from_config({"ema_warmup": False, **config}, custom_objects)
 
 
 @keras.saving.register_keras_serializable("biva_tf")

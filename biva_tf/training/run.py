@@ -100,6 +100,7 @@ def _run(
     is_chief = hosts is None or hosts.is_chief
     # The chief alone writes the folder of the run, which all hosts read.
     written = run_dir if is_chief else RunDir(temporary / "run")
+    config = _with_warmup_of_the_run(run_dir, config)
     changes = _changes(run_dir, spec, config)
     if hosts is not None:
         hosts.wait(config.host_timeout)
@@ -176,6 +177,16 @@ def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
 
 def _note(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _with_warmup_of_the_run(run_dir: RunDir, config: RunConfig) -> RunConfig:
+    """The settings with the `ema_warmup` that the earlier run in the folder has, if there is one.
+
+    A run of an earlier version, made without the setting, so goes on as it began.
+    """
+    if not run_dir.config.exists():
+        return config
+    return dataclasses.replace(config, ema_warmup=run_dir.read()[1]["ema_warmup"])
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:

@@ -67,6 +67,7 @@ class Trainer:
                     config.learning_rate_warmup_steps,
                 ),
                 ema_decay=config.ema_decay,
+                ema_warmup=config.ema_warmup,
             )
             self.optimizer.build(self.model.trainable_variables)
         objective = Objective(

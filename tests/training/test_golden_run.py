@@ -10,6 +10,7 @@ import pytest
 from conftest import DATA, last_json, run
 
 from biva_tf import api
+from biva_tf.runs.run_dir import RunDir
 
 GOLDEN = DATA / "golden_run"
 
@@ -56,3 +57,5 @@ def test_the_run_continues_as_in_version_0_1(tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     assert "going on from step 20" in result.stderr
     np.testing.assert_allclose(last_json(result.stdout)["elbo_nats"], -482.4352827, rtol=1e-6)
+    # The run was made before there was a warm-up of the averages, and goes on without it.
+    assert RunDir(model_dir).read()[1]["ema_warmup"] is False

@@ -34,6 +34,7 @@ def make_trainer(architecture: str, batch: int, compute: Compute) -> Trainer:
         conv=compute.conv,
         precision=compute.precision,
         ema_decay=0.999,
+        ema_warmup=False,
     )
     return Trainer(architectures.read(architecture), config, make_strategy("one_device"))
 

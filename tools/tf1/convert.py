@@ -102,6 +102,8 @@ def to_model_dir(checkpoint: Path, config: RunConfig, model_dir: Path) -> Conver
     except ReferenceFileError as e:
         raise ConversionError(str(e)) from e
     TrainingCheckpoint(run_dir.checkpoints, model, optimizer).save(0)
+    # The averages of a trained model would be lost if their decay warmed up from step 0.
+    config = dataclasses.replace(config, ema_warmup=False)
     run_dir.write_config(spec, config)  # last: this file marks the folder as a run
     return Conversion(len(weights), len(averages))
 

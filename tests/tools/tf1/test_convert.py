@@ -17,6 +17,7 @@ from biva_tf.model import architectures
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import DenseLatent, ModelSpec, SpecError
 from biva_tf.runs import config
+from biva_tf.runs.run_dir import RunDir
 from tools.tf1 import checkpoint as tf1_checkpoint
 from tools.tf1 import names as tf1
 from tools.tf1 import noise as tf1_noise
@@ -109,6 +110,8 @@ def test_averages_are_selected_and_training_continues_from_the_weights(digits_ch
         for name, variable in tf1.variables_by_tf1_name(model).items():
             np.testing.assert_array_equal(variable, arrays[name])
 
+    # As the original, the run goes on without warm-up of the averages.
+    assert RunDir(model_dir).read()[1]["ema_warmup"] is False
     again = _convert(path, model_dir, *args)
     assert again.returncode == 1
     assert f"--model_dir={model_dir} holds a run" in again.stderr
