@@ -1,6 +1,7 @@
 """absl flags from settings dataclasses (`biva_tf.settings`), and back."""
 
 import dataclasses
+import difflib
 import sys
 import types
 import typing
@@ -15,6 +16,18 @@ from biva_tf.errors import SettingsError
 _PLURAL = {int: "integers", float: "numbers"}  # of what a list can be
 
 
+class _Choice(flags.EnumFlag):
+    """A flag with one of several values; the error about another value names the nearest."""
+
+    def parse(self, argument: str) -> None:
+        try:
+            super().parse(argument)
+        except flags.IllegalFlagValueError as e:
+            near = difflib.get_close_matches(argument, self.parser.enum_values, 1)
+            hint = f"; the nearest is {near[0]}" if near else ""
+            raise flags.IllegalFlagValueError(f"{e}{hint}") from e
+
+
 def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for every field of a settings dataclass, among the given flags."""
     for field, kind in _fields(settings):
@@ -26,7 +39,7 @@ def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
             listed = None if default is None else [str(value) for value in default]
             flags.DEFINE_list(name, listed, doc, values)
         elif choices is not None:
-            flags.DEFINE_enum(name, default, choices, doc, values)
+            flags.DEFINE_flag(_Choice(name, default, doc, choices), values)
         elif kind is bool:
             flags.DEFINE_bool(name, default, doc, values)
         elif kind is int:

@@ -151,6 +151,7 @@ def test_inherited_values_take_the_place_of_defaults_and_not_of_flags():
     [
         ((), flags.IllegalFlagValueError, "--place"),
         (("--place=p", "--kind=z"), flags.IllegalFlagValueError, "x|y"),
+        (("--place=p", "--kind=xx"), flags.IllegalFlagValueError, "; the nearest is x"),
         (("--place=p", "--number=0"), flags.IllegalFlagValueError, "--number"),
         (("--place=p", "--ks=1,b"), SettingsError, "--ks: expected integers, got '1,b'"),
         (("--place=p", "--ks="), SettingsError, "--ks: expected at least one value"),
