@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.files import write_atomically, write_json
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
 from biva_tf.runs.config import RunConfig, data_config, defaults
@@ -105,7 +105,7 @@ class RunDir:
             shows the difference.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise RunDirError(f"--model_dir={self.path}: expected a folder, got a file")
+            raise RunDirError(Setting("model_dir", self.path), ": expected a folder, got a file")
         if not self.config.exists():
             return {}
         old_spec, old = self.read()
@@ -119,8 +119,9 @@ class RunDir:
                 n=2,
             )
             raise RunDirError(
-                f"--model_dir={self.path} holds a run of another architecture; give another "
-                "folder, or the architecture it was made with:\n" + "\n".join(diff)
+                Setting("model_dir", self.path),
+                " holds a run of another architecture; give another folder, or the architecture it "
+                "was made with:\n" + "\n".join(diff),
             )
         new = config.to_plain()
         old = {**defaults(), **old}  # a run of an earlier version has fewer settings
@@ -134,7 +135,8 @@ class RunDir:
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as e:
-            raise RunDirError(f"--model_dir={self.path}: cannot make the folder ({e})") from e
+            model_dir = Setting("model_dir", self.path)
+            raise RunDirError(model_dir, f": cannot make the folder ({e})") from e
         write_json(
             self.config,
             {
