@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from biva_tf import artefacts
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.model.spec import ModelSpec, from_plain
 from biva_tf.serving import exporting
 
@@ -48,7 +48,8 @@ def find(export_dir: Path, version: int | None) -> Exported:
         numbers = exporting.versions(export_dir)
         if not numbers:
             raise ExportedError(
-                f"--export_dir={export_dir}: expected the versions of biva_tf.export, found none"
+                Setting("export_dir", export_dir),
+                ": expected the versions of biva_tf.export, found none",
             )
         version = max(numbers)
     folder = export_dir / str(version)

@@ -1,4 +1,4 @@
-"""Finds the images that `--input` means. The id of an image is its place among all of them."""
+"""Finds the images that `input` means. The id of an image is its place among all of them."""
 
 import glob
 import itertools
@@ -14,7 +14,7 @@ from biva_tf.batch_scoring.tables import TableRows
 from biva_tf.data import formats, pipeline
 from biva_tf.data.pipeline import DataConfig
 from biva_tf.data.sources import DataError
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.spec import ModelSpec
 
 _TFDS = "tfds:"
@@ -22,7 +22,7 @@ _TRIED = 100  # images, of which one has to be readable
 
 
 def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> tuple[Rows, ...]:
-    """The images of `--input`, in the order of their ids.
+    """The images of `input`, in the order of their ids.
 
     Args:
       text: a glob of files and folders; NAME or NAME/SPLIT of a data set that the project knows; or
@@ -37,7 +37,7 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
     """
     found = tuple(rows for rows in _rows(text, column, config, spec) if len(rows))
     if not found:
-        raise DataError(f"--input={text}: expected images, found none")
+        raise DataError(Setting("input", text), ": expected images, found none")
     # Pictures are checked together: one that is corrupt may be alone between other files.
     paths = [path for rows in found if isinstance(rows, PictureRows) for path in rows.paths]
     others = [rows for rows in found if not isinstance(rows, PictureRows)]
@@ -47,14 +47,14 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
 
 
 def split_of(text: str) -> tuple[str, str] | None:
-    """The name and the split if `--input` is a data set that the project knows, and no file."""
+    """The name and the split if `input` is a data set that the project knows, and no file."""
     name, _, split = text.partition("/")
     if name not in pipeline.names() or Path(text).exists():
         return None
     split = split or "test"
     if split not in pipeline.SPLITS:
         expected = ", ".join(f"{name}/{each}" for each in pipeline.SPLITS)
-        raise SettingsError(f"--input={text}: expected one of {expected}")
+        raise SettingsError(Setting("input", text), f": expected one of {expected}")
     return name, split
 
 
@@ -62,7 +62,7 @@ def _rows(text: str, column: str | None, config: DataConfig, spec: ModelSpec) ->
     if text.startswith(_TFDS):
         name, _, split = text.removeprefix(_TFDS).rpartition("/")
         if not name:
-            raise SettingsError(f"--input={text}: expected {_TFDS}NAME/SPLIT")
+            raise SettingsError(Setting("input", text), f": expected {_TFDS}NAME/SPLIT")
         yield TfdsRows.of(name, split, config.location.data_dir)
     elif known := split_of(text):
         dataset, split = known
@@ -83,13 +83,14 @@ def _files(text: str) -> list[Path]:
     matches = [Path(match) for match in glob.glob(text, recursive=True)]
     if not matches:
         raise SettingsError(
-            f"--input={text}: expected files, folders of pictures or a data set, found none"
+            Setting("input", text),
+            ": expected files, folders of pictures or a data set, found none",
         )
     files = {path for path in matches if path.is_file()}
     for folder in set(matches) - files:
         files.update(formats.image_paths(folder))
     if not files:
-        raise DataError(f"--input={text}: expected pictures in the folder, found none")
+        raise DataError(Setting("input", text), ": expected pictures in the folder, found none")
     return sorted(files)
 
 

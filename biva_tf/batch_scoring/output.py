@@ -13,7 +13,7 @@ import numpy as np
 from biva_tf import artefacts
 from biva_tf.batch_scoring import part_files
 from biva_tf.batch_scoring.parts import Skipped
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.files import write_atomically, write_json
 
 
@@ -45,7 +45,8 @@ class ScoresFolder:
         except FileNotFoundError:
             if folder.exists() and any(folder.iterdir()):
                 raise OutputError(
-                    f"--output={folder}: expected a new folder or one of scores, it has other files"
+                    Setting("output", folder),
+                    ": expected a new folder or one of scores, it has other files",
                 ) from None
             self._parts.mkdir(parents=True)
             write_json(path, artefacts.stamped("scores", about))
@@ -54,8 +55,8 @@ class ScoresFolder:
             raise OutputError(f"{path}: expected JSON, as this tool writes it ({e})") from e
         if differences := list(_differences(before, about)):
             raise OutputError(
-                f"--output={folder} has the scores of something else: {'; '.join(differences)}. "
-                "Name another folder"
+                Setting("output", folder),
+                f" has the scores of something else: {'; '.join(differences)}. Name another folder",
             )
         for unfinished in self._parts.glob(".*.tmp"):  # of a process that was killed
             unfinished.unlink()

@@ -8,6 +8,7 @@ import numpy as np
 from biva_tf.batch_scoring.rows import Rows, Unreadable
 from biva_tf.data.images import as_read
 from biva_tf.data.sources import DataError
+from biva_tf.errors import Setting
 from biva_tf.inference import chunks
 
 
@@ -102,8 +103,9 @@ class Part:
             image = form.as_read(image, number)
             if form.binary and not np.isin(image, (0, 1)).all():
                 raise DataError(
-                    f"{source}, row {row}: grey values, but the model expects binary images; use "
-                    "--binarize=threshold or bernoulli"
+                    f"{source}, row {row}: grey values, but the model expects binary images; use ",
+                    Setting("binarize", "threshold"),
+                    " or bernoulli",
                 )
             ids.append(number)
             places.append((source, row))

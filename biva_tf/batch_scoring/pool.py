@@ -17,7 +17,7 @@ from typing import Any
 from biva_tf import quiet
 from biva_tf.batch_scoring.parts import Part
 from biva_tf.batch_scoring.scorer import PartScorer, Request
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 
 _NEEDED = "ray[data]==2.60.0"
 _OBJECT_STORE = 2**29  # bytes, of a local Ray: finished files wait there until they are written
@@ -35,12 +35,12 @@ class Worker:
         self._scorer = PartScorer(request)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The part's file; or why it cannot be made, for an error without Ray's traceback."""
+        """The part's file; or the pickled error if it cannot be made, without Ray's traceback."""
         part: Part = pickle.loads(row["part"])
         try:
-            content, error = self._scorer.parquet(part), ""
+            content, error = self._scorer.parquet(part), b""
         except UserError as e:
-            content, error = b"", str(e)
+            content, error = b"", pickle.dumps(e)
         return {"index": part.index, "images": len(part), "content": content, "error": error}
 
 
@@ -119,14 +119,15 @@ class Pool:
                 ray.init(self._address, runtime_env={"py_modules": code}, **common)
             except (ConnectionError, RuntimeError, ValueError) as e:
                 raise PoolError(
-                    f"--address={self._address}: expected a Ray cluster, and its token in "
-                    f"RAY_AUTH_TOKEN if it asks for one ({e})"
+                    Setting("address", self._address),
+                    ": expected a Ray cluster, and its token in RAY_AUTH_TOKEN if it asks for one "
+                    f"({e})",
                 ) from e
             cpus = int(ray.cluster_resources().get("CPU", 0))
             if max(self.workers, 1) > cpus:
                 raise PoolError(
-                    f"--workers: expected at most the {cpus} CPUs of the cluster, got "
-                    f"{self.workers}"
+                    Setting("workers"),
+                    f": expected at most the {cpus} CPUs of the cluster, got {self.workers}",
                 )
             self.workers = self.workers or cpus
         logging.getLogger("ray").setLevel(self._level)
@@ -158,7 +159,7 @@ class Pool:
         try:
             for row in results.iter_rows():
                 if row["error"]:
-                    raise UserError(row["error"])
+                    raise pickle.loads(row["error"])
                 yield row["index"], row["images"], row["content"]
         except self._ray.exceptions.RayError as e:
             raise PoolError(f"Ray: {str(e).strip().splitlines()[-1]}") from e

@@ -12,6 +12,7 @@ from biva_tf.batch_scoring.rows import Range, Unreadable, fitted
 from biva_tf.data import pipeline, prepared
 from biva_tf.data.pipeline import DataConfig, Examples
 from biva_tf.data.sources import DataError
+from biva_tf.errors import Setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +72,10 @@ class TfdsRows(Range):
         folder = prepared.find(prepared.Prepared(name, {}), data_dir)
         if folder is None:
             raise DataError(
-                f"--input=tfds:{name}/{split}: not found in --data_dir={data_dir}; "
-                "let TFDS prepare it there first"
+                Setting("input", f"tfds:{name}/{split}"),
+                ": not found in ",
+                Setting("data_dir", data_dir),
+                "; let TFDS prepare it there first",
             )
         builder = prepared.open_builder(folder)
         prepared.check_split(builder, split)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from biva_tf.batch_scoring.rows import Range, Unreadable, fitted
 from biva_tf.data import formats, picture_files
 from biva_tf.data.sources import DataError
+from biva_tf.errors import Setting
 
 _AT_ONCE = 256  # rows that are in memory
 
@@ -37,7 +38,8 @@ class TableRows(Range):
             schema = file.schema_arrow
             if column not in schema.names:
                 found = ", ".join(schema.names)
-                raise DataError(f"{path}: expected a column {column!r}, it has {found}; --column")
+                has = f"{path}: expected a column {column!r}, it has {found}; choose one with "
+                raise DataError(has, Setting("column"))
             kind = _stored(schema.field(column).type)
             if not (_is_list(kind) or _is_bytes(kind) or _is_struct(kind)):
                 raise DataError(

@@ -26,8 +26,8 @@ def start(
 ) -> None:
     """Defines the flags of a command, parses them, and runs it.
 
-    A `UserError`, or a file that cannot be read or written, becomes one line on standard error and
-    the exit code of the error, in most cases 1.
+    A `UserError`, or a file that cannot be read or written, becomes one line on standard error, in
+    which settings are flags, and the exit code of the error, in most cases 1.
 
     Args:
       name: of the command, for its messages.
@@ -52,8 +52,9 @@ def start(
             values = flags.read(settings) if read is None else read()
             return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
         except (UserError, OSError) as e:
-            print(f"{name}: {e}", file=sys.stderr)
-            return e.exit_code if isinstance(e, UserError) else 1
+            by_user = isinstance(e, UserError)
+            print(f"{name}: {e.with_flags() if by_user else e}", file=sys.stderr)
+            return e.exit_code if by_user else 1
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.

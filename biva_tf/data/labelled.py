@@ -3,6 +3,7 @@
 import numpy as np
 
 from biva_tf.data.sources import DataError
+from biva_tf.errors import Setting
 
 
 def choose(labels: np.ndarray, classes: int, number: int | None, seed: int) -> np.ndarray:
@@ -25,14 +26,16 @@ def choose(labels: np.ndarray, classes: int, number: int | None, seed: int) -> n
         return np.arange(len(labels))
     per_class, rest = divmod(number, classes)
     if rest:
-        raise DataError(f"--labels: expected a multiple of the {classes} classes, got {number}")
+        expected = f"a multiple of the {classes} classes"
+        raise DataError(Setting("labels"), f": expected {expected}, got {number}")
     rng = np.random.default_rng(seed)
     chosen = []
     for y in range(classes):
         places = np.flatnonzero(labels == y)
         if len(places) < per_class:
             raise DataError(
-                f"--labels: expected at most {len(places)} images of class {y}, got {per_class}"
+                Setting("labels"),
+                f": expected at most {len(places)} images of class {y}, got {per_class}",
             )
         chosen.append(rng.choice(places, per_class, replace=False))
     return np.sort(np.concatenate(chosen))

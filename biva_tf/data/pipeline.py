@@ -12,6 +12,7 @@ from biva_tf.data.points import EndlessPoints, Points
 from biva_tf.data.text import sentences
 from biva_tf.data.text.sentences import Form, Sentences
 from biva_tf.data.text.vocabulary import Vocabulary
+from biva_tf.errors import Setting
 from biva_tf.model.spec import REALS, ModelSpec
 
 Examples = Images | Points | Sentences
@@ -194,7 +195,8 @@ def _labelled(images: Images | Sentences, classes: int | None, config: DataConfi
 def _check_form(form: Form | None, config: DataConfig) -> None:
     if form is None:
         raise sources.DataError(
-            f"--dataset={config.dataset} has sentences, but the architecture is not of text"
+            Setting("dataset", config.dataset),
+            " has sentences, but the architecture is not of text",
         )
 
 
@@ -216,7 +218,8 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
     source = sources.load(config.dataset, config.location)
     chosen = source.test if split == "test" else _splits(source, config)[split]
     if not len(chosen.images):
-        raise sources.DataError(f"--split=validation: --dataset={config.dataset} has none")
+        dataset = Setting("dataset", config.dataset)
+        raise sources.DataError(Setting("split", split), ": ", dataset, " has none")
     if sources.info(config.dataset).lines:
         _check_form(form, config)
         return sentences.read({split: chosen}, form)[0][split]
@@ -227,21 +230,25 @@ def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
     """Raises DataError if a model cannot read the images of a data set."""
     if images.image_shape != spec.image_shape:
         raise sources.DataError(
-            f"--dataset={dataset} has images of shape {images.image_shape}, "
-            f"the architecture expects {spec.image_shape}"
+            Setting("dataset", dataset),
+            f" has images of shape {images.image_shape}, the architecture expects "
+            f"{spec.image_shape}",
         )
     if images.values != spec.likelihood.values:
         given, expected = map(_range, (images.values, spec.likelihood.values))
         raise sources.DataError(
-            f"--dataset={dataset} has {given}, the architecture's likelihood, "
-            f"{spec.likelihood.kind}, expects {expected}"
+            Setting("dataset", dataset),
+            f" has {given}, the architecture's likelihood, {spec.likelihood.kind}, expects "
+            f"{expected}",
         )
     if spec.likelihood.binary and images.binarize == "none":
         sample = images.pixels[:100]
         if not np.isin(sample, (0, 255)).all():
             raise sources.DataError(
-                f"--binarize=none leaves the grey values of --dataset={dataset}, but the "
-                "architecture expects binary images; use threshold, bernoulli or dynamic"
+                Setting("binarize", "none"),
+                " leaves the grey values of ",
+                Setting("dataset", dataset),
+                ", but the architecture expects binary images; use threshold, bernoulli or dynamic",
             )
 
 
@@ -271,7 +278,7 @@ def _splits(source: sources.Source, config: DataConfig) -> dict[str, sources.Spl
     number = len(train.images)
     if not 0 <= size < number:
         expected = f"an integer in 0..{number - 1} for {name}"
-        raise sources.DataError(f"--validation_size: expected {expected}, got {size}")
+        raise sources.DataError(Setting("validation_size"), f": expected {expected}, got {size}")
     cut = number - size
     return {
         "train": sources.Split(train.images[:cut], train.labels[:cut]),

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from biva_tf.data.formats import Examples, gzipped_or_not, open_unzipped, reading
 from biva_tf.data.prepared import own_name
 from biva_tf.data.sources import DataError, Info
+from biva_tf.errors import Setting
 
 VERSION = "1.0.0"
 _BLOCK = 2**20
@@ -169,6 +170,7 @@ def _check(folder: Path, file: File, subset: bool) -> None:
             digest.update(block)
     if digest.hexdigest() != file.sha256:
         raise DataError(
-            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; --subset "
-            "accepts it anyway"
+            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; ",
+            Setting("subset"),
+            " accepts it anyway",
         )

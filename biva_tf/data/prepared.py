@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from biva_tf.data.sources import DataError, Info, Location, Source, Split
+from biva_tf.errors import Setting
 
 _IN_MEMORY = 2**30  # bytes; larger splits are mapped from disk
 
@@ -83,12 +84,22 @@ def locate(
             return prepared, folder
     if location.download and in_tfds is not None:
         return in_tfds, download(in_tfds, location.data_dir)
-    command = f"python -m biva_tf.prepare_data --dataset={name} --data_dir={location.data_dir}"
-    missing = f"--dataset={name}: not found in --data_dir={location.data_dir}."
+    data_dir = Setting("data_dir", location.data_dir)
+    missing = (Setting("dataset", name), ": not found in ", data_dir, ".")
+    by_tfds = _command(name, location, by_tfds=True)
     if own is None:
-        raise DataError(f"{missing} Let TFDS fetch it with: {command} --download")
-    fetch = " (add --download to let TFDS fetch it)" if in_tfds is not None else ""
-    raise DataError(f"{missing} Prepare it with: {command}{fetch}")
+        raise DataError(*missing, f" Let TFDS fetch it with: {by_tfds}")
+    fetch = f" (or let TFDS fetch it with: {by_tfds})" if in_tfds is not None else ""
+    by_files = _command(name, location, by_tfds=False)
+    raise DataError(*missing, f" Prepare it with: {by_files}{fetch}")
+
+
+def _command(name: str, location: Location, *, by_tfds: bool) -> str:
+    """The command line that prepares a data set from files, or lets TFDS fetch it."""
+    folder = location.data_dir
+    if by_tfds:
+        return f"python -m biva_tf.prepare_data --dataset={name} --data_dir={folder} --download"
+    return f"python -m biva_tf.prepare_data --dataset={name} --data_dir={folder}"
 
 
 def find(prepared: Prepared, data_dir: Path) -> Path | None:
@@ -109,7 +120,9 @@ def download(prepared: Prepared, data_dir: Path) -> Path:
         builder = tfds.builder(prepared.dataset, data_dir=str(data_dir))
         builder.download_and_prepare()
     except Exception as e:  # many kinds: network, server, disk
-        raise DataError(f"--download: TFDS could not prepare {prepared.dataset}: {e}") from e
+        raise DataError(
+            Setting("download"), f": TFDS could not prepare {prepared.dataset}: {e}"
+        ) from e
     return Path(builder.data_path)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from biva_tf.data.images import Images
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.evaluation import resumable
 from biva_tf.evaluation.resumable import Arrays
 from biva_tf.inference import chunks, objectives
@@ -67,7 +67,7 @@ class Evaluator:
         self._folder, self._rows_per_call = folder, _CHUNKS_PER_CALL * max_rows
         self._bounds, self._above = None, None
         if not config.bounds and not config.ks:
-            raise EvaluationError("--k: expected at least one k, got none")
+            raise EvaluationError(Setting("k"), ": expected at least one k, got none")
         try:
             if config.bounds:
                 self._bounds = self._scorer((0,), "sample", max_rows, with_shifts=True)

@@ -248,6 +248,6 @@ def _check_dtype_policy() -> None:
     if policy != "float32":
         raise SettingsError(
             f"keras.config.dtype_policy(): expected float32, got {policy}; latents and densities "
-            "are computed in float32, and Compute(precision='mixed_bfloat16') (on the command "
-            "line: --precision) puts the products of the layers in bfloat16"
+            "are computed in float32, and Compute(precision='mixed_bfloat16') puts the products of "
+            "the layers in bfloat16"
         )

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from biva_tf.data import images, pipeline, sources
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.inference import objectives
 from biva_tf.nn.compute import CONVS, PRECISIONS
 from biva_tf.settings import setting
@@ -22,7 +22,7 @@ class RunConfig:
     """The settings of a training run, which its config.json keeps.
 
     Raises:
-      SettingsError: settings that contradict each other; the message names the flags.
+      SettingsError: settings that contradict each other; the message names them.
     """
 
     architecture: str = setting(
@@ -41,13 +41,13 @@ class RunConfig:
     download: bool = setting(False, "Let TFDS download the data set if it is not there.")
     binarize: str = setting(
         "auto",
-        "How grey images become binary: none (they do not), threshold (above --threshold), "
+        "How grey images become binary: none (they do not), threshold (above threshold), "
         "bernoulli (drawn once, the same in every run), dynamic (drawn anew in every epoch; "
         "evaluation splits once), or auto: as the data set's experiment does.",
         choices=("auto", *images.BINARIZATIONS),
     )
     threshold: int = setting(
-        127, "Of --binarize=threshold: a pixel is 1 if its value, 0 to 255, is above it.", lower=0
+        127, "With binarize=threshold, a pixel is 1 if its value, 0 to 255, is above this.", lower=0
     )
     validation_size: int = setting(
         1000,
@@ -58,7 +58,7 @@ class RunConfig:
     train_on_validation: bool = setting(
         False,
         "Train on the data set's own validation split too, as the original does on MNIST; "
-        "--validation_size images are then cut from the end of both.",
+        "validation_size images are then cut from the end of both.",
     )
     labels: int | None = setting(
         None,
@@ -90,7 +90,7 @@ class RunConfig:
     )
     kl_weight: float = setting(1.0, "The weight of the KL terms (beta).", lower=0.0)
     kl_warmup_steps: int = setting(
-        0, "Steps over which the KL weight rises from 0 to --kl_weight.", lower=0
+        0, "Steps over which the KL weight rises from 0 to kl_weight.", lower=0
     )
     learning_rate: float = setting(0.002, "The initial learning rate of Adamax.", lower=0.0)
     learning_rate_decay: float = setting(
@@ -133,7 +133,7 @@ class RunConfig:
         choices=CONVS,
     )
     jit_compile: bool = setting(
-        False, "Compile the training step with XLA; for --strategy=one_device."
+        False, "Compile the training step with XLA; for strategy=one_device."
     )
     precision: str = setting(
         "float32",
@@ -150,26 +150,28 @@ class RunConfig:
         600, "Of several hosts: how many seconds to wait until all are there.", lower=1
     )
     logical_devices: int = setting(
-        1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1
+        1, "Split the CPU into this many logical devices, to try strategy=mirrored.", lower=1
     )
 
     def __post_init__(self):
-        for flag in ("eval_every", "checkpoint_every"):
-            value = getattr(self, flag)
+        for name in ("eval_every", "checkpoint_every"):
+            value = getattr(self, name)
             if value % self.log_every:
                 # So that a resumed run writes the same lines of metrics as an uninterrupted one.
                 raise SettingsError(
-                    f"--{flag}: expected a multiple of --log_every={self.log_every}, got {value}"
+                    Setting(name),
+                    ": expected a multiple of ",
+                    Setting("log_every", self.log_every),
+                    f", got {value}",
                 )
         if self.threshold > 254:
-            raise SettingsError(f"--threshold: expected 0 to 254, got {self.threshold}")
+            raise SettingsError(Setting("threshold"), f": expected 0 to 254, got {self.threshold}")
         if self.ema_decay >= 1:
-            raise SettingsError(f"--ema_decay: expected a number in [0, 1), got {self.ema_decay}")
+            expected = f": expected a number in [0, 1), got {self.ema_decay}"
+            raise SettingsError(Setting("ema_decay"), expected)
         if not 0 < self.learning_rate_decay <= 1:
-            raise SettingsError(
-                "--learning_rate_decay: expected a number in (0, 1], "
-                f"got {self.learning_rate_decay}"
-            )
+            expected = f": expected a number in (0, 1], got {self.learning_rate_decay}"
+            raise SettingsError(Setting("learning_rate_decay"), expected)
 
     @property
     def data(self) -> pipeline.DataConfig:

@@ -24,7 +24,7 @@ import keras
 import tensorflow as tf
 
 from biva_tf import artefacts
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.files import write_atomically, write_json
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
 from biva_tf.runs.config import BEFORE_SETTINGS, RunConfig, data_config, defaults
@@ -106,7 +106,7 @@ class RunDir:
             shows the difference.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise RunDirError(f"--model_dir={self.path}: expected a folder, got a file")
+            raise RunDirError(Setting("model_dir", self.path), ": expected a folder, got a file")
         if not self.config.exists():
             return {}
         old_spec, old = self.read()
@@ -120,8 +120,9 @@ class RunDir:
                 n=2,
             )
             raise RunDirError(
-                f"--model_dir={self.path} holds a run of another architecture; give another "
-                "folder, or the architecture it was made with:\n" + "\n".join(diff)
+                Setting("model_dir", self.path),
+                " holds a run of another architecture; give another folder, or the architecture it "
+                "was made with:\n" + "\n".join(diff),
             )
         new = config.to_plain()
         old = {**defaults(), **old}  # a run of an earlier version has fewer settings
@@ -135,7 +136,8 @@ class RunDir:
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as e:
-            raise RunDirError(f"--model_dir={self.path}: cannot make the folder ({e})") from e
+            model_dir = Setting("model_dir", self.path)
+            raise RunDirError(model_dir, f": cannot make the folder ({e})") from e
         write_json(
             self.config,
             artefacts.stamped(

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from biva_tf import quiet
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.training.hosts import Hosts
 
 
@@ -28,10 +28,12 @@ def make_strategy(
         try:
             tf.config.set_logical_device_configuration(cpu, parts)
         except RuntimeError as e:
-            raise SettingsError(f"--logical_devices={logical_devices}: {e}") from e
+            raise SettingsError(Setting("logical_devices", logical_devices), f": {e}") from e
     if name == "multi_worker" or (name == "auto" and hosts is not None):
         if hosts is None:
-            raise SettingsError("--strategy=multi_worker: expected hosts in TF_CONFIG, got none")
+            raise SettingsError(
+                Setting("strategy", "multi_worker"), ": expected hosts in TF_CONFIG, got none"
+            )
         with quiet.start_up_notes():
             return tf.distribute.MultiWorkerMirroredStrategy()
     with quiet.start_up_notes():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.runs.config import RunConfig
 from biva_tf.training.trainer import Metrics
 
@@ -50,17 +50,25 @@ class Watch:
           checkpoint: the path of the newest checkpoint, if there is one.
         """
         loss, norm = metrics["loss"], metrics["gradient_norm"]
-        said = f"step {step}: the loss is {loss}, the norm of its gradient {norm}"
+        said: list[str | Setting] = [
+            f"step {step}: the loss is {loss}, the norm of its gradient {norm}"
+        ]
         if metrics.get("skipped"):
-            said += f", and --max_skipped={self._config.max_skipped} steps in a row were skipped"
-        return DivergedError(f"{said}. {self._advice()} {good(checkpoint)}")
+            most = Setting("max_skipped", self._config.max_skipped)
+            said += [", and ", most, " steps in a row were skipped"]
+        return DivergedError(*said, ". ", *self._advice(), f" {good(checkpoint)}")
 
-    def _advice(self) -> str:
+    def _advice(self) -> tuple[str | Setting, ...]:
         norm = self._norm
         usual = "" if norm is None else f" (the norm was {norm:.3g} before, as a median)"
         return (
-            "The same command with other settings goes on from the last good checkpoint: a lower "
-            f"--learning_rate, --clip_norm, or --skip_gradient_norm{usual}."
+            "The same command with other settings goes on from the last good checkpoint: a lower ",
+            Setting("learning_rate"),
+            ", ",
+            Setting("clip_norm"),
+            ", or ",
+            Setting("skip_gradient_norm"),
+            f"{usual}.",
         )
 
 

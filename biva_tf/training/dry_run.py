@@ -33,7 +33,7 @@ def describe(spec: ModelSpec, settings: RunConfig, replicas: int) -> str:
     """
     model = Network(spec, Compute("direct"))  # the way of the GPU that the memory is estimated for
     lines = ["settings:"]
-    lines += [f"  --{name}={value}" for name, value in settings.to_plain().items()]
+    lines += [f"  {name}={value}" for name, value in settings.to_plain().items()]
     lines.append(
         f"model: {spec.num_levels} levels, {len(spec.latents)} latents, {spec.likelihood.kind}"
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from biva_tf.errors import SettingsError, UserError
+from biva_tf.errors import Setting, SettingsError, UserError
 
 _VARIABLE = "TF_CONFIG"
 _BETWEEN_TRIES = 0.5  # seconds
@@ -91,9 +91,9 @@ class Hosts:
                 if time.monotonic() > until:
                     named = ", ".join(f"worker {i} at {a}" for i, a in missing.items())
                     raise HostError(
-                        f"--host_timeout={seconds:g}: this is worker {self.index} at "
-                        f"{self.addresses[self.index]}; after {seconds:g} seconds there is no "
-                        f"answer from {named}"
+                        Setting("host_timeout", f"{seconds:g}"),
+                        f": this is worker {self.index} at {self.addresses[self.index]}; after "
+                        f"{seconds:g} seconds there is no answer from {named}",
                     )
                 time.sleep(_BETWEEN_TRIES)
 

@@ -16,7 +16,7 @@ from biva_tf.data import pipeline
 from biva_tf.data.sources import DataError
 from biva_tf.data.text.sentences import Counts, Form
 from biva_tf.data.text.vocabulary import Vocabulary
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
 from biva_tf.runs.checkpoints import Restored, SelectedWeights, TrainingCheckpoint
@@ -112,7 +112,7 @@ def _run(
     for name, counts in _counts(data).items():
         _note(f"{config.dataset} {name}: {counts}")
     for name, (old, new) in changes.items():
-        _note(f"note: a setting differs from the earlier run: --{name}: was {old!r}, is {new!r}")
+        _note(f"note: a setting differs from the earlier run: {name}: was {old!r}, is {new!r}")
     trainer = Trainer(spec, config, strategy, _alpha(config, data))
     keep = config.keep_checkpoints
     checkpoint = TrainingCheckpoint(run_dir.checkpoints, trainer.model, trainer.optimizer, keep)
@@ -168,11 +168,11 @@ def _run(
 def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
     """Raises SettingsError if the hosts do not go on from the same checkpoint in one folder."""
     steps = trainer.of_all_hosts(trainer.step)
-    expected = f"--model_dir={run_dir.path}: expected one folder that all hosts share; "
+    expected = (Setting("model_dir", run_dir.path), ": expected one folder that all hosts share; ")
     if len(set(steps)) > 1:
-        raise SettingsError(f"{expected}their checkpoints are of the steps {steps}")
+        raise SettingsError(*expected, f"their checkpoints are of the steps {steps}")
     if not run_dir.config.exists():
-        raise SettingsError(f"{expected}the chief's config.json is not there")
+        raise SettingsError(*expected, "the chief's config.json is not there")
 
 
 def _note(text: str) -> None:
@@ -195,8 +195,9 @@ def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
     old, new = changes.get("ema_decay", (1, 1))
     if not old or not new:
         raise SettingsError(
-            f"--ema_decay: the run in {run_dir.path} was made with {old}; a run cannot go on with "
-            f"averages where it had none, or without, got {new}"
+            Setting("ema_decay"),
+            f": the run in {run_dir.path} was made with {old}; a run cannot go on with averages "
+            f"where it had none, or without, got {new}",
         )
     return changes
 
@@ -208,15 +209,17 @@ def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None
         for name in ("labels", "alpha"):
             if getattr(config, name) is not None:
                 raise SettingsError(
-                    f"--{name}: expected an architecture with classes, got "
-                    f"--architecture={config.architecture}"
+                    Setting(name),
+                    ": expected an architecture with classes, got ",
+                    Setting("architecture", config.architecture),
                 )
     elif data.train.labelled is None:
-        raise DataError(f"--dataset={config.dataset}: expected labels, for a model with classes")
+        dataset = Setting("dataset", config.dataset)
+        raise DataError(dataset, ": expected labels, for a model with classes")
     number = data.train.number
     if number is not None and config.batch_size > number:
         expected = f"at most the {number} training images"
-        raise DataError(f"--batch_size: expected {expected}, got {config.batch_size}")
+        raise DataError(Setting("batch_size"), f": expected {expected}, got {config.batch_size}")
 
 
 def _alpha(config: RunConfig, data: pipeline.Data) -> float:
@@ -259,13 +262,13 @@ def _go_on(config: RunConfig, run_dir: RunDir, step: int, restored: Restored) ->
     _note(f"going on from step {step} ({restored.path})")
     if step > config.steps:
         raise SettingsError(
-            f"--steps: expected at least {step}, where the run in {run_dir.path} is, "
-            f"got {config.steps}"
+            Setting("steps"),
+            f": expected at least {step}, where the run in {run_dir.path} is, got {config.steps}",
         )
 
 
 def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
-    """Gives a new run the selected weights of the run that --init_from names.
+    """Gives a new run the selected weights of the run that init_from names.
 
     Raises:
       SettingsError: they are of another model.
@@ -275,8 +278,11 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
     if dataclasses.replace(old_spec, **dropout) != spec:
         raise SettingsError(
-            f"--init_from={start.path} has weights of --architecture={old['architecture']}, which "
-            f"is another model than --architecture={config.architecture}"
+            Setting("init_from", start.path),
+            " has weights of ",
+            Setting("architecture", old["architecture"]),
+            ", which is another model than ",
+            Setting("architecture", config.architecture),
         )
     step = restore_selected(start, trainer.model)
     trainer.optimizer.reset_averages()

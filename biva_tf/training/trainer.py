@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from biva_tf.data.images import Batch, Images
 from biva_tf.data.pipeline import TrainingData
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.inference import chunks, classification, objectives
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
@@ -48,12 +48,14 @@ class Trainer:
     ):
         replicas, pair = strategy.num_replicas_in_sync, 1 if spec.classes is None else 2
         if config.jit_compile and not isinstance(strategy, tf.distribute.OneDeviceStrategy):
-            raise SettingsError(f"--jit_compile: expected one device, got {replicas} replicas")
+            got = f"{replicas} replicas"
+            raise SettingsError(Setting("jit_compile"), f": expected one device, got {got}")
         if config.batch_size % (pair * replicas):
             expected = f"a multiple of the {replicas} replicas"
             if pair == 2:
                 expected = f"a multiple of twice the {replicas} replicas, for a model with classes"
-            raise SettingsError(f"--batch_size: expected {expected}, got {config.batch_size}")
+            got = config.batch_size
+            raise SettingsError(Setting("batch_size"), f": expected {expected}, got {got}")
         self.config = config
         self.strategy = strategy
         keras.utils.set_random_seed(config.seed)

@@ -198,15 +198,15 @@ def test_an_input_of_which_nothing_can_be_read_is_one_clear_error(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "damaged.npz").write_bytes(b"PK")
     for text, column, kind, message in (
-        ("*.jpeg", None, SettingsError, "--input=TMP/*.jpeg: expected files, folders of pictures"),
-        ("empty", None, DataError, "--input=TMP/empty: expected pictures in the folder, found"),
+        ("*.jpeg", None, SettingsError, "input=TMP/*.jpeg: expected files, folders of pictures"),
+        ("empty", None, DataError, "input=TMP/empty: expected pictures in the folder, found"),
         ("notes.txt", None, DataError, "TMP/notes.txt: expected a .parquet or .npz file, or a pi"),
         ("small", None, DataError, "small/000.png: expected an image of 28x28x1, got 20x28x1 (and"),
         ("array.npz", None, DataError, "array.npz: expected an image of 28x28x1, got 20x28x1 (an"),
         ("array.npz", "x", DataError, "array.npz: expected an .npz file with the array `x` (KeyE"),
         ("array.npz", "names", DataError, "with the array `names` (ValueError: an array of object"),
         ("damaged.npz", None, DataError, "damaged.npz: expected an .npz file with the array `ima"),
-        ("t.parquet", "x", DataError, "expected a column 'x', it has image, pixels; --column"),
+        ("t.parquet", "x", DataError, "has image, pixels; choose one with column"),
         ("t.parquet", None, DataError, "expected lists of values or pictures in the column 'imag"),
         ("t.parquet", "pixels", DataError, "t.parquet: expected an image of 28x28x1, got 2 values"),
     ):
@@ -216,7 +216,7 @@ def test_an_input_of_which_nothing_can_be_read_is_one_clear_error(tmp_path):
     for text, message in (
         ("mnist_10k/tests", "expected one of mnist_10k/train, mnist_10k/validation, mnist_10k/t"),
         ("tfds:kmnist", "expected tfds:NAME/SPLIT"),
-        ("tfds:kmnist/test", "not found in --data_dir="),
+        ("tfds:kmnist/test", "input=tfds:kmnist/test: not found in data_dir="),
         ("eight_gaussians/test", "has images of shape (1, 1, 2), the architecture expects (28"),
     ):
         with pytest.raises((SettingsError, DataError)) as e:

@@ -176,7 +176,7 @@ def test_a_dry_run_needs_no_data(tmp_path):
     )
     assert result.returncode == 0, result.stderr[-3000:]
     for text in (
-        "--dataset=mnist_static",
+        "  dataset=mnist_static\n",
         "6 levels, 11 latents, bernoulli",
         "z1_bu   48",
         "parameters: 31,550,946",

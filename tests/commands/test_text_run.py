@@ -150,7 +150,7 @@ def test_it_is_not_exported_and_does_not_score_images(trained, tmp_path):
     model_dir = str(trained[0])
     with pytest.raises(ExportError, match=r"expected a model of images in .*, got .* text"):
         export.run(export.ExportSettings(model_dir=model_dir, export_dir=str(tmp_path / "e")))
-    with pytest.raises(DataError, match="--dataset=letters_2k has images of shape"):
+    with pytest.raises(DataError, match=r"^dataset=letters_2k has images of shape"):
         anomaly.run(anomaly.AnomalySettings(model_dir=model_dir, out_dataset="letters_2k"))
 
 

@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(
     assert message.startswith("train: step 4") and "the loss is" in message
     assert message.endswith(f"the last good checkpoint: {before}")
     assert "The same command with other settings goes on from the last good checkpoint" in message
-    assert "a setting differs from the earlier run: --learning_rate: was 0.002" in result.stderr
+    assert "a setting differs from the earlier run: learning_rate: was 0.002" in result.stderr
     assert tf.train.latest_checkpoint(str(model_dir / "checkpoints")) == before
     assert biva_tf.load(model_dir).sample(1).shape == (1, 28, 28, 1)
 

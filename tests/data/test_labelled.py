@@ -20,8 +20,8 @@ def test_every_class_has_as_many_labels_and_the_seed_chooses_them():
 @pytest.mark.parametrize(
     "number,classes,message",
     [
-        (12, 5, "--labels: expected a multiple of the 5 classes, got 12"),
-        (150, 5, "--labels: expected at most 20 images of class 1, got 30"),
+        (12, 5, "^labels: expected a multiple of the 5 classes, got 12"),
+        (150, 5, "^labels: expected at most 20 images of class 1, got 30"),
         (10, 4, "labels: expected classes 0 to 3, got 0, 1, 2, 3, 4"),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_module_added_to_the_sources_is_found(tmp_path, monkeypatch):
 
 
 def test_the_error_for_an_unknown_source_lists_the_known_ones():
-    with pytest.raises(sources.DataError, match=r"--dataset: expected one of .*mnist_10k.*'mnist'"):
+    with pytest.raises(sources.DataError, match=r"^dataset: expected one of .*mnist_10k.*'mnist'"):
         sources.load("mnist", NO_FOLDER)
 
 
@@ -118,7 +118,7 @@ def _test_arrays(source):
 
 
 def test_a_validation_split_that_leaves_no_training_images_is_refused():
-    with pytest.raises(sources.DataError, match=r"--validation_size: expected .* 0\.\.8999"):
+    with pytest.raises(sources.DataError, match=r"^validation_size: expected .* 0\.\.8999"):
         _load(validation_size=9000)
 
 

@@ -252,7 +252,7 @@ def test_the_error_for_a_truncated_file_names_it_and_no_data_set_is_left(files, 
     cut.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(DataError, match=cut.name):
         _prepare(name, folder, tmp_path / "data")
-    with pytest.raises(DataError, match=rf"--dataset={name}: not found in --data_dir="):
+    with pytest.raises(DataError, match=rf"^dataset={name}: not found in data_dir="):
         sources.load(name, Location(tmp_path / "data"))
 
 

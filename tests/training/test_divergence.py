@@ -23,9 +23,11 @@ def test_a_step_that_is_not_finite_is_found(value):
     assert watch.good_steps([_step(), _step()]) == 2
     assert watch.good_steps([_step(), _step(loss=value)]) == 1
     assert watch.good_steps([_step(norm=value), _step()]) == 0
-    said = str(watch.error(7, _step(norm=value), "runs/a/ckpt-5"))
+    error = watch.error(7, _step(norm=value), "runs/a/ckpt-5")
+    said = str(error)
     assert said.startswith(f"step 7: the loss is 1.0, the norm of its gradient {value}.")
-    assert "--skip_gradient_norm (the norm was 2 before, as a median)" in said
+    assert ", or skip_gradient_norm (the norm was 2 before, as a median)" in said
+    assert ", or --skip_gradient_norm (the norm was 2 before" in error.with_flags()
 
 
 def test_too_many_skipped_steps_in_a_row_end_a_run():
@@ -34,7 +36,7 @@ def test_too_many_skipped_steps_in_a_row_end_a_run():
     assert watch.good_steps([skipped, skipped, good, skipped]) == 4
     assert watch.good_steps([skipped, good, skipped]) == 3
     assert watch.good_steps([skipped, skipped, good]) == 1  # the third one in a row
-    assert "--max_skipped=3 steps in a row were skipped" in str(watch.error(9, skipped, None))
+    assert ", and max_skipped=3 steps in a row were skipped" in str(watch.error(9, skipped, None))
 
 
 def test_skipped_steps_are_counted_and_not_in_the_means(tmp_path, capsys):

@@ -91,7 +91,7 @@ def test_a_missing_host_is_named():
         hosts = Hosts(tuple(f"localhost:{p}" for p in (here, there, missing)), 0)
         with pytest.raises(HostError) as error:
             hosts.wait(0.1)
-    assert str(error.value).startswith("--host_timeout=0.1: this is worker 0 at")
+    assert str(error.value).startswith("host_timeout=0.1: this is worker 0 at")
     assert str(error.value).endswith(f"no answer from worker 2 at localhost:{missing}")
 
 

@@ -136,7 +136,7 @@ def test_evaluate_anomaly_plot_and_export_take_a_model_with_classes(semi, tmp_pa
 
 def test_settings_that_need_classes_are_refused_without(digits_json, tmp_path):
     config = RunConfig(architecture=str(digits_json), labels=10)
-    with pytest.raises(SettingsError, match="--labels: expected an architecture with classes"):
+    with pytest.raises(SettingsError, match=r"^labels: expected an architecture with classes"):
         train(config, tmp_path / "model")
     with pytest.raises(SettingsError, match="expected a multiple of twice the 1 replicas"):
         Trainer(TINY, RunConfig(batch_size=3), make_strategy("one_device"))

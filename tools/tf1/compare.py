@@ -148,7 +148,7 @@ def _print(settings: CompareSettings) -> int:
     try:
         found = run(settings)
     except UserError as e:
-        print(f"compare_tf1: {e}", file=sys.stderr)
+        print(f"compare_tf1: {e.with_flags()}", file=sys.stderr)
         return 2  # not 1, which means that an error is too large
     if isinstance(found, Parity):
         return _print_parity(found, settings.rtol)

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import numpy as np
 
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 
 
 class DataError(UserError, ValueError):
@@ -59,7 +59,7 @@ class Location:
 
     @staticmethod
     def of(data_dir: str, download: bool = False) -> "Location":
-        """The location that the flags give; ~ is the user's home folder."""
+        """The location with data_dir as text, in which ~ is the user's home folder."""
         return Location(Path(data_dir).expanduser(), download)
 
 
@@ -101,7 +101,7 @@ def names() -> list[str]:
 def module(name: str) -> ModuleType:
     """The module of a source. Raises DataError if there is no source of that name."""
     if name not in names():
-        raise DataError(f"--dataset: expected one of {', '.join(names())}, got {name!r}")
+        raise DataError(Setting("dataset"), f": expected one of {', '.join(names())}, got {name!r}")
     return importlib.import_module(f"{__name__}.{name}")
 
 

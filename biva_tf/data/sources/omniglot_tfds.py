@@ -12,6 +12,7 @@ from PIL import Image
 
 from biva_tf.data import prepared
 from biva_tf.data.sources import DataError, Info, Location, Source, Split
+from biva_tf.errors import Setting
 
 INFO = Info((28, 28, 1), train=24_345, test=8_070, binarize="dynamic")
 
@@ -30,7 +31,8 @@ def load(location: Location) -> Source:
     images = np.concatenate([source.train.images, source.test.images])
     labels = np.concatenate([source.train.labels, source.test.labels])
     if len(images) < 4:
-        raise DataError(f"--dataset=omniglot_tfds: expected 32,460 drawings, got {len(images)}")
+        dataset = Setting("dataset", "omniglot_tfds")
+        raise DataError(dataset, f": expected 32,460 drawings, got {len(images)}")
     order = np.random.Generator(np.random.Philox(0)).permutation(len(images))
     train, test = INFO.train, INFO.test
     if len(images) < train + test:
