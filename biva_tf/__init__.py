@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BIVA", "Adamax", "Objective", "build", "load", "load_pretrained", "load_trained"]
 
-# The module of each public name. It is imported when the name is first used, because it imports
-# TensorFlow, which takes seconds.
+# The module of each public name.
 _MODULES = {
     "BIVA": "biva_tf.api",
     "Adamax": "biva_tf.training.optimizer",
@@ -38,3 +37,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULES})
+
+
+if not quiet.in_program():
+    # A command imports what it needs. A user's process has everything, since Keras finds the classes
+    # of a .keras file among those that were imported.
+    for _name in __all__:
+        __getattr__(_name)
