@@ -40,7 +40,7 @@ def __dir__() -> list[str]:
 
 
 if not quiet.in_program():
-    # A command imports what it needs. A user's process has everything, since Keras finds the classes
-    # of a .keras file among those that were imported.
+    # A command imports what it needs. A user's process imports everything, since Keras finds the
+    # classes of a .keras file among those that were imported.
     for _name in __all__:
         __getattr__(_name)
