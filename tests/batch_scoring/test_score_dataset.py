@@ -206,13 +206,19 @@ def test_an_input_of_which_nothing_can_be_read_is_one_clear_error(tmp_path):
         ("array.npz", "x", DataError, "array.npz: expected an .npz file with the array `x` (KeyE"),
         ("array.npz", "names", DataError, "with the array `names` (ValueError: an array of object"),
         ("damaged.npz", None, DataError, "damaged.npz: expected an .npz file with the array `ima"),
-        ("t.parquet", "x", DataError, "has image, pixels; choose one with column"),
+        (
+            "t.parquet",
+            "x",
+            DataError,
+            "expected a column 'x', it has image, pixels; choose one with column",
+        ),
         ("t.parquet", None, DataError, "expected lists of values or pictures in the column 'imag"),
         ("t.parquet", "pixels", DataError, "t.parquet: expected an image of 28x28x1, got 2 values"),
     ):
         with pytest.raises(kind) as e:
             _find(tmp_path / text, column)
         assert message.replace("TMP", str(tmp_path)) in str(e.value)
+        assert "--" not in str(e.value)
     for text, message in (
         ("mnist_10k/tests", "expected one of mnist_10k/train, mnist_10k/validation, mnist_10k/t"),
         ("tfds:kmnist", "expected tfds:NAME/SPLIT"),
@@ -222,6 +228,7 @@ def test_an_input_of_which_nothing_can_be_read_is_one_clear_error(tmp_path):
         with pytest.raises((SettingsError, DataError)) as e:
             _find(text)
         assert message in str(e.value)
+        assert "--" not in str(e.value)
 
 
 def test_grey_images_are_refused_by_a_binary_model(tmp_path):
