@@ -57,7 +57,7 @@ def start_up_notes() -> Iterator[None]:
 def in_program() -> bool:
     """Whether this process is a command: `python -m PACKAGE.MODULE`, being started, or `biva`.
 
-    While Python looks for the module that it is to run, and so imports its package, `sys.argv[0]` is
+    While Python looks for the module to run, and so imports its package, `sys.argv[0]` is
     "-m".
     """
     program = sys.argv[0] if sys.argv else ""
