@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main():
     sys.path[0] = str(ROOT)
     os.chdir(ROOT)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as a command sets it, before TensorFlow
+    sys.argv[0] = "-m"  # as while Python starts a command, which imports only what it needs
     from biva_tf import quiet
 
     with quiet.start_up_notes():
