@@ -44,9 +44,9 @@ def run(settings: ExportSettings) -> Export:
       UserError: the model cannot be loaded, the version exists, or the export does not compute what
         the model does.
     """
-    trained = settings.load(settings.weights)
-    folder = exporting.export(trained, Path(settings.export_dir), settings.version)
-    return Export(folder, trained.weights_step)
+    model = settings.load(settings.weights)
+    folder = exporting.export(model, Path(settings.export_dir), settings.version)
+    return Export(folder, model.training.weights_step)
 
 
 def _print(settings: ExportSettings) -> None:
