@@ -9,9 +9,9 @@ model's. E/N/assets/biva_tf.json says what was exported.
 import dataclasses
 from pathlib import Path
 
-from biva_tf import api
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
+from biva_tf.runs.config import WEIGHTS
 from biva_tf.serving import exporting
 from biva_tf.settings import required, setting
 
@@ -25,7 +25,7 @@ class ExportSettings(ModelSettings):
         None, "The number N of the version; by default the next.", lower=1
     )
     weights: str = setting(
-        "averaged", "The selected moving averages, or the newest raw weights.", choices=api.WEIGHTS
+        "averaged", "The selected moving averages, or the newest raw weights.", choices=WEIGHTS
     )
 
 

@@ -18,8 +18,6 @@ from biva_tf.runs.checkpoints import restore_raw
 from biva_tf.runs.run_dir import RunDir, RunDirError
 from biva_tf.runs.selected import restore_selected
 
-WEIGHTS = ("averaged", "raw")
-
 
 def find(name_or_folder: str | Path) -> RunDir:
     """The folder of that path or, where there is none, of the shipped model of that name.
@@ -49,8 +47,8 @@ def restore(folder: RunDir, model: keras.Model, weights: str = "averaged") -> Tr
       RunDirError: the settings cannot be read.
       CheckpointError: there are no such weights, or they cannot be read or are of another model.
     """
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights: expected one of {', '.join(WEIGHTS)}, got {weights!r}")
+    if weights not in config.WEIGHTS:
+        raise ValueError(f"weights: expected one of {', '.join(config.WEIGHTS)}, got {weights!r}")
     spec, settings = folder.read()
     vocabulary = Vocabulary.read(folder.vocabulary) if spec.of_text else None
     if weights == "raw":

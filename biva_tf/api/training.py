@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from biva_tf.data import pipeline
@@ -26,7 +25,7 @@ class Training:
 
     weights: str = "own"
     weights_step: int = 0
-    settings: Mapping[str, Any] = MappingProxyType({})
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     vocabulary: Vocabulary | None = None
 
     @property
