@@ -13,7 +13,8 @@ from conftest import command, last_json, perturbed
 from PIL import Image
 
 from biva_tf import api
-from biva_tf.evaluation.evaluator import Evaluator, ScoringConfig
+from biva_tf.evaluation.evaluator import Evaluator
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.runs import config
 from biva_tf.serving import exporting
 
