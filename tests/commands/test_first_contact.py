@@ -1,4 +1,4 @@
-"""What a new user meets first: help, and the answers to mistakes, without waiting for TensorFlow."""
+"""What a new user meets first: help, and answers to mistakes, without waiting for TensorFlow."""
 
 import re
 
