@@ -9,22 +9,23 @@ set: AUROC, AUPRC and FPR80. The whole result, and a figure in the form of Figur
 MODEL_DIR/evaluations/.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
-from biva_tf.evaluation import records
-from biva_tf.evaluation.detection import Detection, detect
-from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.records import AnomalyRecord, Means
-from biva_tf.evaluation.summary import lower_is_better, mean_of
 from biva_tf.model.spec import ModelSpec
-from biva_tf.plotting import figures
 from biva_tf.settings import required, setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.detection import Detection
+    from biva_tf.evaluation.records import Means
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,12 @@ def run(settings: AnomalySettings) -> Anomalies:
     Raises:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.evaluator import Evaluator
+    from biva_tf.evaluation.records import AnomalyRecord
+    from biva_tf.evaluation.summary import lower_is_better
+    from biva_tf.plotting import figures
+
     model = settings.load()
     spec = model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k
@@ -110,6 +117,8 @@ def run(settings: AnomalySettings) -> Anomalies:
 
 
 def _means(scores: Scores, spec: ModelSpec) -> Means:
+    from biva_tf.evaluation.summary import mean_of
+
     return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
 
 
@@ -126,6 +135,8 @@ def _detections(scores: Scores, bound: str, ratio: str) -> dict[str, Detection]:
       scores: L^{>k}, or its importance-weighted form.
       bound, ratio: the names of the bound and of the ratio, without their k.
     """
+    from biva_tf.evaluation.detection import detect
+
     found = {}
     for k, (inliers, outliers) in scores.items():
         found[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
@@ -148,6 +159,8 @@ def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) ->
 
 
 def _print(settings: AnomalySettings) -> None:
+    from biva_tf.evaluation.summary import lower_is_better
+
     found = run(settings)
     factor, unit = lower_is_better(found.spec)
     print(

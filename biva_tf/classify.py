@@ -6,11 +6,14 @@ object. The whole result, and a picture of the confusion matrix, are in MODEL_DI
 --predictions the class probabilities of every image are in a CSV file.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,12 +21,11 @@ from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import records
-from biva_tf.evaluation.classes import Classification, assess
-from biva_tf.evaluation.records import ClassificationRecord
 from biva_tf.files import write_atomically
-from biva_tf.plotting import figures
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.classes import Classification
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,11 @@ def run(settings: ClassifySettings) -> Classified:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.classes import assess
+    from biva_tf.evaluation.records import ClassificationRecord
+    from biva_tf.plotting import figures
+
     model = settings.load()
     if model.spec.classes is None:
         raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")

@@ -7,11 +7,14 @@ on the last line, one JSON object. The whole result is in MODEL_DIR/evaluations/
 interrupted, the same command resumes it.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +22,13 @@ from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import columns, records
-from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.records import EvaluationRecord
-from biva_tf.evaluation.resumable import Results
-from biva_tf.evaluation.summary import Mean, Summary, summarise
+from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.resumable import Results
+    from biva_tf.evaluation.summary import Mean, Summary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,11 @@ def run(settings: EvaluateSettings) -> Evaluation:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.evaluator import Evaluator
+    from biva_tf.evaluation.records import EvaluationRecord
+    from biva_tf.evaluation.summary import summarise
+
     model = settings.load()
     spec = model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)

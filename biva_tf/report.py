@@ -6,29 +6,24 @@ biva_tf.anomaly and biva_tf.classify, and all settings. What a run does not have
 said in a line, so that the page can be written while the run trains.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from biva_tf import api
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
-from biva_tf.evaluation import records
-from biva_tf.evaluation.records import (
-    AnomalyRecord,
-    ClassificationRecord,
-    EvaluationRecord,
-    Record,
-)
 from biva_tf.files import write_atomically
-from biva_tf.plotting.document import Paragraph, Section, page
-from biva_tf.reports import drawings, results, training
 from biva_tf.runs.metrics import read_metrics
 from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.records import Record
 
 T = TypeVar("T")
 
@@ -50,6 +45,11 @@ def run(settings: ReportSettings) -> Path:
     Raises:
       RunDirError: it is not the model_dir of a run.
     """
+    from biva_tf import api
+    from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
+    from biva_tf.plotting.document import Paragraph, Section, page
+    from biva_tf.reports import drawings, results, training
+
     run_dir = settings.run_dir
     spec, options = run_dir.read()
     if not options:
@@ -107,6 +107,8 @@ def _read(read: Callable[[], T], without: str, lacks: list[str]) -> T | None:
 
 def _records(settings: ReportSettings, lacks: list[str]) -> list[tuple[Path, Record]]:
     """The results of evaluations, with their files."""
+    from biva_tf.evaluation import records
+
     paths = sorted(settings.results_dir.evaluations.glob("*.json"))
     shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
     if shipped.exists():

@@ -14,6 +14,7 @@ ORDER = (
     "version",
     "artefacts",
     "settings",
+    "choices",
     "nn",
     "model",
     "inference",

@@ -19,40 +19,13 @@ from biva_tf.compression import environment, levels
 from biva_tf.compression.bits_back import BitsBack
 from biva_tf.compression.container import Block, FormatError, Header, Reader
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
-from biva_tf.compression.grid import WIDTH, Grid
+from biva_tf.compression.grid import Grid
+from biva_tf.compression.options import Options
 from biva_tf.compression.passes import Passes, check_model
 from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack
 from biva_tf.model.network import Network
 
 _MARGIN = 1.1  # of the bits that a batch may take, over those that batches took per image so far
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to compress.
-
-    Attributes:
-      rows: the images of a batch.
-      block: the images of a block.
-      seed: the seed of the initial bits.
-      width: the width of a cell of the latents' grids; see `grid`.
-
-    Raises:
-      CompressionError: rows, block or seed out of range.
-    """
-
-    rows: int = 32
-    block: int = 1000
-    seed: int = 0
-    width: float = WIDTH
-
-    def __post_init__(self):
-        for name, least, bits in (("rows", 1, 16), ("block", 1, 32), ("seed", 0, 32)):
-            value = getattr(self, name)
-            if not least <= value < 2**bits:
-                raise CompressionError(
-                    f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
-                )
 
 
 @dataclasses.dataclass(frozen=True)

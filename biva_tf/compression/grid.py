@@ -17,9 +17,9 @@ import constriction
 import numpy as np
 
 from biva_tf.compression.errors import MismatchError
+from biva_tf.compression.options import WIDTH
 from biva_tf.compression.stack import Stack
 
-WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation (README.md)
 _NARROW = 0.05  # the quantile of the standard deviations that is called narrow
 
 _REACH = 4096  # points on each side of 0

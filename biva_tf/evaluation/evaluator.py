@@ -3,7 +3,6 @@
 `Evaluator` computes the scores of every image; `summary.summarise` makes the reported numbers.
 """
 
-import dataclasses
 import hashlib
 import json
 import zlib
@@ -16,6 +15,7 @@ from biva_tf.data.images import Images
 from biva_tf.errors import Setting, UserError
 from biva_tf.evaluation import resumable
 from biva_tf.evaluation.resumable import Arrays
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import chunks, objectives
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
@@ -28,25 +28,6 @@ _IMAGES_AT_ONCE = 4096  # read for a fingerprint
 
 class EvaluationError(UserError, RuntimeError):
     """A score that is not finite, or settings that the model cannot be evaluated with."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoringConfig:
-    """All that the scores depend on, beside the weights and the images.
-
-    Attributes:
-      iw_samples: the importance samples per image: K of L_K, and the samples whose mean is L^{>k}.
-      ks: every k of L^{>k}; empty to leave them out.
-      bounds: whether to compute L_1, L_K and their terms.
-      below: latents of levels <= k are a "sample" of the prior, or its "mode".
-      seed: the seed of the samples.
-    """
-
-    iw_samples: int
-    ks: tuple[int, ...] = ()
-    bounds: bool = True
-    below: str = "sample"
-    seed: int = 0
 
 
 class Evaluator:

@@ -11,7 +11,7 @@ from biva_tf import artefacts
 from biva_tf.errors import UserError
 from biva_tf.evaluation.classes import Classification
 from biva_tf.evaluation.detection import Detection
-from biva_tf.evaluation.evaluator import ScoringConfig
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.evaluation.summary import LatentSummary, Mean, Summary
 from biva_tf.files import write_json
 

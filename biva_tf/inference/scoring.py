@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from biva_tf.choices import BELOW
 from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans, tokens
@@ -21,7 +22,7 @@ from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 
-BELOW = {"sample": plans.prior_up_to, "mode": plans.prior_mode_up_to}
+_PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
 # For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mean
 # minus the prior's, and the estimated variance of that mean.
@@ -107,7 +108,7 @@ class Scorer:
             raise ValueError(f"below: expected one of {', '.join(BELOW)}, got {below!r}")
         self.ks = tuple(ks)
         for k in self.ks:
-            BELOW[below](model.spec, k)  # raises if there is no such k
+            _PLANS[below](model.spec, k)  # raises if there is no such k
         if with_shifts and self.ks[0] != 0:
             raise ValueError(f"ks: expected 0 before the others, got {self.ks}")
         self._model, self._strategy = model, model.distribute_strategy
@@ -294,7 +295,7 @@ def image_scores(
     num_samples, at_once = samples_at_once(num_samples, number, max_rows)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
-    plan_of_k = [BELOW[below](model.spec, k) for k in ks]
+    plan_of_k = [_PLANS[below](model.spec, k) for k in ks]
 
     def body(first, samples, state):
         all_sums, shifts = state

@@ -31,6 +31,9 @@ from biva_tf.model.top_down import TopDownStage
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import Dense
 
+# `spec.py` imports no Keras: commands read specs before they import it.
+keras.saving.register_keras_serializable("biva_tf")(ModelSpec)
+
 
 @dataclasses.dataclass(frozen=True)
 class Output:

@@ -9,8 +9,6 @@ import enum
 import json
 from typing import Any, ClassVar
 
-import keras
-
 from biva_tf.model.checks import (
     SpecError,
     is_count,
@@ -144,7 +142,6 @@ class LatentSpec:
     branch: Branch
 
 
-@keras.saving.register_keras_serializable("biva_tf")
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.

@@ -30,6 +30,7 @@ from biva_tf.training.interruption import Interruption
 from biva_tf.training.loop import Loop, Unfinished, sample
 from biva_tf.training.preemption import Preemption
 from biva_tf.training.reporting import Reporter
+from biva_tf.training.summary import Summary
 from biva_tf.training.trainer import Trainer
 
 _VALIDATION_SETTINGS = {
@@ -42,30 +43,6 @@ _VALIDATION_SETTINGS = {
     "label_seed",
     "seed",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """The result of a run, which summary.json keeps: the test split, one sample per image.
-
-    Attributes:
-      step: the steps done.
-      elbo_nats, reconstruction_nats: means over the images.
-      bits_per_dim: the mean over the images; of text None.
-      perplexity: of text, exp(-ELBO per token), ends of sentences included; else None.
-      split: "test".
-      selected_step: the step that the weights are from.
-      kl_nats: the KL of each latent, by name.
-    """
-
-    step: int
-    elbo_nats: float
-    bits_per_dim: float | None
-    split: str
-    selected_step: int
-    reconstruction_nats: float
-    kl_nats: dict[str, float]
-    perplexity: float | None = None
 
 
 def train(config: RunConfig, model_dir: Path) -> Summary:
