@@ -23,7 +23,7 @@ from biva_tf.evaluation import columns, records
 from biva_tf.evaluation.evaluator import Evaluator
 from biva_tf.evaluation.records import EvaluationRecord
 from biva_tf.evaluation.resumable import Results
-from biva_tf.evaluation.summary import Mean, Summary, summarise
+from biva_tf.evaluation.summary import EvaluationSummary, Mean, summarise
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
 
@@ -62,7 +62,7 @@ class Evaluation:
 
     name: str
     weights_step: int
-    summary: Summary
+    summary: EvaluationSummary
     path: Path
 
 
@@ -91,7 +91,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     return Evaluation(name, model.training.weights_step, summary, path)
 
 
-def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
+def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]:
     of_text = summary.perplexity is not None
     lines = [f"{'':<16}{'nats':>24}" + ("" if of_text else f"{'bits/dim':>26}")]
 

@@ -18,14 +18,14 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf.compression.grid import Grid
-from biva_tf.compression.passes import Draw, Passes
+from biva_tf.compression.passes import DrawLatent, Passes
 from biva_tf.compression.stack import Stack
 
 _VALUES = constriction.stream.model.Categorical(perfect=False)
 
 Grids = Mapping[str, Grid]  # by the name of the latent
 Latents = dict[str, np.ndarray]  # by name, each [rows, *latent shape]
-Gaussian = tuple[np.ndarray, np.ndarray]  # mean and log-variance
+MeanAndLogVariance = tuple[np.ndarray, np.ndarray]  # mean and log-variance
 
 
 class BitsBack:
@@ -95,7 +95,9 @@ class BitsBack:
         return levels
 
 
-def _drawing(number: int, latents: Latents, pop: Callable[[str, Gaussian], np.ndarray]) -> Draw:
+def _drawing(
+    number: int, latents: Latents, pop: Callable[[str, MeanAndLogVariance], np.ndarray]
+) -> DrawLatent:
     """Pops the first rows of each latent from its Gaussian, and keeps them; the others are 0."""
 
     def draw(name, mean, log_variance):
@@ -106,7 +108,9 @@ def _drawing(number: int, latents: Latents, pop: Callable[[str, Gaussian], np.nd
     return draw
 
 
-def _looking(number: int, latents: Latents, seen: list[tuple[str, Gaussian]]) -> Draw:
+def _looking(
+    number: int, latents: Latents, seen: list[tuple[str, MeanAndLogVariance]]
+) -> DrawLatent:
     """Gives known latents to a pass, and notes the Gaussians of the first rows."""
 
     def draw(name, mean, log_variance):
