@@ -59,7 +59,7 @@ def read_settings(values: flags.FlagValues = flags.FLAGS) -> TrainSettings:
 def _print(settings: TrainSettings) -> None:
     config = settings.config
     if settings.dry_run:
-        hosts = Hosts.of(config.strategy)
+        hosts = Hosts.for_strategy(config.strategy)
         local = "auto" if config.strategy == "multi_worker" else config.strategy
         replicas = devices.make_strategy(local, config.logical_devices).num_replicas_in_sync
         replicas *= len(hosts.addresses) if hosts else 1

@@ -274,7 +274,7 @@ class BIVA(KerasModel):
         """
         data = self.training.data_config(dataset, data_dir)
         examples = pipeline.evaluation_images(
-            data, split, Form.of(self.spec, self.training.vocabulary)
+            data, split, Form.for_spec(self.spec, self.training.vocabulary)
         )
         pipeline.check_fits(self.spec, examples, data.dataset)
         return examples

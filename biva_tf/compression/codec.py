@@ -158,7 +158,7 @@ class Codec:
         rng, exponents = np.random.default_rng(0), {}
 
         def draw(name, mean, log_variance):
-            exponents[name] = Grid.of(log_variance[: len(pixels)], width).exponent
+            exponents[name] = Grid.from_log_variance(log_variance[: len(pixels)], width).exponent
             deviation = np.exp(0.5 * log_variance)
             return mean + deviation * rng.standard_normal(mean.shape, np.float32)
 

@@ -79,7 +79,7 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
       InterruptionError: a signal stopped the run.
       UserError: the run cannot start; the message says why.
     """
-    hosts = Hosts.of(config.strategy)
+    hosts = Hosts.for_strategy(config.strategy)
     with (
         Interruption() as interruption,
         lost_hosts_named(hosts),
@@ -105,7 +105,7 @@ def _run(
     if hosts is not None:
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
-    form = Form.of(spec, _vocabulary(run_dir, config) if spec.of_text else None)
+    form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
     _note(_describe(config.dataset, data))

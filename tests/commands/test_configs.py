@@ -148,7 +148,7 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
         monkeypatch.setattr(sources, "load", lambda name, location: source)
     spec = _narrowed(architectures.get(settings.architecture))
     data_config = dataclasses.replace(settings.data, labels=spec.num_classes)
-    data = pipeline.load(data_config, settings.seed, spec.num_classes, Form.of(spec))
+    data = pipeline.load(data_config, settings.seed, spec.num_classes, Form.for_spec(spec))
     pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:
