@@ -151,7 +151,9 @@ def _prior(model: BIVA, settings: SampleSettings) -> Arrays:
 
 def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
     number = settings.num_samples or 8
-    images = exploration.levels(model, number, seed=settings.seed, temperature=settings.temperature)
+    images = exploration.samples_by_level(
+        model, number, seed=settings.seed, temperature=settings.temperature
+    )
     return {"images": images, "k": np.arange(model.spec.num_levels)[::-1]}
 
 

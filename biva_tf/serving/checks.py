@@ -111,10 +111,10 @@ def checks(client: Client, classes: int = 0) -> Iterator[str]:
     """
     request = {**_SAMPLE, "label": np.int32(-1)} if classes else _SAMPLE
     sample = yield from _check_samples(client, request)
-    levels = np.rint(sample["images"] * 255)
+    pixels = np.rint(sample["images"] * 255)
     pictures = np.stack([tf.io.decode_png(png).numpy() for png in sample["images_png"]])
-    _require(np.array_equal(pictures, levels), "sample: images_png are not the images")
-    images = (levels / 255).astype(np.float32)
+    _require(np.array_equal(pictures, pixels), "sample: images_png are not the images")
+    images = (pixels / 255).astype(np.float32)
     yield from _check_scores(client, images, sample["images_png"], classes)
     codes = yield from _check_latents(client, images)
     bad = _bad_requests(images, codes, request)
