@@ -36,7 +36,7 @@ class AnomalySettings(ScoringSettings):
     out_dataset: str = required("The other data set.")
 
 
-Scores = dict[int, tuple[np.ndarray, np.ndarray]]  # by k: L^{>k} of the two data sets, nats
+ScoresByK = dict[int, tuple[np.ndarray, np.ndarray]]  # by k: L^{>k} of the two data sets, nats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Anomalies:
     """
 
     names: tuple[str, str]
-    scores: Scores
-    bounds: Scores
+    scores: ScoresByK
+    bounds: ScoresByK
     detections: dict[str, Detection]
     spec: ModelSpec
     weights_step: int
@@ -90,8 +90,8 @@ def run(settings: AnomalySettings) -> Anomalies:
         for name, split in zip(names, images, strict=True)
     ]
     ks = sorted({0, *config.ks}, reverse=True)
-    scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
-    bounds: Scores = {}
+    scores: ScoresByK = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
+    bounds: ScoresByK = {}
     if config.iw_samples > 1:
         bounds = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
     detections = _detections(scores, "L", "LLR")
@@ -116,7 +116,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     return found
 
 
-def _means(scores: Scores, spec: ModelSpec) -> Means:
+def _means(scores: ScoresByK, spec: ModelSpec) -> Means:
     from biva_tf.evaluation.summary import mean_of
 
     return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
@@ -128,7 +128,7 @@ def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
     return tuple(range(levels)) if levels <= 6 else (levels - 2, levels - 4, levels - 6, 0)
 
 
-def _detections(scores: Scores, bound: str, ratio: str) -> dict[str, Detection]:
+def _detections(scores: ScoresByK, bound: str, ratio: str) -> dict[str, Detection]:
     """The detection by each score, by its name. A higher score is more anomalous.
 
     Args:
@@ -147,7 +147,7 @@ def _detections(scores: Scores, bound: str, ratio: str) -> dict[str, Detection]:
     return found
 
 
-def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) -> list[str]:
+def _table(names: tuple[str, str], scores: ScoresByK, bound: str, factor: float) -> list[str]:
     """The mean of -L^{>k} in the form of Table 5: highest k first, lower is better."""
     if not scores:
         return []

@@ -28,7 +28,7 @@ from biva_tf.settings import setting
 
 if TYPE_CHECKING:
     from biva_tf.evaluation.resumable import Results
-    from biva_tf.evaluation.summary import Mean, Summary
+    from biva_tf.evaluation.summary import EvaluationSummary, Mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Evaluation:
 
     name: str
     weights_step: int
-    summary: Summary
+    summary: EvaluationSummary
     path: Path
 
 
@@ -99,7 +99,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     return Evaluation(name, model.training.weights_step, summary, path)
 
 
-def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
+def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]:
     of_text = summary.perplexity is not None
     lines = [f"{'':<16}{'nats':>24}" + ("" if of_text else f"{'bits/dim':>26}")]
 

@@ -50,7 +50,7 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
       DataError: a file is missing, damaged or not the published one, or the settings do not say
         what to make the data set from.
     """
-    dataset, data_dir = settings.dataset, Location.of(settings.data_dir).data_dir
+    dataset, data_dir = settings.dataset, Location.from_text(settings.data_dir).data_dir
     module = sources.module(dataset)
     recipe = getattr(module, "RECIPE", None)
     if settings.source is not None:

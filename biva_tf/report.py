@@ -60,19 +60,19 @@ def run(settings: ReportSettings) -> Path:
     trained = _read(settings.load, "There are no samples", lacks)
     found = _records(settings, lacks)
 
-    def of(kind: type) -> list[tuple[Path, Record]]:
+    def records_of(kind: type) -> list[tuple[Path, Record]]:
         return [(path, record) for path, record in found if isinstance(record, kind)]
 
     model = api.build(spec) if trained is None else trained
     step = None if trained is None else model.training.weights_step
-    evaluations = [record for _, record in of(EvaluationRecord)]
+    evaluations = [record for _, record in records_of(EvaluationRecord)]
     sections = [
         training.summary(options, spec, model.count_params(), step, result, metrics or {}),
         results.bounds(result, evaluations, options["dataset"]),
     ]
     if metrics is not None:
         sections.append(training.learning(metrics, spec))
-    classes = results.classification(of(ClassificationRecord))
+    classes = results.classification(records_of(ClassificationRecord))
     if trained is not None:
         sections += [
             drawings.samples(model, settings.num_samples, settings.seed),
@@ -83,7 +83,7 @@ def run(settings: ReportSettings) -> Path:
             classes = drawings.classes(model, settings.seed) + classes
     if classes:
         sections.append(Section("Classes", classes))
-    anomalies = of(AnomalyRecord)
+    anomalies = records_of(AnomalyRecord)
     if anomalies:
         sections.append(results.anomalies(anomalies, spec))
     sections.append(training.all_settings(options))

@@ -158,7 +158,9 @@ def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
     from biva_tf.inference import exploration
 
     number = settings.num_samples or 8
-    images = exploration.levels(model, number, seed=settings.seed, temperature=settings.temperature)
+    images = exploration.samples_by_level(
+        model, number, seed=settings.seed, temperature=settings.temperature
+    )
     return {"images": images, "k": np.arange(model.spec.num_levels)[::-1]}
 
 

@@ -20,7 +20,7 @@ from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
-from biva_tf.training.summary import Summary
+from biva_tf.training.summary import RunSummary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrainSettings:
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
 
 
-def run(settings: TrainSettings) -> Summary:
+def run(settings: TrainSettings) -> RunSummary:
     """Trains, or resumes training; see `training.run.train`. Ignores `dry_run`."""
     from biva_tf.training.run import train
 
@@ -88,7 +88,7 @@ def _print(settings: TrainSettings) -> None:
         from biva_tf.training import devices, dry_run
         from biva_tf.training.hosts import Hosts
 
-        hosts = Hosts.of(config.strategy)
+        hosts = Hosts.for_strategy(config.strategy)
         local = "auto" if config.strategy == "multi_worker" else config.strategy
         replicas = devices.make_strategy(local, config.logical_devices).num_replicas_in_sync
         replicas *= len(hosts.addresses) if hosts else 1
@@ -117,7 +117,7 @@ def _print(settings: TrainSettings) -> None:
     print(json.dumps(last))
 
 
-def _unit(summary: Summary) -> str:
+def _unit(summary: RunSummary) -> str:
     if summary.perplexity is not None:
         return f"perplexity {summary.perplexity:.2f}"
     return f"{summary.bits_per_dim:.4f} bits/dim"

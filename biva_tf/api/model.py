@@ -256,7 +256,9 @@ class BIVA(KerasModel):
           ValueError: num_samples < 1 or temperature < 0.
         """
         self._warn_if_untrained()
-        return exploration.levels(self, num_samples, seed=_seed(seed), temperature=temperature)
+        return exploration.samples_by_level(
+            self, num_samples, seed=_seed(seed), temperature=temperature
+        )
 
     def images(
         self, dataset: str | None = None, split: str = "test", data_dir: str | None = None
@@ -274,7 +276,7 @@ class BIVA(KerasModel):
         """
         data = self.training.data_config(dataset, data_dir)
         examples = pipeline.evaluation_images(
-            data, split, Form.of(self.spec, self.training.vocabulary)
+            data, split, Form.for_spec(self.spec, self.training.vocabulary)
         )
         pipeline.check_fits(self.spec, examples, data.dataset)
         return examples

@@ -28,7 +28,7 @@ class ArrayRows(Range):
     stop: int
 
     @staticmethod
-    def of(path: Path, name: str) -> "ArrayRows":
+    def from_file(path: Path, name: str) -> "ArrayRows":
         """All rows, counted by the header of the array. Raises DataError if there is none."""
         with _opened(path, name) as (_, shape, _dtype):
             return ArrayRows(path, name, 0, shape[0])

@@ -32,7 +32,7 @@ class TableRows(Range):
     stop: int
 
     @staticmethod
-    def of(path: Path, column: str) -> "TableRows":
+    def from_file(path: Path, column: str) -> "TableRows":
         """All rows, counted by the file's metadata. Raises DataError if they are no images."""
         with formats.reading(path, "a Parquet file"), pq.ParquetFile(path) as file:
             schema = file.schema_arrow

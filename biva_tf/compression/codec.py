@@ -15,7 +15,7 @@ import zlib
 
 import numpy as np
 
-from biva_tf.compression import environment, levels
+from biva_tf.compression import environment, pixel_values
 from biva_tf.compression.bits_back import BitsBack
 from biva_tf.compression.container import Block, FormatError, Header, Reader
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
@@ -66,14 +66,14 @@ class Codec:
         """Compresses images.
 
         Args:
-          images: as of `levels.from_images`.
+          images: as of `pixel_values.from_images`.
           options: how; by default as `Options`.
 
         Raises:
           CompressionError: images of a wrong shape, or values outside the model's range.
         """
         options = options or Options()
-        pixels, form = levels.from_images(images, self._spec)
+        pixels, form = pixel_values.from_images(images, self._spec)
         passes = self._passes(options.rows)
         header = Header(
             model=environment.model_hash(self._model),
@@ -110,7 +110,7 @@ class Codec:
                 f"of this one is {own.hex()}"
             )
         pixels = self._decoded(reader, self._passes(header.rows))
-        return levels.to_images(pixels, self._spec, levels.PixelForm(header.form))
+        return pixel_values.to_images(pixels, self._spec, pixel_values.PixelForm(header.form))
 
     def verify(self, data: bytes, images: np.ndarray) -> None:
         """Raises CompressionError unless a compressed file gives these images."""
@@ -131,22 +131,23 @@ class Codec:
         rng, exponents = np.random.default_rng(0), {}
 
         def draw(name, mean, log_variance):
-            exponents[name] = Grid.of(log_variance[: len(pixels)], width).exponent
+            exponents[name] = Grid.from_log_variance(log_variance[: len(pixels)], width).exponent
             deviation = np.exp(0.5 * log_variance)
             return mean + deviation * rng.standard_normal(mean.shape, np.float32)
 
         passes.infer(
-            passes.batch(levels.to_images(pixels, self._spec, levels.PixelForm.UNIT)), draw
+            passes.batch(pixel_values.to_images(pixels, self._spec, pixel_values.PixelForm.UNIT)),
+            draw,
         )
         return tuple(exponents[latent.name] for latent in self._spec.latents)
 
     def _coder(self, passes: Passes, header: Header) -> BitsBack:
         names = [latent.name for latent in self._spec.latents]
         grids = dict(zip(names, map(Grid, header.exponents), strict=True))
-        return BitsBack(passes, grids, levels.number_of_levels(self._spec))
+        return BitsBack(passes, grids, pixel_values.number_of_values(self._spec))
 
     def _decoded(self, reader: Reader, passes: Passes) -> np.ndarray:
-        """The levels of all images."""
+        """The pixels of all images."""
         header = reader.header
         coder = self._coder(passes, header)
         found, words = [np.empty((0, *header.image_shape), np.uint8)], np.empty(0, np.uint32)
@@ -157,8 +158,8 @@ class Codec:
                     _check_end(reader, words)
                 found.append(pixels)
             except FormatError as e:
-                form = levels.PixelForm(header.form)
-                good = levels.to_images(np.concatenate(found), self._spec, form)
+                form = pixel_values.PixelForm(header.form)
+                good = pixel_values.to_images(np.concatenate(found), self._spec, form)
                 raise BlockError(str(e), number, good) from None
         return np.concatenate(found)
 

@@ -41,7 +41,7 @@ class Header:
       model: the first bytes of a hash of the spec and the weights.
       images: their number.
       image_shape: (height, width, channels).
-      form: how the values of the images were stored; see `levels`.
+      form: how the values of the images were stored; see `pixel_values`.
       rows: the rows in a batch of the model's passes.
       block: the images of a block; the last one has the rest.
       seed: the seed of the initial bits.
@@ -85,7 +85,7 @@ class Block:
 
     Attributes:
       batches: the number of images of each batch.
-      images_crc: the CRC-32 of its images, uint8 levels.
+      images_crc: the CRC-32 of its images, uint8 pixels.
       words: uint32, the highest of the stack last.
     """
 

@@ -40,7 +40,7 @@ class Grid:
     exponent: int
 
     @staticmethod
-    def of(log_variance: np.ndarray, width: float = WIDTH) -> "Grid":
+    def from_log_variance(log_variance: np.ndarray, width: float = WIDTH) -> "Grid":
         """The grid of a latent whose posteriors have these log-variances.
 
         Args:

@@ -19,7 +19,7 @@ from biva_tf.nn import graphs, weight_norm
 
 # A latent's name, the mean and the log-variance of its Gaussian, [rows, *latent shape]; gives its
 # value.
-Draw = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+DrawLatent = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 
 _TABLE_ROWS = 4  # whose tables of probabilities are in memory at once
 _LEAST = 2.0**-30  # far below what the coder gives any value, 2**-24
@@ -69,7 +69,7 @@ class Passes:
         filled[: len(images)] = images
         return filled
 
-    def infer(self, images: np.ndarray, draw: Draw) -> None:
+    def infer(self, images: np.ndarray, draw: DrawLatent) -> None:
         """Both passes: `draw` is given the posterior of every latent, and gives its value.
 
         Args:
@@ -78,7 +78,7 @@ class Passes:
         """
         self._run(draw, lambda: self._infer(tf.constant(images), self._weights))
 
-    def generate(self, draw: Draw) -> tf.Tensor:
+    def generate(self, draw: DrawLatent) -> tf.Tensor:
         """The top-down pass alone: `draw` is given the prior of every latent, and gives its value.
 
         Returns:
@@ -107,7 +107,7 @@ class Passes:
         # Values that are not probabilities only cost bits.
         return np.clip(np.nan_to_num(np.concatenate(tables)[: len(before)]), _LEAST, 1.0)
 
-    def _run(self, draw: Draw, graph: Callable[[], tf.Tensor | None]) -> tf.Tensor | None:
+    def _run(self, draw: DrawLatent, graph: Callable[[], tf.Tensor | None]) -> tf.Tensor | None:
         self._draw = draw
         try:
             with graphs.rewriting(False):

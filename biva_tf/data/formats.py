@@ -21,7 +21,7 @@ from scipy import io as scipy_io
 
 from biva_tf.data.sources import DataError
 
-Examples = Iterator[tuple[np.ndarray, int]]
+LabelledPictures = Iterator[tuple[np.ndarray, int]]
 
 _BROKEN = (
     OSError,
@@ -63,7 +63,7 @@ def open_unzipped(path: Path) -> BinaryIO:
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
-def idx(folder: Path, split: str) -> Examples:
+def idx(folder: Path, split: str) -> LabelledPictures:
     """The IDX files of MNIST and FashionMNIST, gzipped or not."""
     prefix = {"train": "train", "test": "t10k"}[split]
     images, labels = (
@@ -84,7 +84,7 @@ def idx(folder: Path, split: str) -> Examples:
     yield from zip(pixels[..., np.newaxis], classes.tolist(), strict=True)
 
 
-def amat(path: Path) -> Examples:
+def amat(path: Path) -> LabelledPictures:
     """Larochelle's binarised MNIST: one line of 784 zeros and ones per image."""
     with reading(path, "784 zeros and ones per line"), open(path) as file:
         for number, line in enumerate(file, start=1):
@@ -94,7 +94,7 @@ def amat(path: Path) -> Examples:
             yield (pixels.reshape(28, 28, 1) * 255).astype(np.uint8), 0
 
 
-def chardata(path: Path, split: str) -> Examples:
+def chardata(path: Path, split: str) -> LabelledPictures:
     """chardata.mat, the 28x28 OMNIGLOT of Burda et al. 2015.
 
     The pixels of an image are in [0, 1] and stored column by column.
@@ -110,7 +110,7 @@ def chardata(path: Path, split: str) -> Examples:
     yield from zip(images, alphabets.tolist(), strict=True)
 
 
-def cifar10(path: Path, split: str) -> Examples:
+def cifar10(path: Path, split: str) -> LabelledPictures:
     """cifar-10-binary.tar.gz: each record is a label and 3x32x32 pixels."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
     with reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
@@ -121,7 +121,7 @@ def cifar10(path: Path, split: str) -> Examples:
                 yield record[1:].reshape(3, 32, 32).transpose(1, 2, 0), int(record[0])
 
 
-def svhn(path: Path) -> Examples:
+def svhn(path: Path) -> LabelledPictures:
     """A cropped-digits file of SVHN: X [32, 32, 3, n], and y, which is 10 for the digit 0."""
     with reading(path, "a cropped-digits .mat file of SVHN"):
         file = scipy_io.loadmat(path, variable_names=("X", "y"))
@@ -129,7 +129,7 @@ def svhn(path: Path) -> Examples:
     yield from zip(images, digits.tolist(), strict=True)
 
 
-def npz_channels_first(paths: list[Path], side: int) -> Examples:
+def npz_channels_first(paths: list[Path], side: int) -> LabelledPictures:
     """The downsampled ImageNet of Chrabaszcz et al. 2017.
 
     Each file has arrays `data` [n, 3 * side * side] and `labels` [n], which start from 1.
@@ -141,7 +141,7 @@ def npz_channels_first(paths: list[Path], side: int) -> Examples:
         yield from zip(images, labels.tolist(), strict=True)
 
 
-def image_archive(path: Path) -> Examples:
+def image_archive(path: Path) -> LabelledPictures:
     """The images of a .tar archive, sorted by name, in colour."""
     with reading(path, "an archive of images"):
         with open(path, "rb") as file:
@@ -156,7 +156,7 @@ def image_archive(path: Path) -> Examples:
                 yield _decoded(archive.extractfile(members[name]).read(), f"{path}/{name}"), 0
 
 
-def images(paths: list[Path]) -> Examples:
+def images(paths: list[Path]) -> LabelledPictures:
     """Image files, in colour."""
     for path in paths:
         with reading(path, "an image"):
@@ -168,7 +168,7 @@ def image_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and is_image_name(path.name))
 
 
-def zipped_images(path: Path, names: list[str]) -> Examples:
+def zipped_images(path: Path, names: list[str]) -> LabelledPictures:
     """The images with these file names, from any folder inside a zip archive."""
     with reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:
         places = {name.rpartition("/")[2]: name for name in archive.namelist()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from biva_tf.data.formats import Examples, gzipped_or_not, open_unzipped, reading
+from biva_tf.data.formats import LabelledPictures, gzipped_or_not, open_unzipped, reading
 from biva_tf.data.prepared import own_name
 from biva_tf.data.sources import DataError, Info
 from biva_tf.errors import Setting
@@ -63,7 +63,7 @@ class Recipe:
     """
 
     files: tuple[File, ...]
-    examples: Callable[[Path], Mapping[str, Examples]]
+    examples: Callable[[Path], Mapping[str, LabelledPictures]]
     counts: Mapping[str, Mapping[str, int]]
     alternatives: bool = False
 
@@ -111,7 +111,7 @@ def prepare(
     counts: dict[str, int] = {}
     shape = info.image_shape
 
-    def counted(split: str, examples: Examples) -> Iterator[tuple[int, dict]]:
+    def counted(split: str, examples: LabelledPictures) -> Iterator[tuple[int, dict]]:
         nonlocal shape
         bar = tqdm(examples, f"{name} {split}", unit="image", disable=not sys.stderr.isatty())
         for count, (image, label) in enumerate(bar, start=1):

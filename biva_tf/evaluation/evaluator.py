@@ -14,7 +14,7 @@ import numpy as np
 from biva_tf.data.images import Images
 from biva_tf.errors import Setting, UserError
 from biva_tf.evaluation import resumable
-from biva_tf.evaluation.resumable import Arrays
+from biva_tf.evaluation.resumable import ResultArrays
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import chunks, objectives
 from biva_tf.inference.scoring import Scorer
@@ -113,7 +113,7 @@ class Evaluator:
             results.totals.update(part.totals)
         return results
 
-    def _bound_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
+    def _bound_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
         (scores,), shifts = self._bounds.chunk(images, first, size, self.config.seed)
         totals = {}
         for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
@@ -122,7 +122,7 @@ class Evaluator:
             totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
         return scores._asdict(), totals
 
-    def _above_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
+    def _above_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
         by_k, _ = self._above.chunk(images, first, size, self.config.seed)
         ks = self._above.ks
         arrays = {}
@@ -130,7 +130,7 @@ class Evaluator:
             arrays |= {f"above_{k}": scores.elbo, f"bound_above_{k}": scores.bound}
         return arrays, {}
 
-    def _check(self, examples: Arrays, first: int, name: str) -> None:
+    def _check(self, examples: ResultArrays, first: int, name: str) -> None:
         for key, values in examples.items():
             finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             if not finite.all():

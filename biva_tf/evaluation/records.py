@@ -12,7 +12,7 @@ from biva_tf.errors import UserError
 from biva_tf.evaluation.classes import Classification
 from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.scoring_config import ScoringConfig
-from biva_tf.evaluation.summary import LatentSummary, Mean, Summary
+from biva_tf.evaluation.summary import EvaluationSummary, LatentSummary, Mean
 from biva_tf.files import write_json
 
 Means = dict[int, tuple[Mean, Mean]]  # by k: of the data set that the model knows, of the other
@@ -37,7 +37,7 @@ class EvaluationRecord:
     split: str
     weights_step: int
     settings: ScoringConfig
-    summary: Summary
+    summary: EvaluationSummary
 
     def to_plain(self) -> dict[str, Any]:
         """The content of its file. The numbers are beside the other fields."""
@@ -47,7 +47,7 @@ class EvaluationRecord:
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> "EvaluationRecord":
         """The opposite of `to_plain`."""
-        summary = {f.name: plain.get(f.name) for f in dataclasses.fields(Summary)}
+        summary = {f.name: plain.get(f.name) for f in dataclasses.fields(EvaluationSummary)}
         summary |= {name: Mean(**summary[name]) for name in ("l_1", "l_k")}
         summary |= {
             name: {int(k): Mean(**mean) for k, mean in summary[name].items()}
@@ -59,7 +59,7 @@ class EvaluationRecord:
             plain["split"],
             plain["weights_step"],
             ScoringConfig(**plain["settings"]),
-            Summary(**summary),
+            EvaluationSummary(**summary),
         )
 
 

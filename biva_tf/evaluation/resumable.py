@@ -16,7 +16,7 @@ from biva_tf.inference import chunks
 
 _SECONDS_BETWEEN_SAVES = 10
 
-Arrays = dict[str, np.ndarray]
+ResultArrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass
@@ -30,12 +30,12 @@ class Results:
     """
 
     done: int
-    examples: Arrays
-    totals: Arrays
+    examples: ResultArrays
+    totals: ResultArrays
 
 
 def compute_all(
-    compute: Callable[[int, int], tuple[Arrays, Arrays]],
+    compute: Callable[[int, int], tuple[ResultArrays, ResultArrays]],
     total: int,
     chunk: int,
     path: Path,
@@ -71,7 +71,7 @@ def compute_all(
     return results
 
 
-def _with(results: Results, done: int, examples: Arrays, totals: Arrays) -> Results:
+def _with(results: Results, done: int, examples: ResultArrays, totals: ResultArrays) -> Results:
     if not results.done:
         return Results(done, examples, totals)
     return Results(

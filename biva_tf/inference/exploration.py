@@ -117,7 +117,7 @@ def from_the_top(
     return [model.likelihood.reconstruction(output.px, noise) for output in outputs]
 
 
-def levels(
+def samples_by_level(
     model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
 ) -> np.ndarray:
     """Samples that show what each level adds: levels > k drawn, the rest at their prior's mean.

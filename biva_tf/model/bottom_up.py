@@ -69,7 +69,7 @@ class ImageFeatures:
         def tile(t):
             return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
 
-        chains = tuple(Chains(*map(tile, levels)) for levels in self.chains)
+        chains = tuple(Chains(*map(tile, maps)) for maps in self.chains)
         q = DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
         return ImageFeatures(chains, q, tile(self.class_logits))
 

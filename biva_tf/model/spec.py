@@ -20,7 +20,7 @@ from biva_tf.model.checks import (
 from biva_tf.model.observations import (
     REALS,
     Bernoulli,
-    Likelihood,
+    LikelihoodSpec,
     LogisticMixture,
     Text,
 )
@@ -167,7 +167,7 @@ class ModelSpec:
 
     image_shape: tuple[int, int, int]
     stages: tuple[StageSpec, ...]
-    likelihood: Likelihood = _BINARY
+    likelihood: LikelihoodSpec = _BINARY
     log_variance: str = "softplus"
     dropout_inference: float = 0.0
     dropout_generative: float = 0.0
@@ -186,8 +186,8 @@ class ModelSpec:
         for i, stage in enumerate(self.stages):
             expected = f"{depth} blocks, as in stages[0]"
             require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
-        valid = isinstance(self.likelihood, Likelihood)
-        expected = "one of " + ", ".join(cls.__name__ for cls in Likelihood.__args__)
+        valid = isinstance(self.likelihood, LikelihoodSpec)
+        expected = "one of " + ", ".join(cls.__name__ for cls in LikelihoodSpec.__args__)
         require(valid, "likelihood", expected, self.likelihood)
         channels = self.likelihood.channels
         if channels is not None:
@@ -306,7 +306,7 @@ def from_plain(plain: Any) -> ModelSpec:
     if isinstance(fields.get("likelihood"), str):
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
-        fields["likelihood"] = _read_kind(fields["likelihood"], Likelihood, "likelihood")
+        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodSpec, "likelihood")
     if fields.get("classes") is not None:
         fields["classes"] = _make(Classes, _mapping(fields["classes"], "classes"), "classes")
     return _make(ModelSpec, fields, "spec")

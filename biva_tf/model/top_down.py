@@ -128,7 +128,7 @@ class TopDownStage(keras.layers.Layer):
         self,
         above: list[tf.Tensor] | None,
         features: Features | None,
-        sources: Mapping[LatentSpec, plans.Source],
+        sources: Mapping[LatentSpec, plans.LatentSource],
         rows: int | tf.Tensor,
         noise: Noise,
         training: bool,

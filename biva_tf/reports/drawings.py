@@ -5,7 +5,7 @@ from biva_tf.api import BIVA
 from biva_tf.drawing import Arrays
 from biva_tf.errors import UserError
 from biva_tf.plotting import grid, pictures
-from biva_tf.plotting.document import Lines, Paragraph, Part, Picture, Section
+from biva_tf.plotting.document import Lines, Paragraph, Picture, Section, SectionPart
 
 _RECONSTRUCTED = 8
 
@@ -52,13 +52,13 @@ def traversal(model: BIVA, seed: int) -> Section:
     return Section("Traversal of the top latent", _shown(model, arrays, what))
 
 
-def classes(model: BIVA, seed: int) -> tuple[Part, ...]:
+def classes(model: BIVA, seed: int) -> tuple[SectionPart, ...]:
     """Samples of every class, of a model with classes."""
     arrays = drawing.classes(model, seed=seed)
     return _shown(model, arrays, "Per row a class, per column the same draws in all classes")
 
 
-def _shown(model: BIVA, arrays: Arrays, what: str) -> tuple[Part, ...]:
+def _shown(model: BIVA, arrays: Arrays, what: str) -> tuple[SectionPart, ...]:
     shown = drawing.show(model, arrays)
     if shown.text is not None:
         return (Paragraph(what), Lines(shown.text))

@@ -7,13 +7,13 @@ from typing import Any
 from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
 from biva_tf.evaluation.summary import Mean, lower_is_better
 from biva_tf.model.spec import ModelSpec
-from biva_tf.plotting.document import Paragraph, Part, Picture, Section, Table
+from biva_tf.plotting.document import Paragraph, Picture, Section, SectionPart, Table
 
-Summary = dict[str, Any]  # the content of summary.json
+SummaryFields = dict[str, Any]  # the content of summary.json
 
 
 def bounds(
-    summary: Summary | None, evaluations: Iterable[EvaluationRecord], dataset: str
+    summary: SummaryFields | None, evaluations: Iterable[EvaluationRecord], dataset: str
 ) -> Section:
     """A table of all bounds, and a table of the latents for each evaluation.
 
@@ -40,7 +40,7 @@ def bounds(
         "log p(x); L^{>k} takes the latents of levels <= k from their prior. The numbers are means "
         "over the examples ± their standard errors. Of -L_1 and -L_K, lower is better."
     )
-    parts: list[Part] = [Paragraph(explained), Table("All bounds", head, tuple(rows))]
+    parts: list[SectionPart] = [Paragraph(explained), Table("All bounds", head, tuple(rows))]
     if summary is not None:
         latents = tuple((name, f"{kl:.3f}") for name, kl in summary["kl_nats"].items())
         parts.append(Table(f"Latents, {source} (all)", ("latent", "KL, nats"), latents))
@@ -96,7 +96,7 @@ def anomalies(found: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> S
       found: the detections and their files. The histograms are beside them.
       spec: the model's spec.
     """
-    parts: list[Part] = []
+    parts: list[SectionPart] = []
     factor, unit = lower_is_better(spec)
     for path, record in found:
         inner, outer = record.in_dataset, record.out_dataset
@@ -130,13 +130,13 @@ def _named_means(record: AnomalyRecord) -> list[tuple[str, tuple[Mean, Mean]]]:
     return [(f"{name}^{{>{k}}}", pair) for name, means in names for k, pair in means.items()]
 
 
-def classification(found: Iterable[tuple[Path, ClassificationRecord]]) -> tuple[Part, ...]:
+def classification(found: Iterable[tuple[Path, ClassificationRecord]]) -> tuple[SectionPart, ...]:
     """For each classification its numbers and its confusion matrix.
 
     Args:
       found: the classifications and their files. The pictures of the matrices are beside them.
     """
-    parts: list[Part] = []
+    parts: list[SectionPart] = []
     for path, record in found:
         s, name = record.summary, f"{record.dataset} {record.split}"
         rows = (

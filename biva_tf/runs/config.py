@@ -215,7 +215,7 @@ def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataCon
     changed = {**defaults(), **settings, **changes}
     return pipeline.DataConfig(
         dataset=changed["dataset"],
-        location=sources.Location.of(changed["data_dir"], changed["download"]),
+        location=sources.Location.from_text(changed["data_dir"], changed["download"]),
         binarize=binarize,
         threshold=changed["threshold"],
         validation_size=changed["validation_size"],

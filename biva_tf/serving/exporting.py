@@ -116,10 +116,10 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     """
     seed = 7
     spec = model.spec
-    levels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
     if spec.likelihood.binary:
-        levels = 255 * (levels > 127)
-    images = (levels / 255).astype(np.float32)
+        pixels = 255 * (pixels > 127)
+    images = (pixels / 255).astype(np.float32)
     k = spec.num_levels - 1
     seeds = np.array([seed, 0], np.int32)
     requests = {

@@ -317,9 +317,9 @@ class _Signatures:
 
 
 def _png(images: tf.Tensor) -> tf.Tensor:
-    levels = tf.cast(tf.round(images * 255.0), tf.uint8)
+    pixels = tf.cast(tf.round(images * 255.0), tf.uint8)
     spec = tf.TensorSpec([], tf.string)
-    return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=spec)
+    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=spec)
 
 
 def _checked(value: tf.Tensor, condition: tf.Tensor, message: str, *shown: tf.Tensor) -> tf.Tensor:

@@ -43,7 +43,7 @@ class Hosts:
         return self.index == 0
 
     @classmethod
-    def of(cls, strategy: str) -> "Hosts | None":
+    def for_strategy(cls, strategy: str) -> "Hosts | None":
         """The hosts that TF_CONFIG names, if the strategy is one of several hosts.
 
         Raises:

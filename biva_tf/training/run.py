@@ -30,7 +30,7 @@ from biva_tf.training.interruption import Interruption
 from biva_tf.training.loop import Loop, Unfinished, sample
 from biva_tf.training.preemption import Preemption
 from biva_tf.training.reporting import Reporter
-from biva_tf.training.summary import Summary
+from biva_tf.training.summary import RunSummary
 from biva_tf.training.trainer import Trainer
 
 _VALIDATION_SETTINGS = {
@@ -45,7 +45,7 @@ _VALIDATION_SETTINGS = {
 }
 
 
-def train(config: RunConfig, model_dir: Path) -> Summary:
+def train(config: RunConfig, model_dir: Path) -> RunSummary:
     """Trains, or resumes training, up to config.steps.
 
     SIGTERM and SIGINT let the step finish and write a checkpoint; from there, the run goes on bit
@@ -56,7 +56,7 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
       InterruptionError: a signal stopped the run.
       UserError: the run cannot start; the message says why.
     """
-    hosts = Hosts.of(config.strategy)
+    hosts = Hosts.for_strategy(config.strategy)
     with (
         Interruption() as interruption,
         lost_hosts_named(hosts),
@@ -71,7 +71,7 @@ def _run(
     interruption: Interruption,
     hosts: Hosts | None,
     temporary: Path,
-) -> Summary:
+) -> RunSummary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     is_chief = hosts is None or hosts.is_chief
@@ -82,7 +82,7 @@ def _run(
     if hosts is not None:
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
-    form = Form.of(spec, _vocabulary(run_dir, config) if spec.of_text else None)
+    form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
     _note(_describe(config.dataset, data))
@@ -128,7 +128,7 @@ def _run(
         reporter.samples("final", config.steps, sample(trainer, config), spec)
     finally:
         reporter.close()
-    summary = Summary(
+    summary = RunSummary(
         step=config.steps,
         elbo_nats=metrics["elbo"],
         bits_per_dim=metrics.get("bits_per_dim"),

@@ -4,7 +4,7 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """The result of a run, which summary.json keeps: the test split, one sample per image.
 
     Attributes:

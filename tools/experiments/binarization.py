@@ -54,7 +54,7 @@ def draw_entropy(pixels: np.ndarray) -> np.ndarray:
 
 def run(settings: BinarizationSettings) -> Binarization:
     """Measures the test split of a data set. Raises DataError if it cannot be read."""
-    location = Location.of(settings.data_dir)
+    location = Location.from_text(settings.data_dir)
     pixels = sources.load(settings.dataset, location).test.images
     entropy = draw_entropy(pixels)
     white = {threshold: float((pixels > threshold).mean()) for threshold in settings.thresholds}

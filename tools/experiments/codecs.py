@@ -25,7 +25,7 @@ from PIL import Image
 
 from biva_tf.commands.scoring import DataSetSettings
 from biva_tf.commands.start import compute_with_threads, start
-from biva_tf.compression import levels
+from biva_tf.compression import pixel_values
 from biva_tf.compression.codec import Codec
 from biva_tf.compression.options import Options
 from biva_tf.errors import UserError
@@ -114,8 +114,8 @@ def run(settings: CodecsSettings) -> CodecComparison:
     decoded = time.perf_counter()
     own = 8 * len(compressed.data) / images.size
     rows = [CodecResult("biva_tf", own, ended - began, decoded - ended)]
-    pixels, _ = levels.from_images(images, spec)
-    general = _general(255 // (levels.number_of_levels(spec) - 1))
+    pixels, _ = pixel_values.from_images(images, spec)
+    general = _general(255 // (pixel_values.number_of_values(spec) - 1))
     rows += [_measured(name, other, pixels) for name, other in general.items()]
     bound = model.score(images, seed=0).elbo_nats.mean()
     return CodecComparison(

@@ -134,11 +134,11 @@ def run(settings: LanguageModelSettings) -> LanguageModelResult:
       DataError: the data set is missing or is not text.
     """
     spec = architectures.read(settings.architecture)
-    form = Form.of(spec)
+    form = Form.for_spec(spec)
     if form is None:
         got = settings.architecture
         raise SettingsError(f"--architecture: expected one of text, got {got}")
-    location = Location.of(settings.data_dir)
+    location = Location.from_text(settings.data_dir)
     config = pipeline.DataConfig(settings.dataset, location, "none", 127, settings.validation_size)
     data = pipeline.load(config, settings.seed, form=form)
     keras.utils.set_random_seed(settings.seed)

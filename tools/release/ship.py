@@ -16,7 +16,7 @@ from biva_tf import api, evaluate, pretrained, sample
 from biva_tf.api import presets
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
-from biva_tf.evaluation.summary import Summary
+from biva_tf.evaluation.summary import EvaluationSummary
 from biva_tf.files import write_atomically
 from biva_tf.runs import config, weights_file
 from biva_tf.runs.run_dir import RunDir
@@ -56,7 +56,7 @@ class Shipped:
     """
 
     folder: Path
-    summary: Summary
+    summary: EvaluationSummary
     moved_nats: tuple[float, float]
 
 
@@ -119,7 +119,7 @@ def _evaluate(settings: ShipSettings, run_dir: RunDir, data_dir: str) -> evaluat
 
 
 def _card(
-    settings: ShipSettings, folder: Path, summary: Summary, moved: tuple[float, float]
+    settings: ShipSettings, folder: Path, summary: EvaluationSummary, moved: tuple[float, float]
 ) -> str:
     model = api.load(folder)
     spec, run_settings = model.spec, model.training.settings

@@ -58,7 +58,7 @@ class Location:
     download: bool = False
 
     @staticmethod
-    def of(data_dir: str, download: bool = False) -> "Location":
+    def from_text(data_dir: str, download: bool = False) -> "Location":
         """The location with data_dir as text, in which ~ is the user's home folder."""
         return Location(Path(data_dir).expanduser(), download)
 

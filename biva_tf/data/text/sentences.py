@@ -32,7 +32,7 @@ class Form:
     vocabulary: Vocabulary | None = None
 
     @staticmethod
-    def of(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
+    def for_spec(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
         """The form that a model reads; None if it is not of text."""
         if not spec.of_text:
             return None
@@ -125,7 +125,7 @@ def read(splits: Mapping[str, Split], form: Form) -> tuple[dict[str, Sentences],
     vocabulary = form.vocabulary
     if vocabulary is None:
         lines = splits["train"].images
-        vocabulary = Vocabulary.of((tokenizer.words(line) for line in lines), form.size)
+        vocabulary = Vocabulary.from_sentences((tokenizer.words(line) for line in lines), form.size)
     return {name: _encode(split, form, vocabulary) for name, split in splits.items()}, vocabulary
 
 

@@ -23,7 +23,7 @@ class Vocabulary:
     words: tuple[str, ...]
 
     @staticmethod
-    def of(sentences: Iterable[Sequence[str]], size: int) -> "Vocabulary":
+    def from_sentences(sentences: Iterable[Sequence[str]], size: int) -> "Vocabulary":
         """The most frequent words of sentences, the most frequent first; equals by the alphabet.
 
         Args:
