@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from biva_tf import extras
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.evaluation import records
@@ -67,6 +68,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     Raises:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
+    extras.require("anomaly", "sklearn", "matplotlib", "scipy")
     trained = settings.load()
     spec = trained.model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k

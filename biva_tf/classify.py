@@ -61,6 +61,7 @@ def run(settings: ClassifySettings) -> Classified:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    figures.require()
     trained = settings.load()
     model = trained.model
     if model.spec.classes is None:

@@ -24,6 +24,7 @@ from biva_tf.evaluation.records import (
     Record,
 )
 from biva_tf.files import write_atomically
+from biva_tf.plotting import figures
 from biva_tf.plotting.document import Paragraph, Section, page
 from biva_tf.reports import drawings, results, training
 from biva_tf.runs.metrics import read_metrics
@@ -49,6 +50,7 @@ def run(settings: ReportSettings) -> Path:
     Raises:
       RunDirError: it is not the model_dir of a run.
     """
+    figures.require()
     run_dir = settings.run_dir
     spec, options = run_dir.read()
     lacks: list[str] = []

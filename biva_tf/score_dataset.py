@@ -19,9 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow
 import tensorflow as tf
 
+from biva_tf import extras
 from biva_tf.batch_scoring import exported, inputs, parts
 from biva_tf.batch_scoring.exported import Exported
 from biva_tf.batch_scoring.output import Scores, ScoresFolder
@@ -122,6 +122,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         the message says why.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
+    extras.require("score_dataset", "ray", "pyarrow")
     export = exported.find(Path(settings.export_dir), settings.version)
     spec = export.spec
     for k in settings.k or ():
@@ -176,6 +177,8 @@ def _data(settings: ScoreDatasetSettings, export: Exported):
 
 
 def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:
+    import pyarrow
+
     form = request.form
     return {
         "export": export.fingerprint,

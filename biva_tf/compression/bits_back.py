@@ -11,17 +11,15 @@ It then pushes x under p(x|z), and every latent under its prior. On average the 
 The rows of a batch are one chain: the stack holds them side by side.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
-import constriction
 import numpy as np
 import tensorflow as tf
 
 from biva_tf.compression.grid import Grid
 from biva_tf.compression.passes import Draw, Passes
-from biva_tf.compression.stack import Stack
-
-_VALUES = constriction.stream.model.Categorical(perfect=False)
+from biva_tf.compression.stack import Stack, ans_package
 
 Grids = Mapping[str, Grid]  # by the name of the latent
 Latents = dict[str, np.ndarray]  # by name, each [rows, *latent shape]
@@ -83,16 +81,22 @@ class BitsBack:
         for channel in reversed(range(levels.shape[-1])):
             tables = self._passes.channel_probabilities(parameters, images[..., :channel])
             symbols = levels[..., channel].ravel().astype(np.int32)
-            stack.push(symbols, _VALUES, tables.reshape(-1, tables.shape[-1]))
+            stack.push(symbols, _of_values(), tables.reshape(-1, tables.shape[-1]))
 
     def _pop_images(self, stack: Stack, parameters: tf.Tensor, number: int) -> np.ndarray:
         levels = np.zeros((number, *self._passes.image_shape), np.uint8)
         for channel in range(levels.shape[-1]):
             before = self._scaled(levels[..., :channel])
             tables = self._passes.channel_probabilities(parameters, before)
-            symbols = stack.pop(_VALUES, tables.reshape(-1, tables.shape[-1]))
+            symbols = stack.pop(_of_values(), tables.reshape(-1, tables.shape[-1]))
             levels[..., channel] = symbols.reshape(levels.shape[:-1])
         return levels
+
+
+@functools.cache
+def _of_values():
+    """The family of distributions over the values of a pixel, given by tables."""
+    return ans_package().stream.model.Categorical(perfect=False)
 
 
 def _drawing(number: int, latents: Latents, pop: Callable[[str, Gaussian], np.ndarray]) -> Draw:

@@ -21,7 +21,7 @@ from biva_tf.compression.container import Block, FormatError, Header, Reader
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
 from biva_tf.compression.grid import WIDTH, Grid
 from biva_tf.compression.passes import Passes, check_model
-from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack
+from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack, ans_package
 from biva_tf.model.network import Network
 
 _MARGIN = 1.1  # of the bits that a batch may take, over those that batches took per image so far
@@ -81,9 +81,11 @@ class Codec:
 
     Raises:
       CompressionError: the model is not one of images, or has classes.
+      MissingPackageError: `constriction` is not installed.
     """
 
     def __init__(self, model: Network):
+        ans_package()
         check_model(model.spec)
         self._model, self._spec = model, model.spec
         # For the next file with batches of the same shape, nothing is traced again.

@@ -11,14 +11,14 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from scipy import io as scipy_io
 
+from biva_tf import extras
 from biva_tf.data.sources import DataError
 
 Examples = Iterator[tuple[np.ndarray, int]]
@@ -36,7 +36,6 @@ _BROKEN = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
     SyntaxError,  # Pillow's, of a broken PNG file
-    scipy_io.matlab.MatReadError,
 )
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -101,7 +100,7 @@ def chardata(path: Path, split: str) -> Examples:
     """
     keys = {"train": ("data", "target"), "test": ("testdata", "testtarget")}[split]
     with reading(path, "the chardata.mat of Burda et al."):
-        file = scipy_io.loadmat(path, variable_names=keys)
+        file = _matlab(path, keys)
         pixels, alphabets = file[keys[0]], file[keys[1]].argmax(axis=0)
         if pixels.shape[0] != 784 or pixels.min() < 0 or pixels.max() > 1:
             raise ValueError(f"{keys[0]} of shape {pixels.shape}, {pixels.min()} to {pixels.max()}")
@@ -124,7 +123,7 @@ def cifar10(path: Path, split: str) -> Examples:
 def svhn(path: Path) -> Examples:
     """A cropped-digits file of SVHN: X [32, 32, 3, n], and y, which is 10 for the digit 0."""
     with reading(path, "a cropped-digits .mat file of SVHN"):
-        file = scipy_io.loadmat(path, variable_names=("X", "y"))
+        file = _matlab(path, ("X", "y"))
         images, digits = file["X"].transpose(3, 0, 1, 2), file["y"].ravel() % 10
     yield from zip(images, digits.tolist(), strict=True)
 
@@ -179,6 +178,17 @@ def zipped_images(path: Path, names: list[str]) -> Examples:
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
     return name.lower().endswith(_IMAGES) and not name.rpartition("/")[2].startswith(".")
+
+
+def _matlab(path: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+    """These variables of a .mat file."""
+    extras.require(f"reading {path.name}", "scipy")
+    from scipy import io as scipy_io
+
+    try:
+        return scipy_io.loadmat(path, variable_names=names)
+    except scipy_io.matlab.MatReadError as e:
+        raise ValueError(str(e)) from e
 
 
 def _decoded(content: bytes, name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from biva_tf import api, artefacts
 from biva_tf.errors import UserError
+from biva_tf.extras import MissingPackageError
 from biva_tf.files import write_json
 from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
@@ -28,6 +30,8 @@ class ExportError(UserError, RuntimeError):
 
 def export(trained: api.Trained, export_dir: Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
+
+    Without the package tensorflow-serving-api, the version has no warm-up requests.
 
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
@@ -50,7 +54,10 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
         metadata = _metadata(trained)
         metadata["parity"] = _parity(trained, new)
         write_json(new / "assets" / METADATA, metadata)
-        warmup.write(new, trained.model.spec)
+        try:
+            warmup.write(new, trained.model.spec)
+        except MissingPackageError as e:  # a server loads the version without them too
+            print(f"note: no warm-up requests: {e}", file=sys.stderr)
         try:
             new.rename(folder)
         except OSError as e:

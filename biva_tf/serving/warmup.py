@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from biva_tf import extras
 from biva_tf.model.spec import ModelSpec
 
 _PATH = Path("assets.extra") / "tf_serving_warmup_requests"  # where TF Serving looks
@@ -35,7 +35,14 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
 
 
 def write(folder: Path, spec: ModelSpec) -> None:
-    """Writes them into a SavedModel's folder, in TF Serving's format."""
+    """Writes them into a SavedModel's folder, in TF Serving's format.
+
+    Raises:
+      MissingPackageError: tensorflow-serving-api, which has the format, is not installed.
+    """
+    extras.require("writing warm-up requests", "tensorflow_serving")
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
     path = folder / _PATH
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
