@@ -6,28 +6,106 @@ from typing import TYPE_CHECKING, Any
 from biva_tf import quiet
 
 if TYPE_CHECKING:
-    from biva_tf.api import BIVA, build, load, load_pretrained, load_trained
+    from biva_tf.api import BIVA, Training, build, load
+    from biva_tf.compression.errors import CompressionError
+    from biva_tf.data.sources import DataError
+    from biva_tf.errors import SettingsError, UserError
+    from biva_tf.inference.scoring import Score
+    from biva_tf.model.checks import SpecError
+    from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
+    from biva_tf.model.spec import BlockSpec, Classes, ConvLatent, DenseLatent, ModelSpec, StageSpec
+    from biva_tf.nn.compute import Compute
+    from biva_tf.runs.checkpoints import CheckpointError
+    from biva_tf.runs.run_dir import RunDirError
+    from biva_tf.serving.exporting import ExportError
     from biva_tf.training.optimizer import Adamax
     from biva_tf.training.step import Objective
+    from biva_tf.version import __version__
 
-__all__ = ["BIVA", "Adamax", "Objective", "build", "load", "load_pretrained", "load_trained"]
+__all__ = [
+    "BIVA",
+    "Adamax",
+    "Bernoulli",
+    "BlockSpec",
+    "CheckpointError",
+    "Classes",
+    "CompressionError",
+    "Compute",
+    "ConvLatent",
+    "DataError",
+    "DenseLatent",
+    "ExportError",
+    "Gaussian",
+    "LogisticMixture",
+    "ModelSpec",
+    "Objective",
+    "RunDirError",
+    "Score",
+    "SettingsError",
+    "SpecError",
+    "StageSpec",
+    "Text",
+    "Training",
+    "UserError",
+    "__version__",
+    "build",
+    "load",
+]
 
 # The module of each public name.
 _MODULES = {
-    "BIVA": "biva_tf.api",
     "Adamax": "biva_tf.training.optimizer",
+    "BIVA": "biva_tf.api",
+    "Bernoulli": "biva_tf.model.observations",
+    "BlockSpec": "biva_tf.model.spec",
+    "CheckpointError": "biva_tf.runs.checkpoints",
+    "Classes": "biva_tf.model.spec",
+    "CompressionError": "biva_tf.compression.errors",
+    "Compute": "biva_tf.nn.compute",
+    "ConvLatent": "biva_tf.model.spec",
+    "DataError": "biva_tf.data.sources",
+    "DenseLatent": "biva_tf.model.spec",
+    "ExportError": "biva_tf.serving.exporting",
+    "Gaussian": "biva_tf.model.observations",
+    "LogisticMixture": "biva_tf.model.observations",
+    "ModelSpec": "biva_tf.model.spec",
     "Objective": "biva_tf.training.step",
+    "RunDirError": "biva_tf.runs.run_dir",
+    "Score": "biva_tf.inference.scoring",
+    "SettingsError": "biva_tf.errors",
+    "SpecError": "biva_tf.model.checks",
+    "StageSpec": "biva_tf.model.spec",
+    "Text": "biva_tf.model.observations",
+    "Training": "biva_tf.api",
+    "UserError": "biva_tf.errors",
+    "__version__": "biva_tf.version",
     "build": "biva_tf.api",
     "load": "biva_tf.api",
-    "load_pretrained": "biva_tf.api",
-    "load_trained": "biva_tf.api",
 }
+# The commands, each a module with its settings and `run`: `biva_tf.evaluate.run(settings)`.
+_COMMANDS = (
+    "anomaly",
+    "classify",
+    "compress",
+    "decompress",
+    "evaluate",
+    "export",
+    "plot",
+    "prepare_data",
+    "report",
+    "sample",
+    "score_dataset",
+    "serve_check",
+    "train",
+)
 
 
 quiet.start_program()
 
 
 def __getattr__(name: str) -> Any:
+    if name in _COMMANDS:
+        return importlib.import_module(f"biva_tf.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES[name]), name)
@@ -36,7 +114,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, *_COMMANDS})
 
 
 if not quiet.in_program():

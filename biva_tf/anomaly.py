@@ -69,15 +69,15 @@ def run(settings: AnomalySettings) -> Anomalies:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
     extras.require("anomaly", "sklearn", "matplotlib", "scipy")
-    trained = settings.load()
-    spec = trained.model.spec
+    model = settings.load()
+    spec = model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k
     config = settings.scoring_config(ks, bounds=False)
     folder = settings.results_dir.evaluations
-    evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
-    names = (settings.in_dataset or trained.settings["dataset"], settings.out_dataset)
+    evaluator = Evaluator(model, config, settings.max_rows, folder)
+    names = (settings.in_dataset or model.training.dataset, settings.out_dataset)
     images = [
-        settings.first_examples(trained.images(name, data_dir=settings.data_dir), f"{name} test")
+        settings.first_examples(model.images(name, data_dir=settings.data_dir), f"{name} test")
         for name in names
     ]
     results = [
@@ -92,7 +92,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     detections = _detections(scores, "L", "LLR")
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
-    found = Anomalies(names, scores, bounds, detections, spec, trained.weights_step, path)
+    found = Anomalies(names, scores, bounds, detections, spec, model.training.weights_step, path)
     factor, unit = lower_is_better(spec)
     figure = figures.histograms(
         {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
@@ -101,7 +101,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     record = AnomalyRecord(
         *names,
         tuple(len(split) for split in images),
-        trained.weights_step,
+        model.training.weights_step,
         config,
         _means(scores, spec),
         _means(bounds, spec),

@@ -62,13 +62,12 @@ def run(settings: ClassifySettings) -> Classified:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
     figures.require()
-    trained = settings.load()
-    model = trained.model
+    model = settings.load()
     if model.spec.classes is None:
         raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")
-    dataset = settings.dataset or trained.settings["dataset"]
+    dataset = settings.dataset or model.training.dataset
     name = f"{dataset} {settings.split}"
-    images = trained.images(dataset, settings.split, settings.data_dir)
+    images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     number = model.spec.classes.number
     if not np.isin(images.labels, np.arange(number)).all():
@@ -85,7 +84,7 @@ def run(settings: ClassifySettings) -> Classified:
     record = ClassificationRecord(
         dataset,
         settings.split,
-        trained.weights_step,
+        model.training.weights_step,
         settings.num_samples,
         settings.seed,
         summary,
@@ -93,7 +92,7 @@ def run(settings: ClassifySettings) -> Classified:
     records.write(path, record)
     if settings.predictions:
         _write_predictions(Path(settings.predictions), found, images.labels)
-    return Classified(name, trained.weights_step, summary, path)
+    return Classified(name, model.training.weights_step, summary, path)
 
 
 def _write_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:

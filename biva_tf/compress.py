@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf.api import Trained
+from biva_tf.api import BIVA
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression.codec import Codec, Compressed, Options
@@ -66,11 +66,11 @@ def run(settings: CompressSettings) -> Written:
         written then.
     """
     compute_with_threads(1)
-    trained = settings.load()
-    images = _images(settings, trained)
+    model = settings.load()
+    images = _images(settings, model)
     options = Options(settings.batch, settings.block, settings.seed)
     try:
-        codec, start_time = Codec(trained.model), time.perf_counter()
+        codec, start_time = Codec(model), time.perf_counter()
         compressed = codec.compress(images, options)
         seconds = time.perf_counter() - start_time
         if settings.verify:
@@ -83,16 +83,16 @@ def run(settings: CompressSettings) -> Written:
     return Written(output, compressed, images.size, seconds)
 
 
-def _images(settings: CompressSettings, trained: Trained) -> np.ndarray:
+def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
     path = Path(settings.input)
     if picture_files.is_npz(path) or path.is_dir():
-        return picture_files.read(path, trained.model.spec.image_shape[-1])
+        return picture_files.read(path, model.spec.image_shape[-1])
     if settings.input not in pipeline.names():
         raise SettingsError(
             f"--input={settings.input}: expected a folder, an .npz file or a data set, one of "
             f"{', '.join(pipeline.names())}"
         )
-    return trained.images(settings.input, data_dir=settings.data_dir)[:]
+    return model.images(settings.input, data_dir=settings.data_dir)[:]
 
 
 def _print(settings: CompressSettings) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from biva_tf.api import Trained
+from biva_tf.api import BIVA
 from biva_tf.inference import exploration
 from biva_tf.plotting import pictures
 from biva_tf.plotting.pages import page
@@ -29,7 +29,7 @@ class Shown:
 
 
 def prior(
-    trained: Trained,
+    model: BIVA,
     number: int | None,
     *,
     seed: int = 0,
@@ -44,13 +44,13 @@ def prior(
     Raises:
       ValueError: temperature < 0, or the model has no such class.
     """
-    number = number or pictures.number(trained.model.spec)
-    samples = trained.model.sample(number, seed=seed, temperature=temperature, label=label)
-    return {"images": samples.numpy()}
+    number = number or pictures.number(model.spec)
+    samples = model.sample(number, seed=seed, temperature=temperature, label=label)
+    return {"images": samples}
 
 
 def reconstructions(
-    trained: Trained, originals: np.ndarray, ks: tuple[int, ...] | None = None, *, seed: int = 0
+    model: BIVA, originals: np.ndarray, ks: tuple[int, ...] | None = None, *, seed: int = 0
 ) -> Arrays:
     """Images, and their reconstructions without the lowest k levels, by default for every k.
 
@@ -61,13 +61,13 @@ def reconstructions(
     Raises:
       ValueError: images of a wrong shape or range, or a k out of range.
     """
-    ks = tuple(range(trained.model.spec.num_levels)) if ks is None else ks
-    images = exploration.reconstruct(trained.model, originals, ks, seed=seed)
+    ks = tuple(range(model.spec.num_levels)) if ks is None else ks
+    images = exploration.reconstruct(model, originals, ks, seed=seed)
     return {"images": images, "k": np.array(ks), "originals": originals}
 
 
 def traversal(
-    trained: Trained,
+    model: BIVA,
     latent: str | None = None,
     units: tuple[int, ...] | None = None,
     *,
@@ -84,7 +84,6 @@ def traversal(
     Raises:
       ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
     """
-    model = trained.model
     names = [each.name for each in model.spec.latents]
     name = latent or names[-1]
     if units is None:
@@ -95,9 +94,7 @@ def traversal(
     return {"images": images, "units": np.array(units), "standard_deviations": values}
 
 
-def classes(
-    trained: Trained, number: int = 8, *, seed: int = 0, temperature: float = 1.0
-) -> Arrays:
+def classes(model: BIVA, number: int = 8, *, seed: int = 0, temperature: float = 1.0) -> Arrays:
     """Samples of every class. A column has the same draws in all classes.
 
     Returns:
@@ -106,11 +103,11 @@ def classes(
     Raises:
       ValueError: the model has no classes.
     """
-    images = exploration.every_class(trained.model, number, seed=seed, temperature=temperature)
+    images = exploration.every_class(model, number, seed=seed, temperature=temperature)
     return {"images": images, "labels": np.arange(len(images))}
 
 
-def show(trained: Trained, arrays: Arrays) -> Shown:
+def show(model: BIVA, arrays: Arrays) -> Shown:
     """What is seen of arrays: their images, with those that they were made of beside them.
 
     Those are `originals` to the left of reconstructions, or `first` and `second` around
@@ -122,6 +119,6 @@ def show(trained: Trained, arrays: Arrays) -> Shown:
     elif "first" in arrays:
         ends = (arrays["first"][:, np.newaxis], arrays["second"][:, np.newaxis])
         images = np.concatenate([ends[0], images, ends[1]], axis=1)
-    if trained.vocabulary is not None:
-        return Shown(None, page(trained.vocabulary.texts(images)))
-    return Shown(pictures.picture(images, trained.model.spec), None)
+    if model.training.vocabulary is not None:
+        return Shown(None, page(model.training.vocabulary.texts(images)))
+    return Shown(pictures.picture(images, model.spec), None)

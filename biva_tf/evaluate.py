@@ -72,23 +72,23 @@ def run(settings: EvaluateSettings) -> Evaluation:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
-    trained = settings.load()
-    spec = trained.model.spec
+    model = settings.load()
+    spec = model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
     folder = settings.results_dir.evaluations
-    evaluator = Evaluator(trained.model, config, settings.max_rows, folder)
-    dataset = settings.dataset or trained.settings["dataset"]
+    evaluator = Evaluator(model, config, settings.max_rows, folder)
+    dataset = settings.dataset or model.training.dataset
     name = f"{dataset} {settings.split}"
-    images = trained.images(dataset, settings.split, settings.data_dir)
+    images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     results = evaluator.scores(images, name)
     summary = summarise(results, config, spec, images.tokens if spec.of_text else None)
     path = evaluator.path(name, images).with_suffix(".json")
-    record = EvaluationRecord(dataset, settings.split, trained.weights_step, config, summary)
+    record = EvaluationRecord(dataset, settings.split, model.training.weights_step, config, summary)
     records.write(path, record)
     if settings.scores:
         _write_scores(Path(settings.scores), _columns(results, spec.kl_names, config.ks))
-    return Evaluation(name, trained.weights_step, summary, path)
+    return Evaluation(name, model.training.weights_step, summary, path)
 
 
 def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:

@@ -62,8 +62,8 @@ def run(settings: ReportSettings) -> Path:
     def of(kind: type) -> list[tuple[Path, Record]]:
         return [(path, record) for path, record in found if isinstance(record, kind)]
 
-    model = api.build(spec) if trained is None else trained.model
-    step = None if trained is None else trained.weights_step
+    model = api.build(spec) if trained is None else trained
+    step = None if trained is None else model.training.weights_step
     evaluations = [record for _, record in of(EvaluationRecord)]
     sections = [
         training.summary(options, spec, model.count_params(), step, result, metrics or {}),
@@ -74,12 +74,12 @@ def run(settings: ReportSettings) -> Path:
     classes = results.classification(of(ClassificationRecord))
     if trained is not None:
         sections += [
-            drawings.samples(trained, settings.num_samples, settings.seed),
-            drawings.reconstructions(trained, settings.seed),
-            drawings.traversal(trained, settings.seed),
+            drawings.samples(model, settings.num_samples, settings.seed),
+            drawings.reconstructions(model, settings.seed),
+            drawings.traversal(model, settings.seed),
         ]
         if spec.classes is not None:
-            classes = drawings.classes(trained, settings.seed) + classes
+            classes = drawings.classes(model, settings.seed) + classes
     if classes:
         sections.append(Section("Classes", classes))
     anomalies = of(AnomalyRecord)

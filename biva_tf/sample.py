@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from biva_tf import drawing
-from biva_tf.api import Trained
+from biva_tf.api import BIVA
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
@@ -100,9 +100,9 @@ def run(settings: SampleSettings) -> Samples:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
-    trained = settings.load()
+    model = settings.load()
     try:
-        arrays = _MODES[settings.mode](trained, settings)
+        arrays = _MODES[settings.mode](model, settings)
     except ValueError as e:
         raise SettingsError(str(e)) from e
     output = settings.output or settings.results_dir.pictures / settings.mode
@@ -111,10 +111,10 @@ def run(settings: SampleSettings) -> Samples:
         output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
     npz, png, txt = (output.with_name(output.name + end) for end in (".npz", ".png", ".txt"))
-    shown = drawing.show(trained, arrays)
+    shown = drawing.show(model, arrays)
     if shown.text is not None:
         write_atomically(txt, shown.text.encode())
-        arrays["texts"] = trained.vocabulary.texts(arrays["images"])
+        arrays["texts"] = model.training.vocabulary.texts(arrays["images"])
         png = None
     else:
         write_png(png, shown.picture)
@@ -125,10 +125,10 @@ def run(settings: SampleSettings) -> Samples:
     return Samples(arrays, npz, png, txt)
 
 
-def _examples(trained: Trained, settings: SampleSettings, default: list[int]) -> np.ndarray:
+def _examples(model: BIVA, settings: SampleSettings, default: list[int]) -> np.ndarray:
     """The images that --examples names."""
-    dataset = settings.dataset or trained.settings["dataset"]
-    images = trained.images(dataset, settings.split, settings.data_dir)
+    dataset = settings.dataset or model.training.dataset
+    images = model.images(dataset, settings.split, settings.data_dir)
     places = default if settings.examples is None else settings.examples
     for place in places:
         if not 0 <= place < len(images):
@@ -137,9 +137,9 @@ def _examples(trained: Trained, settings: SampleSettings, default: list[int]) ->
     return images[np.array(places, np.int64)]
 
 
-def _prior(trained: Trained, settings: SampleSettings) -> Arrays:
+def _prior(model: BIVA, settings: SampleSettings) -> Arrays:
     return drawing.prior(
-        trained,
+        model,
         settings.num_samples,
         seed=settings.seed,
         temperature=settings.temperature,
@@ -147,41 +147,39 @@ def _prior(trained: Trained, settings: SampleSettings) -> Arrays:
     )
 
 
-def _levels(trained: Trained, settings: SampleSettings) -> Arrays:
+def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
     number = settings.num_samples or 8
-    images = exploration.levels(
-        trained.model, number, seed=settings.seed, temperature=settings.temperature
-    )
-    return {"images": images, "k": np.arange(trained.model.spec.num_levels)[::-1]}
+    images = exploration.levels(model, number, seed=settings.seed, temperature=settings.temperature)
+    return {"images": images, "k": np.arange(model.spec.num_levels)[::-1]}
 
 
-def _reconstruct(trained: Trained, settings: SampleSettings) -> Arrays:
-    originals = _examples(trained, settings, list(range(settings.num_samples or 8)))
-    return drawing.reconstructions(trained, originals, settings.k, seed=settings.seed)
+def _reconstruct(model: BIVA, settings: SampleSettings) -> Arrays:
+    originals = _examples(model, settings, list(range(settings.num_samples or 8)))
+    return drawing.reconstructions(model, originals, settings.k, seed=settings.seed)
 
 
-def _interpolate(trained: Trained, settings: SampleSettings) -> Arrays:
-    ends = _examples(trained, settings, list(range(16)))
+def _interpolate(model: BIVA, settings: SampleSettings) -> Arrays:
+    ends = _examples(model, settings, list(range(16)))
     if len(ends) % 2:
         raise SettingsError(f"--examples: expected pairs of images, got {len(ends)}")
     k = (0,) if settings.k is None else settings.k
     if len(k) != 1:
         raise SettingsError(f"--k: expected one k to interpolate with, got {len(k)}")
     images = exploration.interpolate(
-        trained.model, ends[::2], ends[1::2], settings.steps, k=k[0], seed=settings.seed
+        model, ends[::2], ends[1::2], settings.steps, k=k[0], seed=settings.seed
     )
     return {"images": images, "first": ends[::2], "second": ends[1::2]}
 
 
-def _traverse(trained: Trained, settings: SampleSettings) -> Arrays:
+def _traverse(model: BIVA, settings: SampleSettings) -> Arrays:
     image = None
     if settings.examples is not None:
-        images = _examples(trained, settings, [])
+        images = _examples(model, settings, [])
         if len(images) != 1:
             raise SettingsError(f"--examples: expected one to traverse from, got {len(images)}")
         image = images[0]
     return drawing.traversal(
-        trained,
+        model,
         settings.latent,
         settings.units,
         steps=settings.steps,
@@ -190,9 +188,9 @@ def _traverse(trained: Trained, settings: SampleSettings) -> Arrays:
     )
 
 
-def _classes(trained: Trained, settings: SampleSettings) -> Arrays:
+def _classes(model: BIVA, settings: SampleSettings) -> Arrays:
     return drawing.classes(
-        trained, settings.num_samples or 8, seed=settings.seed, temperature=settings.temperature
+        model, settings.num_samples or 8, seed=settings.seed, temperature=settings.temperature
     )
 
 

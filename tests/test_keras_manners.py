@@ -315,7 +315,7 @@ np.savez(
     loss=history["loss"],
     weights=np.concatenate([np.ravel(v) for v in model.trainable_variables]),
     averages=np.concatenate([np.ravel(v) for v in model.optimizer.moving_averages.values]),
-    score=model.score(images[:7], num_importance_samples=3).bound_nats,
+    score=model.score(images[:7], num_importance_samples=3, seed=0).bound_nats,
     evaluated=[model.evaluate(images, batch_size=8, return_dict=True, verbose=0)["loss"]],
     steps=model.optimizer.iterations.numpy(),
 )

@@ -45,6 +45,6 @@ class ModelSettings:
     def _own(self) -> Path:
         return Path(self.model_dir)
 
-    def load(self, weights: str = "averaged") -> api.Trained:
-        """The trained model; see `api.load_trained`."""
-        return api.load_trained(self.run_dir.path, weights)
+    def load(self, weights: str = "averaged") -> api.BIVA:
+        """The trained model; see `api.load`."""
+        return api.load(self.run_dir.path, weights)

@@ -64,8 +64,8 @@ class ScoringSettings(ExamplesSettings):
         1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1
     )
 
-    def load(self, weights: str = "averaged") -> api.Trained:
-        """The trained model on all devices of the strategy; see `api.load_trained`."""
+    def load(self, weights: str = "averaged") -> api.BIVA:
+        """The trained model on all devices of the strategy; see `api.load`."""
         with devices.make_strategy(self.strategy, self.logical_devices).scope():
             return super().load(weights)
 

@@ -1,23 +1,88 @@
-"""Images that show what the latents hold: reconstructions, interpolations, traversals, levels.
+"""What the latents hold: encodings, reconstructions, interpolations, traversals, levels.
 
 Each is the model's two passes under another plan. Images have the values of the likelihood: [0, 1],
 real numbers, or ids of tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.inference import chunks
+from biva_tf.inference import chunks, sampling
 from biva_tf.inference.scoring import check_images
 from biva_tf.model import assignments, plans
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
-from biva_tf.model.noise import GatheredNoise, Noise, SameNoise, SeededNoise
+from biva_tf.model.noise import GatheredNoise, Noise, NoNoise, SameNoise, SeededNoise
 from biva_tf.model.spec import LatentSpec
 
 _MAX_ROWS = 64  # in memory at once
+
+
+def encode(model: Network, images, *, seed: int | None = None) -> dict[str, np.ndarray]:
+    """See `BIVA.encode`.
+
+    Args:
+      model, images: as there.
+      seed: the seed of draws from the posteriors; None takes their means.
+    """
+    images = check_images(images, model.spec)
+
+    def rows(first: int, stop: int) -> dict[str, np.ndarray]:
+        noise = NoNoise() if seed is None else SeededNoise(seed, first)
+        values = posterior_values(model, images[first:stop], noise)
+        return {name: value.numpy() for name, value in values.items()}
+
+    return chunks.concat_on_host(rows, len(images), _MAX_ROWS)
+
+
+def posterior_values(model: Network, images: tf.Tensor, noise: Noise) -> dict[str, tf.Tensor]:
+    """The latents of images by name, and with classes "y"; in a graph, too."""
+    output = model(images, noise=noise)
+    names = [latent.name for latent in model.spec.latents]
+    values = {name: stats.z for name, stats in zip(names, output.latents, strict=True)}
+    return values if output.y is None else {**values, "y": output.y}
+
+
+def value_shapes(model: Network) -> dict[str, tuple[int, ...]]:
+    """The shape of a row of each of `posterior_values`."""
+    names = [latent.name for latent in model.spec.latents]
+    shapes = dict(zip(names, model.latent_shapes, strict=True))
+    return shapes if model.spec.classes is None else {**shapes, "y": (model.spec.classes.number,)}
+
+
+def decode(model: Network, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """See `BIVA.decode`."""
+    shapes = value_shapes(model)
+    if values.keys() != shapes.keys():
+        raise ValueError(f"latents: expected {', '.join(shapes)}, got {', '.join(values)}")
+    given = {name: np.asarray(values[name], np.float32) for name in shapes}
+    number = len(given[next(iter(shapes))])
+    for name, shape in shapes.items():
+        if given[name].shape != (number, *shape) or not number:
+            row = ", ".join(map(str, shape))
+            raise ValueError(
+                f"{name}: expected shape [rows >= 1, {row}], the same rows for every latent, got "
+                f"{given[name].shape}"
+            )
+        if not np.isfinite(given[name]).all():
+            raise ValueError(f"{name}: expected finite numbers")
+
+    def rows(first: int, stop: int) -> np.ndarray:
+        chunk = {name: tf.constant(value[first:stop]) for name, value in given.items()}
+        return images_of(model, chunk, stop - first).numpy()
+
+    return chunks.concat_on_host(rows, number, _MAX_ROWS)
+
+
+def images_of(model: Network, values: Mapping[str, tf.Tensor], rows: int | tf.Tensor) -> tf.Tensor:
+    """The images of latents by name, [rows, *spec.image_shape]; in a graph, too."""
+    noise = SameNoise(SeededNoise(0))
+    plan = tuple(plans.Given(values[latent.name]) for latent in model.spec.latents)
+    classes = None if model.spec.classes is None else Assignment(values["y"])
+    output = model.top_down(None, plan, noise, rows=rows, classes=classes)
+    return model.likelihood.image(output.px, noise)
 
 
 def reconstruct(model: Network, images, ks: Sequence[int], *, seed: int = 0) -> np.ndarray:
@@ -60,7 +125,11 @@ def levels(
     Returns:
       [num_samples, L, *spec.image_shape], for k = L-1, where only the top latent is
       drawn, to 0, where all are.
+
+    Raises:
+      ValueError: num_samples < 1 or temperature < 0.
     """
+    sampling.check_arguments(num_samples, temperature)
 
     def rows(first: int, stop: int) -> np.ndarray:
         noise = SeededNoise(seed, first)

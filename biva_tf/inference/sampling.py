@@ -25,10 +25,7 @@ def sample(
       model, num_samples, seed, temperature, label: as there.
       kept: of the generative parts, for a model that is sampled many times.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
-    if not temperature >= 0:
-        raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
+    check_arguments(num_samples, temperature)
     if label is not None:
         check_label(model, label)
     kept = kept or KeptWeights(lambda: model.generative_parts)
@@ -41,6 +38,14 @@ def sample(
             None if label is None else tf.constant(label, tf.int32),
             kept.get(min(num_samples, chunks.ROWS)),
         )
+
+
+def check_arguments(num_samples: int, temperature: float) -> None:
+    """Raises ValueError if num_samples < 1 or temperature < 0."""
+    if num_samples < 1:
+        raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
+    if not temperature >= 0:
+        raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
 
 
 def check_label(model: Network, label: int) -> None:

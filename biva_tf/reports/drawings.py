@@ -1,7 +1,7 @@
 """What the trained model draws: samples, reconstructions, a traversal, classes."""
 
 from biva_tf import drawing
-from biva_tf.api import Trained
+from biva_tf.api import BIVA
 from biva_tf.drawing import Arrays
 from biva_tf.errors import UserError
 from biva_tf.plotting import grid, pictures
@@ -10,56 +10,56 @@ from biva_tf.plotting.document import Lines, Paragraph, Part, Picture, Section
 _RECONSTRUCTED = 8
 
 
-def samples(trained: Trained, number: int | None, seed: int) -> Section:
+def samples(model: BIVA, number: int | None, seed: int) -> Section:
     """Samples of the prior, by default as many as a picture shows."""
-    arrays = drawing.prior(trained, number, seed=seed)
+    arrays = drawing.prior(model, number, seed=seed)
     what = f"{len(arrays['images'])} samples of the prior"
-    if trained.model.spec.likelihood.binary:
+    if model.spec.likelihood.binary:
         what += " (the probability of every pixel)"
-    return Section("Samples", _shown(trained, arrays, what))
+    return Section("Samples", _shown(model, arrays, what))
 
 
-def reconstructions(trained: Trained, seed: int) -> Section:
+def reconstructions(model: BIVA, seed: int) -> Section:
     """The first test images, and their reconstructions without the lowest levels."""
-    spec = trained.model.spec
+    spec = model.spec
     number = pictures.number(spec) if spec.of_points else _RECONSTRUCTED
     title = "Reconstructions"
     try:
-        originals = trained.images()[:number]
+        originals = model.images()[:number]
     except (UserError, OSError) as e:
         return Section(title, (Paragraph(f"There are none: {e}"),))
     lowest = ", ".join(map(str, range(spec.num_levels)))
     place = "From top to bottom" if spec.of_text else "From left to right"
     example = "the test points" if spec.of_points else "a test example"
     what = f"{place}: {example}, then reconstructed without the lowest {lowest} levels"
-    arrays = drawing.reconstructions(trained, originals, seed=seed)
-    return Section(title, _shown(trained, arrays, what))
+    arrays = drawing.reconstructions(model, originals, seed=seed)
+    return Section(title, _shown(model, arrays, what))
 
 
-def traversal(trained: Trained, seed: int) -> Section:
+def traversal(model: BIVA, seed: int) -> Section:
     """Images along units of the top latent."""
-    arrays = drawing.traversal(trained, seed=seed)
+    arrays = drawing.traversal(model, seed=seed)
     low, high = arrays["standard_deviations"][[0, -1]]
     what = (
-        f"a unit of {trained.model.spec.latents[-1].name}, from {low:.0f} to {high:.0f} standard "
+        f"a unit of {model.spec.latents[-1].name}, from {low:.0f} to {high:.0f} standard "
         f"deviations of its prior; {len(arrays['units'])} of its units"
     )
-    if trained.model.spec.of_points:  # a panel for each unit, not for each of its values
+    if model.spec.of_points:  # a panel for each unit, not for each of its values
         arrays = {"images": arrays["images"].swapaxes(0, 1)}
         what = f"Per panel {what}"
     else:
-        what = f"Per {'paragraph' if trained.model.spec.of_text else 'row'} {what}"
-    return Section("Traversal of the top latent", _shown(trained, arrays, what))
+        what = f"Per {'paragraph' if model.spec.of_text else 'row'} {what}"
+    return Section("Traversal of the top latent", _shown(model, arrays, what))
 
 
-def classes(trained: Trained, seed: int) -> tuple[Part, ...]:
+def classes(model: BIVA, seed: int) -> tuple[Part, ...]:
     """Samples of every class, of a model with classes."""
-    arrays = drawing.classes(trained, seed=seed)
-    return _shown(trained, arrays, "Per row a class, per column the same draws in all classes")
+    arrays = drawing.classes(model, seed=seed)
+    return _shown(model, arrays, "Per row a class, per column the same draws in all classes")
 
 
-def _shown(trained: Trained, arrays: Arrays, what: str) -> tuple[Part, ...]:
-    shown = drawing.show(trained, arrays)
+def _shown(model: BIVA, arrays: Arrays, what: str) -> tuple[Part, ...]:
+    shown = drawing.show(model, arrays)
     if shown.text is not None:
         return (Paragraph(what), Lines(shown.text))
     return (Picture(grid.png(shown.picture), what, what),)

@@ -13,6 +13,7 @@ from biva_tf.settings import setting
 
 LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
 STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
+WEIGHTS = ("averaged", "raw")  # of a run: the selected moving averages, the newest raw ones
 # What runs did before there were settings for it, where it is not the default.
 BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False})
 

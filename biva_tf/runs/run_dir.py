@@ -154,11 +154,13 @@ class RunDir:
     def read(self) -> tuple[ModelSpec, dict[str, Any]]:
         """The spec and the settings of the run. Raises RunDirError if they cannot be read.
 
-        A run of an earlier version has fewer settings; `BEFORE_SETTINGS` are added.
+        A run of an earlier version has fewer settings; `BEFORE_SETTINGS` are added. A model that no
+        run trained has none.
         """
         try:
             _, plain = artefacts.read(json.loads(self.config.read_text()), "run")
-            return from_plain(plain["spec"]), {**BEFORE_SETTINGS, **plain["settings"]}
+            settings = plain["settings"] and {**BEFORE_SETTINGS, **plain["settings"]}
+            return from_plain(plain["spec"]), settings
         except FileNotFoundError as e:
             raise RunDirError(f"{self.config}: no such file; is it the model_dir of a run?") from e
         except (OSError, ValueError, KeyError, TypeError, SpecError) as e:

@@ -1,6 +1,6 @@
 """Weights as one small file, as the trained models that ship with the project have them.
 
-weights.npz    a float16 array for each weight, by the path of its variable
+weights.npz    an array, of float16 or float32, for each weight, by the path of its variable
 weights.json   the step that the weights are from, and the SHA-256 of weights.npz
 """
 
@@ -23,16 +23,17 @@ def path(folder: Path) -> Path:
     return folder / "weights.npz"
 
 
-def write(folder: Path, model: keras.Model, step: int) -> None:
-    """Writes the weights that a model has now, in float16.
+def write(folder: Path, model: keras.Model, step: int, dtype: str = "float16") -> None:
+    """Writes the weights that a model has now.
 
     Args:
       folder: where to.
       model: the model.
       step: the step that its weights are from.
+      dtype: what they are rounded to: float16, or float32.
     """
     content = io.BytesIO()
-    arrays = {v.path: np.float16(v.numpy()) for v in model.trainable_variables}
+    arrays = {v.path: v.numpy().astype(dtype) for v in model.trainable_variables}
     np.savez_compressed(content, **arrays)
     write_atomically(path(folder), content.getvalue())
     digest = hashlib.sha256(content.getvalue()).hexdigest()

@@ -28,7 +28,7 @@ class ExportError(UserError, RuntimeError):
     """A version that exists, or an export that does not compute what the model does."""
 
 
-def export(trained: api.Trained, export_dir: Path, version: int | None = None) -> Path:
+def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
     Without the package tensorflow-serving-api, the version has no warm-up requests.
@@ -37,7 +37,7 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
       ExportError: the model is not of images, the version exists, or what was written differs from
         the model; nothing is then left behind.
     """
-    spec = trained.model.spec
+    spec = model.spec
     if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
@@ -50,12 +50,12 @@ def export(trained: api.Trained, export_dir: Path, version: int | None = None) -
     # TF Serving ignores folders whose names are not numbers.
     with tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir) as parent:
         new = Path(parent) / "model"
-        _save(trained, new)
-        metadata = _metadata(trained)
-        metadata["parity"] = _parity(trained, new)
+        _save(model, new)
+        metadata = _metadata(model)
+        metadata["parity"] = _parity(model, new)
         write_json(new / "assets" / METADATA, metadata)
         try:
-            warmup.write(new, trained.model.spec)
+            warmup.write(new, spec)
         except MissingPackageError as e:  # a server loads the version without them too
             print(f"note: no warm-up requests: {e}", file=sys.stderr)
         try:
@@ -70,8 +70,8 @@ def versions(export_dir: Path) -> list[int]:
     return [int(path.name) for path in export_dir.glob("*") if path.name.isdecimal()]
 
 
-def _save(trained: api.Trained, folder: Path) -> None:
-    module, functions = signatures.module(trained.model)
+def _save(model: api.BIVA, folder: Path) -> None:
+    module, functions = signatures.module(model)
     with tempfile.TemporaryDirectory() as parent:
         path = Path(parent) / METADATA
         write_json(path, {})  # reserves its place in the SavedModel; the content follows
@@ -79,19 +79,19 @@ def _save(trained: api.Trained, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures=functions)
 
 
-def _metadata(trained: api.Trained) -> dict[str, Any]:
-    spec = trained.model.spec
+def _metadata(model: api.BIVA) -> dict[str, Any]:
+    spec = model.spec
     return artefacts.stamped(
         "export",
         {
             "spec": to_plain(spec),
-            "settings": trained.settings,
-            "weights": trained.weights,
-            "weights_step": trained.weights_step,
-            "parameters": trained.model.count_params(),
+            "settings": dict(model.training.settings),
+            "weights": model.training.weights,
+            "weights_step": model.training.weights_step,
+            "parameters": model.count_params(),
             "latents": {
                 latent.name: list(shape)
-                for latent, shape in zip(spec.latents, trained.model.latent_shapes, strict=True)
+                for latent, shape in zip(spec.latents, model.latent_shapes, strict=True)
             },
             "max_samples": signatures.MAX_SAMPLES,
             "git_revision": _git_revision(),
@@ -116,12 +116,12 @@ def _git_revision() -> str | None:
     return result.stdout.strip() or None
 
 
-def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
+def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     """The largest errors of the exported signatures, relative to the model's largest value.
 
     Raises ExportError if one is above the tolerance.
     """
-    model, seed = trained.model, 7
+    seed = 7
     spec = model.spec
     levels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
     if spec.likelihood.binary:
@@ -143,7 +143,7 @@ def _parity(trained: api.Trained, folder: Path) -> dict[str, float]:
     expected = {
         ("sample", "images"): model.sample(
             4, seed=seed, temperature=0.7, label=requests["sample"].get("label")
-        ).numpy(),
+        ),
         ("score", "bound_nats"): bound.bound_nats,
         ("score", "kl_nats"): bound.kl_nats,
         ("score", "elbo_above_k_nats"): above.elbo_nats,

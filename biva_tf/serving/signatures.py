@@ -32,10 +32,8 @@ from biva_tf.inference import (
     sampling,
     scoring,
 )
-from biva_tf.model import plans
-from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network
-from biva_tf.model.noise import NoNoise, SameNoise, SeededNoise
+from biva_tf.model.noise import NoNoise, SeededNoise
 from biva_tf.nn import weight_norm
 from biva_tf.nn.weight_norm import NormalisedWeights
 
@@ -75,14 +73,13 @@ class _Signatures:
         numbers = tf.TensorSpec([None], tf.int64, "numbers")
         samples = tf.TensorSpec([], tf.int32, "num_importance_samples")
         k, levels = (tf.TensorSpec([], tf.int32, name) for name in ("k", "levels"))
-        latents = {
-            latent.name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, latent.name)
-            for latent, shape in zip(self.model.spec.latents, self.model.latent_shapes, strict=True)
+        values = {
+            name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, name)
+            for name, shape in exploration.value_shapes(self.model).items()
         }
-        label, y = (), {}
+        label = ()
         if self.model.spec.classes is not None:
             label = (tf.TensorSpec([], tf.int32, "label"),)
-            y = {"y": tf.TensorSpec([None] * 2, tf.float32, "y")}
         sample = _trace(self.sample, num_samples, temperature, seed, *label)
         score_numbered = _trace(self.score, images, numbers, k, samples, seed)
 
@@ -107,7 +104,7 @@ class _Signatures:
             "score_png": _trace(score_png, images_png, k, samples, seed),
             "reconstruct": _trace(self.reconstruct, images, levels, seed),
             "encode": _trace(self.encode, images),
-            "decode": _trace(self.decode, **latents, **y),
+            "decode": _trace(self.decode, **values),
         }
         if self.model.spec.classes is not None:
             traced["classify"] = _trace(self.classify, images, num_samples, seed)
@@ -218,22 +215,16 @@ class _Signatures:
 
     def encode(self, images) -> Tensors:
         images = self._checked_images(images)
-        spec = self.model.spec
 
         def rows(first, count) -> Tensors:
-            output = self.model(chunks.take(images, first, count), noise=NoNoise())
-            values = {
-                latent.name: stats.z
-                for latent, stats in zip(spec.latents, output.latents, strict=True)
-            }
-            return values if output.y is None else {**values, "y": output.y}
+            return exploration.posterior_values(
+                self.model, chunks.take(images, first, count), NoNoise()
+            )
 
         specs = {
-            latent.name: tf.TensorSpec((None, *shape), tf.float32)
-            for latent, shape in zip(spec.latents, self.model.latent_shapes, strict=True)
+            name: tf.TensorSpec((None, *shape), tf.float32)
+            for name, shape in exploration.value_shapes(self.model).items()
         }
-        if spec.classes is not None:
-            specs["y"] = tf.TensorSpec((None, spec.classes.number), tf.float32)
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def classify(self, images, num_samples, seed) -> Tensors:
@@ -261,14 +252,9 @@ class _Signatures:
         return {"probabilities": found, "labels": labels}
 
     def decode(self, **inputs: tf.Tensor) -> Tensors:
-        spec, model = self.model.spec, self.model
-        number = tf.shape(inputs[spec.latents[0].name])[0]
-        names = [latent.name for latent in spec.latents]
-        shapes = list(model.latent_shapes)
-        if spec.classes is not None:
-            names, shapes = [*names, "y"], [*shapes, (spec.classes.number,)]
-        values = []
-        for name, shape in zip(names, shapes, strict=True):
+        number = tf.shape(inputs[self.model.spec.latents[0].name])[0]
+        values = {}
+        for name, shape in exploration.value_shapes(self.model).items():
             value = inputs[name]
             expected = tf.concat([[number], shape], axis=0)
             value = _checked(
@@ -280,15 +266,11 @@ class _Signatures:
             )
             finite = tf.reduce_all(tf.math.is_finite(value))
             value = _checked(value, finite, f"{name}: expected finite numbers")
-            values.append(tf.ensure_shape(value, (None, *shape)))
-        noise = SameNoise(SeededNoise(0))
+            values[name] = tf.ensure_shape(value, (None, *shape))
 
         def rows(first, count):
-            given = [chunks.take(value, first, count) for value in values]
-            plan = tuple(plans.Given(value) for value in given[: len(spec.latents)])
-            classes = None if spec.classes is None else Assignment(given[-1])
-            output = model.top_down(None, plan, noise, rows=count, classes=classes)
-            return model.likelihood.image(output.px, noise)
+            chunk = {name: chunks.take(value, first, count) for name, value in values.items()}
+            return exploration.images_of(self.model, chunk, count)
 
         return {"images": chunks.concat_rows(rows, number, self._images_spec())}
 

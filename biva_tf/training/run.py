@@ -280,7 +280,7 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
         raise SettingsError(
             Setting("init_from", start.path),
             " has weights of ",
-            Setting("architecture", old["architecture"]),
+            Setting("architecture", old.get("architecture", "its own")),
             ", which is another model than ",
             Setting("architecture", config.architecture),
         )

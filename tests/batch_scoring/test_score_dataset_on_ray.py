@@ -12,9 +12,7 @@ import pytest
 from conftest import command, last_json, perturbed
 from PIL import Image
 
-from biva_tf import api
 from biva_tf.evaluation.evaluator import Evaluator, ScoringConfig
-from biva_tf.runs import config
 from biva_tf.serving import exporting
 
 pytest.importorskip("ray")
@@ -25,7 +23,7 @@ NUMBER, PART, CORRUPT = 160, 16, 70
 
 @pytest.fixture(scope="module")
 def trained(digits_spec):
-    return api.Trained(perturbed(digits_spec), "averaged", 0, config.defaults())
+    return perturbed(digits_spec)
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +108,11 @@ def test_a_stopped_command_goes_on_though_a_process_is_killed(trained, arguments
 
     settings = ScoringConfig(10, (1,), seed=5)
     images = trained.images().first(NUMBER)
-    expected = Evaluator(trained.model, settings, 256, tmp_path).scores(images, "x").examples
+    expected = Evaluator(trained, settings, 256, tmp_path).scores(images, "x").examples
     table = pq.read_table(folder / "parts")
     ids = np.delete(np.arange(NUMBER), CORRUPT)
     np.testing.assert_array_equal(table["id"], ids)
-    kl = {f"KL_{z}_nats": expected["kl"][:, i] for i, z in enumerate(trained.model.spec.kl_names)}
+    kl = {f"KL_{z}_nats": expected["kl"][:, i] for i, z in enumerate(trained.spec.kl_names)}
     of_evaluate = {
         "L_K_nats": expected["bound"],
         "L_1_nats": expected["elbo"],

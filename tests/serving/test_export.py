@@ -26,7 +26,8 @@ def _trained(name):
     for variable in model.trainable_variables:  # closer to the gains of a trained model
         if variable.path.endswith("/g"):
             variable.assign(0.4 * variable)
-    return api.Trained(model, "averaged", 0, {"architecture": name})
+    model.training = api.Training("averaged", 0, {"architecture": name})
+    return model
 
 
 @pytest.fixture(
@@ -36,7 +37,7 @@ def exported(request, tmp_path_factory):
     """(Model, folder): a binary model with dense latents, or a colour one with map latents."""
     graphs.disable_rewriting_on_cpu()  # as the commands do; exports must not depend on it
     trained = _trained(request.param)
-    return trained.model, exporting.export(trained, tmp_path_factory.mktemp("export"))
+    return trained, exporting.export(trained, tmp_path_factory.mktemp("export"))
 
 
 def _png(images):
@@ -92,7 +93,7 @@ def test_every_signature_agrees_with_the_live_model_in_python_and_in_cpp(exporte
     top = model.spec.num_levels - 1
     images = random_images(model.spec, 64)
     sample_inputs = {"num_samples": np.int32(70), "temperature": np.float32(0.8), "seed": SEED}
-    samples = model.sample(70, seed=5, temperature=0.8).numpy()
+    samples = model.sample(70, seed=5, temperature=0.8)
 
     def score_inputs(k, samples):
         return {"k": np.int32(k), "num_importance_samples": np.int32(samples), "seed": SEED}
@@ -137,7 +138,7 @@ def test_every_signature_agrees_with_the_live_model_in_python_and_in_cpp(exporte
 @pytest.mark.slow
 def test_a_second_export_gives_the_same_numbers(tmp_path):
     trained = _trained("tiny_dense")
-    images = random_images(trained.model.spec, 3)
+    images = random_images(trained.spec, 3)
     requests = [
         ("sample", {"num_samples": np.int32(5), "temperature": np.float32(1), "seed": SEED}),
         ("score", {"images": images, "k": 1, "num_importance_samples": 4, "seed": SEED}),
@@ -189,7 +190,7 @@ def test_the_command_writes_a_version_once_with_its_metadata(trained, tmp_path):
 
 
 def test_raw_weights_are_of_the_newest_checkpoint_and_not_the_averages(trained):
-    raw, averaged = (api.load_trained(trained, weights=kind) for kind in ("raw", "averaged"))
+    raw, averaged = (api.load(trained, weights=kind) for kind in ("raw", "averaged"))
     assert (raw.weights, raw.weights_step) == ("raw", 40)
     newest = {
         kind: tf.train.load_checkpoint(tf.train.latest_checkpoint(str(trained / folder)))
@@ -202,4 +203,4 @@ def test_raw_weights_are_of_the_newest_checkpoint_and_not_the_averages(trained):
     pairs = zip(raw.model.trainable_variables, averaged.model.trainable_variables, strict=True)
     assert any(not np.array_equal(a, b) for a, b in pairs)
     with pytest.raises(ValueError, match="weights: expected one of averaged, raw"):
-        api.load_trained(trained, weights="best")
+        api.load(trained, weights="best")

@@ -8,7 +8,6 @@ import tensorflow as tf
 from conftest import perturbed, random_images, run, served
 from wrong_answers import Altered
 
-from biva_tf import api
 from biva_tf.model import architectures, plans
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.noise import SameNoise, SeededNoise
@@ -21,8 +20,8 @@ SEED = np.array([5, 0], np.int32)
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     spec = dataclasses.replace(architectures.get("tiny_dense"), classes=Classes(3, True, 8))
-    trained = api.Trained(perturbed(spec), "averaged", 0, {"architecture": "tiny"})
-    return trained.model, exporting.export(trained, tmp_path_factory.mktemp("export"))
+    model = perturbed(spec)
+    return model, exporting.export(model, tmp_path_factory.mktemp("export"))
 
 
 @pytest.fixture(scope="module")

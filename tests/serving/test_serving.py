@@ -17,7 +17,7 @@ from biva_tf.serving import exporting
 def models(finished, tmp_path_factory):
     """The folder of an exported model."""
     folder = tmp_path_factory.mktemp("models")
-    exporting.export(api.load_trained(finished[0]), folder)
+    exporting.export(api.load(finished[0]), folder)
     return folder
 
 

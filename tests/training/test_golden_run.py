@@ -23,15 +23,15 @@ def expected():
 
 @pytest.mark.parametrize("weights", ["averaged", "raw"])
 def test_the_bound_is_that_of_version_0_1(weights, expected):
-    trained = api.load_trained(GOLDEN, weights)
-    assert trained.weights_step == 20
-    images = trained.images()[:50]
-    score = trained.model.score(images, num_importance_samples=3, seed=1)
+    model = api.load(GOLDEN, weights)
+    assert model.training.weights_step == 20
+    images = model.images()[:50]
+    score = model.score(images, num_importance_samples=3, seed=1)
     np.testing.assert_allclose(score.bound_nats, expected[weights], rtol=1e-6)
 
 
 def test_the_samples_are_those_of_version_0_1(expected):
-    samples = api.load_trained(GOLDEN).model.sample(2, seed=4)
+    samples = api.load(GOLDEN).sample(2, seed=4)
     np.testing.assert_allclose(samples, expected["samples"], atol=1e-6)
 
 

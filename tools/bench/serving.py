@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 import biva_tf
-from biva_tf import api
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.serving import exporting
@@ -82,9 +81,8 @@ def run(settings: ServingBenchmarkSettings) -> dict:
     # Without initialisation the activations of a deep model overflow.
     model.compile()
     model.initialise(_requests(spec, 8)["score"]["images"])
-    trained = api.Trained(model, "raw", 0, {"architecture": settings.architecture})
     with tempfile.TemporaryDirectory() as parent:
-        folder, seconds = _timed(lambda: exporting.export(trained, Path(parent)))
+        folder, seconds = _timed(lambda: exporting.export(model, Path(parent)))
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         return {
             "architecture": settings.architecture,

@@ -99,10 +99,10 @@ def run(settings: CodecsSettings) -> CodecComparison:
       UserError: the model, the data or a package is missing, or a codec is not lossless.
     """
     compute_with_threads(1)
-    trained = settings.load()
-    model, spec = trained.model, trained.model.spec
-    dataset = settings.dataset or trained.settings["dataset"]
-    examples = trained.images(dataset, data_dir=settings.data_dir)
+    model = settings.load()
+    spec = model.spec
+    dataset = settings.dataset or model.training.dataset
+    examples = model.images(dataset, data_dir=settings.data_dir)
     images = settings.first_examples(examples, f"{dataset} test")[:]
     codec, options = Codec(model), Options(settings.batch)
     codec.compress(images[:1], options)  # traces the graphs, so that `seconds` leaves that out
@@ -116,7 +116,7 @@ def run(settings: CodecsSettings) -> CodecComparison:
     pixels, _ = levels.from_images(images, spec)
     general = _general(255 // (levels.number_of_levels(spec) - 1))
     rows += [_measured(name, other, pixels) for name, other in general.items()]
-    bound = model.score(images).elbo_nats.mean()
+    bound = model.score(images, seed=0).elbo_nats.mean()
     return CodecComparison(
         tuple(rows),
         len(images),

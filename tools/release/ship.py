@@ -13,11 +13,11 @@ import shutil
 from pathlib import Path
 
 from biva_tf import api, evaluate, pretrained, sample
+from biva_tf.api import presets
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
 from biva_tf.evaluation.summary import Summary
-from biva_tf.files import write_atomically, write_json
-from biva_tf.model.spec import to_plain
+from biva_tf.files import write_atomically
 from biva_tf.runs import config, weights_file
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
@@ -73,18 +73,19 @@ def run(settings: ShipSettings) -> Shipped:
         if not Path(path).is_file():
             raise ShipError(f"--flagfiles={path}: expected a file, got none")
     run_dir = RunDir(Path(settings.model_dir))
-    trained = api.load_trained(run_dir.path)
-    if trained.vocabulary is not None:
+    model = api.load(run_dir.path)
+    training = model.training
+    if training.vocabulary is not None:
         raise ShipError(f"--model_dir={run_dir.path}: expected a model of images, got one of text")
-    data_dir = trained.settings["data_dir"]
+    data_dir = training.settings["data_dir"]
     before = _evaluate(settings, run_dir, data_dir).summary
     made = RunDir(run_dir.path / "shipped")
     shutil.rmtree(made.path, ignore_errors=True)
-    made.path.mkdir()
-    weights_file.write(made.path, trained.model, trained.weights_step)
-    plain = {name: value for name, value in trained.settings.items() if name not in _OF_A_MACHINE}
-    plain["binarize"] = config.data_config(trained.settings).binarize  # earlier runs have "auto"
-    write_json(made.config, {"spec": to_plain(trained.model.spec), "settings": plain})
+    plain = {name: value for name, value in training.settings.items() if name not in _OF_A_MACHINE}
+    plain["binarize"] = config.data_config(training.settings).binarize  # earlier runs have "auto"
+    presets.save(
+        made.path, model, model.spec, dataclasses.replace(training, settings=plain), "float16"
+    )
     shutil.copy(run_dir.metrics, made.metrics)
     evaluated = _evaluate(settings, made, data_dir)
     after = evaluated.summary
@@ -120,8 +121,8 @@ def _evaluate(settings: ShipSettings, run_dir: RunDir, data_dir: str) -> evaluat
 def _card(
     settings: ShipSettings, folder: Path, summary: Summary, moved: tuple[float, float]
 ) -> str:
-    trained = api.load_trained(folder)
-    spec, run_settings = trained.model.spec, trained.settings
+    model = api.load(folder)
+    spec, run_settings = model.spec, model.training.settings
     height, width, _ = spec.image_shape
     binarize = f"--binarize={run_settings['binarize']}"
     if run_settings["binarize"] == "threshold":
@@ -144,12 +145,12 @@ def _card(
     return f"""# {settings.name}
 
 A BIVA of {spec.num_levels} levels, `--architecture={run_settings["architecture"]}`, with
-{trained.model.count_params():,} parameters, trained on `{run_settings["dataset"]}` under
-`{binarize}`. `biva_tf.load_pretrained("{settings.name}")` loads it; commands take
+{model.count_params():,} parameters, trained on `{run_settings["dataset"]}` under
+`{binarize}`. `biva_tf.load("{settings.name}")` loads it; commands take
 `--pretrained={settings.name}`.
 
 Made by these commands (seed {run_settings["seed"]}; the weights are moving averages, of step
-{trained.weights_step:,}):
+{model.training.weights_step:,}):
 
 {commands}
 

@@ -106,7 +106,7 @@ def test_averages_are_selected_and_training_continues_from_the_weights(digits_ch
     assert result.returncode == 0, result.stderr[-3000:]
     weights, averages = tf1_checkpoint.read(path)
     for kind, arrays in (("raw", weights), ("averaged", averages)):
-        model = api.load_trained(model_dir, weights=kind).model
+        model = api.load(model_dir, weights=kind)
         for name, variable in tf1.variables_by_tf1_name(model).items():
             np.testing.assert_array_equal(variable, arrays[name])
 
@@ -141,7 +141,7 @@ def test_a_pretrained_model_is_converted_with_its_averages_as_weights(tmp_path):
     result = run("-m", "tools.tf1.convert", *args)
     assert result.returncode == 0, result.stderr[-3000:]
     weights, averages = tf1_checkpoint.read(path)
-    variables = tf1.variables_by_tf1_name(biva_tf.load_pretrained(name).model)
+    variables = tf1.variables_by_tf1_name(biva_tf.load(name))
     assert weights.keys() == averages.keys() == variables.keys()
     for key, variable in variables.items():
         np.testing.assert_array_equal(weights[key], variable)

@@ -1,0 +1,90 @@
+"""Folders that hold a trained model: a run's model_dir, or a preset, which has no more than that.
+
+A preset has config.json, weights.npz and weights.json, and a model of text its vocabulary.txt. The
+models that ship with the project are presets with a card, metrics and an evaluation.
+"""
+
+from pathlib import Path
+
+import keras
+
+from biva_tf import artefacts, pretrained
+from biva_tf.api.training import Training
+from biva_tf.data.text.vocabulary import Vocabulary
+from biva_tf.files import write_json
+from biva_tf.model.spec import ModelSpec, to_plain
+from biva_tf.runs import config, weights_file
+from biva_tf.runs.checkpoints import restore_raw
+from biva_tf.runs.run_dir import RunDir, RunDirError
+from biva_tf.runs.selected import restore_selected
+
+
+def find(name_or_folder: str | Path) -> RunDir:
+    """The folder of that path or, where there is none, of the shipped model of that name.
+
+    Raises:
+      RunDirError: there is neither; the message lists the models that ship.
+    """
+    folder = pretrained.find(str(name_or_folder))
+    if not folder.config.exists():
+        raise RunDirError(
+            f"{folder.config}: no such file; is it the model_dir of a run? The models that ship "
+            f"are {', '.join(pretrained.names())}"
+        )
+    return folder
+
+
+def restore(folder: RunDir, model: keras.Model, weights: str = "averaged") -> Training:
+    """Gives a model the weights in a folder, and returns how they were trained.
+
+    Args:
+      folder: a run's model_dir, or a preset.
+      model: a model with the folder's spec.
+      weights: "averaged" for the selected weights, "raw" for those of a run's newest checkpoint.
+
+    Raises:
+      ValueError: weights is neither "averaged" nor "raw".
+      RunDirError: the settings cannot be read.
+      CheckpointError: there are no such weights, or they cannot be read or are of another model.
+    """
+    if weights not in config.WEIGHTS:
+        raise ValueError(f"weights: expected one of {', '.join(config.WEIGHTS)}, got {weights!r}")
+    spec, settings = folder.read()
+    vocabulary = Vocabulary.read(folder.vocabulary) if spec.of_text else None
+    if weights == "raw":
+        step = restore_raw(folder.checkpoints, model)
+    else:
+        step = restore_selected(folder, model)
+    if settings:  # a run of an earlier version has fewer
+        settings = {**config.defaults(), **settings}
+    return Training(weights, step, settings, vocabulary)
+
+
+def save(
+    folder: str | Path,
+    model: keras.Model,
+    spec: ModelSpec,
+    training: Training,
+    dtype: str = "float32",
+) -> None:
+    """Writes a preset, with the weights that the model has now.
+
+    Args:
+      folder: the preset's folder; it is made if it is missing.
+      model: the model.
+      spec: its spec.
+      training: how it was trained.
+      dtype: "float32", or "float16" for files of half the size.
+
+    Raises:
+      RunDirError: the folder holds a run, which would be lost.
+    """
+    run_dir = RunDir(Path(folder))
+    if run_dir.checkpoints.exists():
+        raise RunDirError(f"{folder}: expected a new folder or that of a preset, got a run's")
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    weights_file.write(run_dir.path, model, training.weights_step, dtype)
+    if training.vocabulary is not None:
+        training.vocabulary.write(run_dir.vocabulary)
+    content = {"spec": to_plain(spec), "settings": dict(training.settings)}
+    write_json(run_dir.config, artefacts.stamped("run", content))
