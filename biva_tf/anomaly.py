@@ -80,27 +80,27 @@ def run(settings: AnomalySettings) -> Anomalies:
         settings.first_examples(model.images(name, data_dir=settings.data_dir), f"{name} test")
         for name in names
     ]
-    results = [
+    own, other = (
         evaluator.scores(split, f"{name} test").examples
         for name, split in zip(names, images, strict=True)
-    ]
-    ks = sorted({0, *config.ks}, reverse=True)
-    scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
+    )
+    ks = tuple(sorted({0, *config.ks}, reverse=True))
+    scores: Scores = {k: (own[f"above_{k}"], other[f"above_{k}"]) for k in ks}
     bounds: Scores = {}
     if config.iw_samples > 1:
-        bounds = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
+        bounds = {k: (own[f"bound_above_{k}"], other[f"bound_above_{k}"]) for k in ks}
     detections = _detections(scores, "L", "LLR")
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
     found = Anomalies(names, scores, bounds, detections, spec, model.training.weights_step, path)
     factor, unit = lower_is_better(spec)
     figure = figures.histograms(
-        {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
+        {k: (factor * a, factor * b) for k, (a, b) in scores.items()}, names, unit
     )
     figures.write(path.with_suffix(".png"), figure)
     record = AnomalyRecord(
         *names,
-        tuple(len(split) for split in images),
+        (len(images[0]), len(images[1])),
         model.training.weights_step,
         config,
         _means(scores, spec),
@@ -112,7 +112,7 @@ def run(settings: AnomalySettings) -> Anomalies:
 
 
 def _means(scores: Scores, spec: ModelSpec) -> Means:
-    return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
+    return {k: (mean_of(a, spec), mean_of(b, spec)) for k, (a, b) in scores.items()}
 
 
 def _default_ks(spec: ModelSpec) -> tuple[int, ...]:

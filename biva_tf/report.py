@@ -31,6 +31,7 @@ from biva_tf.runs.metrics import read_metrics
 from biva_tf.settings import setting
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def run(settings: ReportSettings) -> Path:
     trained = _read(settings.load, "There are no samples", lacks)
     found = _records(settings, lacks)
 
-    def of(kind: type) -> list[tuple[Path, Record]]:
+    def of(kind: type[R]) -> list[tuple[Path, R]]:
         return [(path, record) for path, record in found if isinstance(record, kind)]
 
     model = api.build(spec) if trained is None else trained

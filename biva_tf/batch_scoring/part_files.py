@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,11 @@ def parquet(
     import pyarrow.parquet as pq
 
     sources = pa.array(images.sources, pa.string()).dictionary_encode()
-    found = [("id", pa.array(images.ids), {}), ("source", sources, {})]
-    found += [("row", pa.array(images.rows), {})]
+    found: list[tuple[str, Any, dict[str, str]]] = [
+        ("id", pa.array(images.ids), {}),
+        ("source", sources, {}),
+        ("row", pa.array(images.rows), {}),
+    ]
     for name, values in scored.items():
         unit = "nats" if name.endswith("_nats") else "bits per dimension"
         found.append((name, pa.array(values, pa.float32()), {"unit": unit}))

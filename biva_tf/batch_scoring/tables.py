@@ -61,7 +61,8 @@ class TableRows(Range):
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. The row groups that the range is in are read, some rows at a time."""
         with formats.reading(self.path, "a Parquet file"), _opened(self.path) as file:
-            groups, first, end = [], 0, 0
+            groups: list[int] = []
+            first, end = 0, 0
             for group in range(file.num_row_groups):
                 begin, end = end, end + file.metadata.row_group(group).num_rows
                 if begin < self.stop and self.start < end:

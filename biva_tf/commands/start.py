@@ -18,7 +18,7 @@ from biva_tf.nn import graphs
 def start(
     name: str,
     settings: type,
-    body: Callable[[Any], int | None],
+    body: Callable[..., int | None],
     read: Callable[[], Any] | None = None,
     *,
     passes_arguments: bool = False,
@@ -52,9 +52,11 @@ def start(
             values = flags.read(settings) if read is None else read()
             return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
         except (UserError, OSError) as e:
-            by_user = isinstance(e, UserError)
-            print(f"{name}: {e.with_flags() if by_user else e}", file=sys.stderr)
-            return e.exit_code if by_user else 1
+            if isinstance(e, UserError):
+                print(f"{name}: {e.with_flags()}", file=sys.stderr)
+                return e.exit_code
+            print(f"{name}: {e}", file=sys.stderr)
+            return 1
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.

@@ -50,7 +50,8 @@ class BitsBack:
           The number of words that the latents took from the stack.
         """
         number, height = len(levels), stack.height
-        latents, priors = {}, []
+        latents: Latents = {}
+        priors: list[tuple[str, Gaussian]] = []
         draw = _drawing(number, latents, lambda name, q: self._grids[name].pop_posterior(stack, *q))
         self._passes.infer(self._passes.batch(self._scaled(levels)), draw)
         taken = height - stack.height
@@ -62,7 +63,8 @@ class BitsBack:
 
     def decode(self, stack: Stack, number: int) -> np.ndarray:
         """Pops a number of images that `encode` pushed, uint8 [number, *image_shape]."""
-        latents, posteriors = {}, []
+        latents: Latents = {}
+        posteriors: list[tuple[str, Gaussian]] = []
         draw = _drawing(number, latents, lambda name, p: self._grids[name].pop_prior(stack, *p))
         parameters = self._passes.generate(draw)
         levels = self._pop_images(stack, parameters, number)

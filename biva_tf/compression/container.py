@@ -128,11 +128,15 @@ class Reader:
         (length,) = _LENGTH.unpack(self._take(_LENGTH.size, "the header"))
         fields = self._take(length, "the header")
         self._check(0, "the header")
+        numbers: list[int]
         model, images, height, width, channels, *numbers, latents = _FIELDS.unpack_from(fields)
+        form, rows, block, seed, threads = numbers
         rest = fields[_FIELDS.size :]
         exponents = tuple(np.frombuffer(rest[:latents], np.int8).tolist())
         shape, versions = (height, width, channels), rest[latents:].decode()
-        self.header = Header(model, images, shape, *numbers, exponents, versions)
+        self.header = Header(
+            model, images, shape, form, rows, block, seed, threads, exponents, versions
+        )
 
     def block(self, number: int) -> Block:
         """The next block, whose number is given."""

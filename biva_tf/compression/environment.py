@@ -31,4 +31,4 @@ def versions() -> str:
 
 def threads() -> int:
     """The number of threads with which TensorFlow computes an operation in this process."""
-    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1

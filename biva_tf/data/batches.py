@@ -6,6 +6,7 @@ compute its part of a batch.
 
 import abc
 
+import numpy as np
 import tensorflow as tf
 
 from biva_tf.data.images import Batch
@@ -20,7 +21,7 @@ class Batches(abc.ABC):
         all rows are drawn from all examples, with their labels if there are any.
     """
 
-    labelled = None
+    labelled: np.ndarray | None = None
 
     @property
     @abc.abstractmethod

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -57,9 +57,9 @@ def gzipped_or_not(folder: Path, name: str) -> Path:
     return plain if plain.exists() and not gzipped.exists() else gzipped
 
 
-def open_unzipped(path: Path) -> BinaryIO:
+def open_unzipped(path: Path) -> IO[bytes]:
     """Opens a file; a .gz file is unzipped as it is read."""
-    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else open(path, "rb")
 
 
 def idx(folder: Path, split: str) -> Examples:
@@ -114,7 +114,7 @@ def cifar10(path: Path, split: str) -> Examples:
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
     with reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
         for name in names:
-            content = archive.extractfile(f"cifar-10-batches-bin/{name}").read()
+            content = _member(archive, f"cifar-10-batches-bin/{name}")
             records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
             for record in records:
                 yield record[1:].reshape(3, 32, 32).transpose(1, 2, 0), int(record[0])
@@ -152,7 +152,7 @@ def image_archive(path: Path) -> Examples:
                 m.name: m for m in archive.getmembers() if m.isfile() and is_image_name(m.name)
             }
             for name in sorted(members):
-                yield _decoded(archive.extractfile(members[name]).read(), f"{path}/{name}"), 0
+                yield _decoded(_member(archive, members[name]), f"{path}/{name}"), 0
 
 
 def images(paths: list[Path]) -> Examples:
@@ -178,6 +178,13 @@ def zipped_images(path: Path, names: list[str]) -> Examples:
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
     return name.lower().endswith(_IMAGES) and not name.rpartition("/")[2].startswith(".")
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member} is not a file")
+    return file.read()
 
 
 def _matlab(path: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:

@@ -94,7 +94,12 @@ def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -
     return _split(spec, k, PriorMode(), Prior(temperature))
 
 
-def _split(spec: ModelSpec, k: int | tf.Tensor, below: Source, above: Source = Posterior()) -> Plan:
+def _split(
+    spec: ModelSpec,
+    k: int | tf.Tensor,
+    below: Prior | PriorMode,
+    above: Posterior | Prior = Posterior(),
+) -> Plan:
     if tf.is_tensor(k):
         return tuple(Switch(latent.level <= k, below, above) for latent in spec.latents)
     if not 0 <= k < spec.num_levels:

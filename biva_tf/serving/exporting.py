@@ -129,7 +129,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     images = (levels / 255).astype(np.float32)
     k = spec.num_levels - 1
     seeds = np.array([seed, 0], np.int32)
-    requests = {
+    requests: dict[str, dict[str, Any]] = {
         "sample": {"num_samples": 4, "temperature": 0.7, "seed": seeds},
         "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
@@ -138,7 +138,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
         requests["sample"]["label"] = spec.classes.number - 1
         requests["classify"] = {"images": images, "num_samples": 3, "seed": seeds}
     found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
-    arguments = {"num_importance_samples": 3, "seed": seed}
+    arguments: dict[str, Any] = {"num_importance_samples": 3, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
         ("sample", "images"): model.sample(

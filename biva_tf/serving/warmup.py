@@ -21,7 +21,7 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     one = np.int32(1)
     arguments = {"num_importance_samples": one, "seed": seed}
     sample = {"num_samples": one, "temperature": np.float32(1), "seed": seed}
-    of_classes = ()
+    of_classes: tuple[tuple[str, dict[str, np.ndarray]], ...] = ()
     if spec.classes is not None:
         sample["label"] = np.int32(-1)
         of_classes = (("classify", {"images": images, "num_samples": one, "seed": seed}),)
