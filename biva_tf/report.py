@@ -28,6 +28,7 @@ from biva_tf.plotting import figures
 from biva_tf.plotting.document import Paragraph, Section, page
 from biva_tf.reports import drawings, results, training
 from biva_tf.runs.metrics import read_metrics
+from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import setting
 
 T = TypeVar("T")
@@ -54,6 +55,8 @@ def run(settings: ReportSettings) -> Path:
     figures.require()
     run_dir = settings.run_dir
     spec, options = run_dir.read()
+    if not options:
+        raise RunDirError(f"{run_dir.path}: no run trained this model; a report is about a run")
     lacks: list[str] = []
     result = _read(run_dir.read_summary, "There is no result", lacks)
     metrics = _read(lambda: read_metrics(run_dir), "There are no learning curves", lacks)

@@ -25,7 +25,7 @@ from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.drawing import Arrays
-from biva_tf.errors import SettingsError
+from biva_tf.errors import SettingsError, UserError
 from biva_tf.files import write_atomically
 from biva_tf.inference import exploration
 from biva_tf.plotting.grid import write_png
@@ -103,6 +103,8 @@ def run(settings: SampleSettings) -> Samples:
     model = settings.load()
     try:
         arrays = _MODES[settings.mode](model, settings)
+    except UserError:
+        raise
     except ValueError as e:
         raise SettingsError(str(e)) from e
     output = settings.output or settings.results_dir.pictures / settings.mode

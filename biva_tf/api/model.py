@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import random
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from biva_tf.inference import classification, exploration, sampling
 from biva_tf.inference.scoring import Score, Scorer
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
+from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.kept_weights import KeptWeights
 from biva_tf.training.keras_model import KerasModel
@@ -36,7 +38,8 @@ class BIVA(KerasModel):
 
     Every method takes `seed`. The same seed gives the same numbers; None, the default, takes
     another one at each call, from a generator that `keras.utils.set_random_seed` sets. Images are
-    NumPy arrays with the values of the likelihood: [0, 1], real numbers, or ids of words.
+    NumPy arrays with the values of the likelihood: [0, 1], real numbers, or ids of words. The
+    first result of a model that was neither trained nor loaded comes with a warning.
 
     Args:
       spec: the model's specification.
@@ -53,6 +56,7 @@ class BIVA(KerasModel):
     def __init__(self, spec: ModelSpec, compute: Compute | None = None, name: str = "BIVA"):
         super().__init__(spec, compute, name)
         self.training = Training()
+        self._warned = False
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
         self._generative_weights = KeptWeights(lambda: self.generative_parts)
@@ -79,6 +83,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: num_samples < 1, temperature < 0, or the model has no such class.
         """
+        self._warn_if_untrained()
         return sampling.sample(
             self,
             num_samples,
@@ -113,6 +118,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: images of a wrong shape or range, or K, k, below or max_rows out of range.
         """
+        self._warn_if_untrained()
         scorer = self._scorer((k,), num_importance_samples, below, max_rows)
         (score,) = scorer.score(images, seed=_seed(seed))
         return score
@@ -133,6 +139,7 @@ class BIVA(KerasModel):
           ValueError: the model has no classes, images of a wrong shape or range, or num_samples or
             max_rows out of range.
         """
+        self._warn_if_untrained()
         return classification.classify(
             self, images, num_samples=num_samples, seed=_seed(seed), max_rows=max_rows
         )
@@ -156,6 +163,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: images of a wrong shape or range.
         """
+        self._warn_if_untrained()
         return exploration.encode(self, images, seed=_seed(seed) if draws else None)
 
     def decode(self, latents: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -171,6 +179,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: a latent is missing or unknown, of a wrong shape, or not finite.
         """
+        self._warn_if_untrained()
         return exploration.decode(self, latents)
 
     def reconstruct(self, images, k: int = 0, *, seed: int | None = None) -> np.ndarray:
@@ -187,6 +196,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: images of a wrong shape or range, or k out of range.
         """
+        self._warn_if_untrained()
         return exploration.reconstruct(self, images, (k,), seed=_seed(seed))[:, 0]
 
     def interpolate(
@@ -199,6 +209,7 @@ class BIVA(KerasModel):
         Returns:
           float32 [pairs, steps, *spec.image_shape].
         """
+        self._warn_if_untrained()
         return exploration.interpolate(self, first, second, steps, k=k, seed=_seed(seed))
 
     def traverse(
@@ -225,6 +236,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
         """
+        self._warn_if_untrained()
         return exploration.traverse(self, latent, units, values, image=image, seed=_seed(seed))
 
     def levels(
@@ -243,6 +255,7 @@ class BIVA(KerasModel):
         Raises:
           ValueError: num_samples < 1 or temperature < 0.
         """
+        self._warn_if_untrained()
         return exploration.levels(self, num_samples, seed=_seed(seed), temperature=temperature)
 
     def images(
@@ -340,6 +353,14 @@ class BIVA(KerasModel):
             step = training.weights_step + more
             training = dataclasses.replace(training, weights="own", weights_step=step)
         presets.save(folder, self, self.spec, training)
+
+    def _warn_if_untrained(self) -> None:
+        if not self._warned and not weight_norm.is_initialised(self):
+            text = (
+                "the model was neither trained nor loaded: its numbers are those of random weights"
+            )
+            warnings.warn(text, stacklevel=3)
+            self._warned = True
 
     def get_config(self) -> dict:
         """The constructor's arguments, for a .keras file."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from biva_tf.data import pipeline
 from biva_tf.data.text.vocabulary import Vocabulary
-from biva_tf.errors import Setting, SettingsError
+from biva_tf.errors import SettingsError
 from biva_tf.runs import config
 
 
@@ -36,9 +36,7 @@ class Training:
           SettingsError: no run trained the model.
         """
         if not self.settings:
-            raise SettingsError(
-                Setting("dataset"), ": expected the name of one, since no run trained this model"
-            )
+            raise SettingsError("no run trained this model: expected the name of a data set")
         return self.settings["dataset"]
 
     def data_config(

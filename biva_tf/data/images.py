@@ -61,7 +61,9 @@ class Images:
         return len(self.pixels)
 
     def __getitem__(self, indices) -> np.ndarray:
-        return self.batch(np.arange(len(self))[indices]).images
+        places = np.arange(len(self))[indices]
+        images = self.batch(np.atleast_1d(places)).images
+        return images if np.ndim(places) else images[0]
 
     @property
     def values(self) -> tuple[float, float]:
