@@ -50,7 +50,7 @@ def _list() -> None:
         print(f"\n{purpose}:")
         for name in names:
             source = Path(__file__).with_name(f"{name}.py").read_text()
-            summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
+            summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
             print(f"  {name:<14}{summary.rstrip(':')}")
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biva_tf import extras
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.model.spec import ModelSpec
@@ -68,6 +69,7 @@ def run(settings: AnomalySettings) -> Anomalies:
     Raises:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
+    extras.require("anomaly", "sklearn", "matplotlib", "scipy")
     from biva_tf.evaluation import records
     from biva_tf.evaluation.evaluator import Evaluator
     from biva_tf.evaluation.records import AnomalyRecord
@@ -85,27 +87,27 @@ def run(settings: AnomalySettings) -> Anomalies:
         settings.first_examples(model.images(name, data_dir=settings.data_dir), f"{name} test")
         for name in names
     ]
-    results = [
+    own, other = (
         evaluator.scores(split, f"{name} test").examples
         for name, split in zip(names, images, strict=True)
-    ]
-    ks = sorted({0, *config.ks}, reverse=True)
-    scores: ScoresByK = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
+    )
+    ks = tuple(sorted({0, *config.ks}, reverse=True))
+    scores: ScoresByK = {k: (own[f"above_{k}"], other[f"above_{k}"]) for k in ks}
     bounds: ScoresByK = {}
     if config.iw_samples > 1:
-        bounds = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
+        bounds = {k: (own[f"bound_above_{k}"], other[f"bound_above_{k}"]) for k in ks}
     detections = _detections(scores, "L", "LLR")
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
     found = Anomalies(names, scores, bounds, detections, spec, model.training.weights_step, path)
     factor, unit = lower_is_better(spec)
     figure = figures.histograms(
-        {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
+        {k: (factor * a, factor * b) for k, (a, b) in scores.items()}, names, unit
     )
     figures.write(path.with_suffix(".png"), figure)
     record = AnomalyRecord(
         *names,
-        tuple(len(split) for split in images),
+        (len(images[0]), len(images[1])),
         model.training.weights_step,
         config,
         _means(scores, spec),
@@ -119,7 +121,7 @@ def run(settings: AnomalySettings) -> Anomalies:
 def _means(scores: ScoresByK, spec: ModelSpec) -> Means:
     from biva_tf.evaluation.summary import mean_of
 
-    return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
+    return {k: (mean_of(a, spec), mean_of(b, spec)) for k, (a, b) in scores.items()}
 
 
 def _default_ks(spec: ModelSpec) -> tuple[int, ...]:

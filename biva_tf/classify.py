@@ -20,6 +20,7 @@ import numpy as np
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.data.points import Points
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
@@ -68,6 +69,7 @@ def run(settings: ClassifySettings) -> Classified:
     from biva_tf.evaluation.records import ClassificationRecord
     from biva_tf.plotting import figures
 
+    figures.require()
     model = settings.load()
     if model.spec.classes is None:
         raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")
@@ -76,7 +78,8 @@ def run(settings: ClassifySettings) -> Classified:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     number = model.spec.classes.number
-    if not np.isin(images.labels, np.arange(number)).all():
+    labels = None if isinstance(images, Points) else images.labels
+    if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
     found = model.classify(
         images[:],
@@ -84,7 +87,7 @@ def run(settings: ClassifySettings) -> Classified:
         seed=settings.seed,
         max_rows=settings.max_rows,
     )
-    summary = assess(found, images.labels)
+    summary = assess(found, labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
     record = ClassificationRecord(
@@ -97,7 +100,7 @@ def run(settings: ClassifySettings) -> Classified:
     )
     records.write(path, record)
     if settings.predictions:
-        _write_predictions(Path(settings.predictions), found, images.labels)
+        _write_predictions(Path(settings.predictions), found, labels)
     return Classified(name, model.training.weights_step, summary, path)
 
 

@@ -68,7 +68,7 @@ def run(settings: DecompressSettings) -> Decompressed:
         ) from e
     try:
         compute_with_threads(Reader(data).header.threads)
-        codec, start_time = Codec(settings.load().model), time.perf_counter()
+        codec, start_time = Codec(settings.load()), time.perf_counter()
         images = codec.decompress(data)
         seconds = time.perf_counter() - start_time
     except BlockError as e:

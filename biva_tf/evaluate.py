@@ -14,13 +14,14 @@ import dataclasses
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.data.text.sentences import Sentences
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
@@ -90,7 +91,8 @@ def run(settings: EvaluateSettings) -> Evaluation:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     results = evaluator.scores(images, name)
-    summary = summarise(results, config, spec, images.tokens if spec.of_text else None)
+    tokens = images.tokens if isinstance(images, Sentences) else None
+    summary = summarise(results, config, spec, tokens)
     path = evaluator.path(name, images).with_suffix(".json")
     record = EvaluationRecord(dataset, settings.split, model.training.weights_step, config, summary)
     records.write(path, record)
@@ -150,7 +152,7 @@ def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarr
     }
 
 
-def _write_scores(path: Path, table: dict[str, np.ndarray]) -> None:
+def _write_scores(path: Path, table: dict[str, Any]) -> None:
     content = io.BytesIO()
     if path.suffix == ".npz":
         np.savez_compressed(content, **table)

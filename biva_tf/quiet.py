@@ -83,14 +83,15 @@ class _QuietImport(importlib.abc.MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_quietly(module):
                 with start_up_notes():
                     execute(module)
 
-            spec.loader.exec_module = execute_quietly
+            # The loader is this import's own.
+            setattr(spec.loader, "exec_module", execute_quietly)  # noqa: B010
         return spec
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from biva_tf.evaluation.records import Record
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,9 +48,11 @@ def run(settings: ReportSettings) -> Path:
     """
     from biva_tf import api
     from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
+    from biva_tf.plotting import figures
     from biva_tf.plotting.document import Paragraph, Section, page
     from biva_tf.reports import drawings, results, training
 
+    figures.require()
     run_dir = settings.run_dir
     spec, options = run_dir.read()
     if not options:
@@ -60,7 +63,7 @@ def run(settings: ReportSettings) -> Path:
     trained = _read(settings.load, "There are no samples", lacks)
     found = _records(settings, lacks)
 
-    def records_of(kind: type) -> list[tuple[Path, Record]]:
+    def records_of(kind: type[R]) -> list[tuple[Path, R]]:
         return [(path, record) for path, record in found if isinstance(record, kind)]
 
     model = api.build(spec) if trained is None else trained

@@ -115,17 +115,19 @@ def run(settings: SampleSettings) -> Samples:
     if output.suffix in (".png", ".npz", ".txt"):
         output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
-    npz, png, txt = (output.with_name(output.name + end) for end in (".npz", ".png", ".txt"))
+    npz = output.with_name(f"{output.name}.npz")
+    png = txt = None
     shown = drawing.show(model, arrays)
     if shown.text is not None:
+        txt = output.with_name(f"{output.name}.txt")
         write_atomically(txt, shown.text.encode())
-        arrays["texts"] = model.training.vocabulary.texts(arrays["images"])
-        png = None
-    else:
+    if (vocabulary := model.training.vocabulary) is not None:
+        arrays["texts"] = vocabulary.texts(arrays["images"])
+    if shown.picture is not None:
+        png = output.with_name(f"{output.name}.png")
         write_png(png, shown.picture)
-        txt = None
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # names of arrays
     write_atomically(npz, content.getvalue())
     return Samples(arrays, npz, png, txt)
 

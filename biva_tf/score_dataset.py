@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
@@ -119,6 +120,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         the message says why.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
+    extras.require("score_dataset", "ray", "pyarrow")
     from biva_tf.batch_scoring import exported, inputs, parts
     from biva_tf.batch_scoring.output import ScoresFolder
     from biva_tf.batch_scoring.parts import ImageForm

@@ -34,9 +34,17 @@ class ServeCheckSettings:
 
 def run(settings: ServeCheckSettings) -> bool:
     """Checks the server over each API and prints the results; returns whether all checks passed."""
-    from biva_tf.serving.checks import FailedError, GrpcClient, RefusedError, RestClient, checks
+    from biva_tf.serving.checks import (
+        Client,
+        FailedError,
+        GrpcClient,
+        RefusedError,
+        RestClient,
+        checks,
+    )
 
-    clients, options = {}, (settings.model_name, settings.timeout)
+    clients: dict[str, Client] = {}
+    options = settings.model_name, settings.timeout
     if settings.target:
         clients[f"gRPC {settings.target}"] = GrpcClient(settings.target, *options)
     if settings.rest:

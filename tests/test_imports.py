@@ -10,6 +10,7 @@ from conftest import ROOT
 ORDER = (
     "quiet",
     "errors",
+    "extras",
     "files",
     "version",
     "artefacts",

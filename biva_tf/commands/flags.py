@@ -31,7 +31,7 @@ def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for every field of a settings dataclass, among the given flags."""
     for field, kind in _fields(settings):
         required = field.default is dataclasses.MISSING
-        default = None if required else field.default
+        default: Any = None if required else field.default
         doc, choices = field.metadata["doc"], field.metadata["choices"]
         name, lower = field.name, field.metadata["lower"]
         if _is_list(kind):
@@ -93,7 +93,7 @@ def read(
     hints, fields = typing.get_type_hints(settings), {}
     for field in dataclasses.fields(settings):
         kind = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             fields[field.name] = read(kind, inherited, values)
             continue
         flag = values[field.name]
@@ -109,7 +109,7 @@ def _fields(settings: type) -> Iterator[tuple[dataclasses.Field, type]]:
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
         kind = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             yield from _fields(kind)
         else:
             yield field, kind

@@ -49,7 +49,7 @@ class ModelSettings:
 
     @property
     def _own(self) -> Path:
-        return Path(self.model_dir)
+        return Path(self.model_dir or "")
 
     def load(self, weights: str = "averaged") -> api.BIVA:
         """The trained model; see `api.load`."""

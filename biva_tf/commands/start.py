@@ -21,7 +21,7 @@ from biva_tf.errors import SettingsError, UserError
 def start(
     name: str,
     settings: type,
-    body: Callable[[Any], int | None],
+    body: Callable[..., int | None],
     read: Callable[[], Any] | None = None,
     *,
     passes_arguments: bool = False,
@@ -56,9 +56,11 @@ def start(
                 initialise_devices()
             return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
         except (UserError, OSError) as e:
-            by_user = isinstance(e, UserError)
-            print(f"{name}: {e.with_flags() if by_user else e}", file=sys.stderr)
-            return e.exit_code if by_user else 1
+            if isinstance(e, UserError):
+                print(f"{name}: {e.with_flags()}", file=sys.stderr)
+                return e.exit_code
+            print(f"{name}: {e}", file=sys.stderr)
+            return 1
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.
@@ -67,7 +69,7 @@ def start(
     given = argv[: argv.index("--")] if "--" in argv else argv
     if "--help" in given[1:]:  # absl's own flag ends with exit code 1
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
-    app.run(main, argv, functools.partial(_parse, name))
+    app.run(main, argv, flags_parser=functools.partial(_parse, name))
 
 
 def _parse(name: str, argv: list[str]) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from biva_tf.data.images import Batch
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Batches(abc.ABC):
         all rows are drawn from all examples, with their labels if there are any.
     """
 
-    labelled = None
+    labelled: np.ndarray | None = None
 
     @property
     @abc.abstractmethod

@@ -155,7 +155,7 @@ def check_split(builder, split: str) -> None:
 def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
     builder = open_builder(folder)
     shape = info.image_shape
-    splits = {}
+    splits: dict[str, Any] = {}
     for ours, theirs in prepared.splits.items():
         if ours == "validation" and theirs not in builder.info.splits:
             continue

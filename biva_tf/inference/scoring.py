@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -222,7 +223,7 @@ class Scorer:
     def _specs(self):
         """The specs of what `chunk` returns."""
         spec = self._model.spec
-        shifts = ()
+        shifts: tuple[Any, ...] = ()
         if self._with_shifts:
             shifts = tuple(
                 (tf.TensorSpec([None, *shape], tf.float32),) * 2
@@ -330,12 +331,12 @@ def image_scores(
         return all_sums, shifts
 
     zero = ImportanceSums.zero(number, len(model.spec.kl_names))
-    shifts = ()
+    shifts: tuple[Any, ...] = ()
     if with_shifts:
         shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
     all_sums, shifts = chunks.loop(body, num_samples, at_once, ((zero,) * len(ks), shifts))
     all_scores = tuple(sums.scores() for sums in all_sums)
-    return all_scores, tuple(_moments(*sums, num_samples) for sums in shifts)
+    return all_scores, tuple(_moments(total, squares, num_samples) for total, squares in shifts)
 
 
 def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_rows: int):

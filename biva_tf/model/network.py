@@ -193,7 +193,8 @@ class Network(keras.Model):
             classes = None
         elif classes is None:
             classes = self._default_classes(features, rows, noise)
-        latents, outputs, y = (), None, None
+        latents: tuple[LatentStats, ...] = ()
+        outputs = y = None
         for stage in self.top_down_stages:
             latents = (*stage.resolve(outputs, features, sources, rows, noise, training), *latents)
             if stage.reads_class and y is None:

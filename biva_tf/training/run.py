@@ -10,6 +10,7 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from biva_tf import pretrained
 from biva_tf.data import pipeline
@@ -201,9 +202,10 @@ def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None
 
 def _alpha(config: RunConfig, data: pipeline.Data) -> float:
     """The weight of the labels, for a model with classes."""
-    if config.alpha is not None or data.train.labelled is None:
+    labelled, number = data.train.labelled, data.train.number
+    if config.alpha is not None or labelled is None or number is None:
         return config.alpha or 0.0
-    return 0.1 * data.train.number / len(data.train.labelled)
+    return 0.1 * number / len(labelled)
 
 
 def _describe(dataset: str, data: pipeline.Data) -> str:
@@ -226,9 +228,10 @@ def _vocabulary(run_dir: RunDir, config: RunConfig) -> Vocabulary | None:
 
 def _counts(data: pipeline.Data) -> dict[str, Counts]:
     """What became of the lines of each split of text."""
-    if data.vocabulary is None:
+    train, validation, test = data.train, data.validation, data.test
+    if data.vocabulary is None or not isinstance(train, pipeline.TrainingData):
         return {}
-    splits = {"train": data.train.images, "validation": data.validation, "test": data.test}
+    splits: dict[str, Any] = {"train": train.images, "validation": validation, "test": test}
     return {name: split.counts for name, split in splits.items() if split is not None}
 
 
