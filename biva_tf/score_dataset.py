@@ -180,7 +180,7 @@ def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, r
     return {
         "export": export.fingerprint,
         "input": [each.describe() for each in rows],
-        "iw_samples": request.iw_samples,
+        "iw_samples": request.num_importance_samples,
         "k": request.ks,
         "seed": request.seed,
         "encodings": request.encodings,

@@ -23,7 +23,7 @@ class Request:
       kl_names: the names of its KL terms.
       form: how it reads images.
       ks: every k of L^{>k}; empty for none.
-      iw_samples: importance samples per image.
+      num_importance_samples: importance samples per image.
       seed: the seed of the samples.
       encodings: whether to give the mean of each latent's posterior.
     """
@@ -32,7 +32,7 @@ class Request:
     kl_names: tuple[str, ...]
     form: ImageForm
     ks: tuple[int, ...]
-    iw_samples: int
+    num_importance_samples: int
     seed: int
     encodings: bool
 
@@ -76,7 +76,7 @@ class PartScorer:
                 images=tf.constant(pixels),
                 numbers=tf.constant(ids),
                 k=tf.constant(k),
-                num_importance_samples=tf.constant(request.iw_samples),
+                num_importance_samples=tf.constant(request.num_importance_samples),
                 seed=tf.constant([request.seed, 0]),
             )
             for k in request.ks or (0,)

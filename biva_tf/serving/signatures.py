@@ -163,7 +163,7 @@ class _Signatures:
                 chunks.take(images, first, count),
                 seed=seed,
                 first_image=chunks.take(numbers, first, count),
-                num_samples=samples,
+                num_importance_samples=samples,
                 max_rows=chunks.ROWS,
             )
             outputs = {
