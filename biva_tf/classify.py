@@ -71,13 +71,13 @@ def run(settings: ClassifySettings) -> Classified:
     number = model.spec.classes.number
     if not np.isin(images.labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
-    found = model.classify(
+    probabilities = model.classify(
         images[:],
         num_samples=settings.num_samples,
         seed=settings.seed,
         max_rows=settings.max_rows,
     )
-    summary = assess(found, images.labels)
+    summary = assess(probabilities, images.labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
     record = ClassificationRecord(
@@ -90,7 +90,7 @@ def run(settings: ClassifySettings) -> Classified:
     )
     records.write(path, record)
     if settings.predictions:
-        _write_predictions(Path(settings.predictions), found, images.labels)
+        _write_predictions(Path(settings.predictions), probabilities, images.labels)
     return Classified(name, model.training.weights_step, summary, path)
 
 
@@ -106,11 +106,11 @@ def _write_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray
 
 
 def _print(settings: ClassifySettings) -> None:
-    found = run(settings)
-    s = found.summary
+    classified = run(settings)
+    s = classified.summary
     print(
-        f"{found.name}, {s.examples} images, weights of step {found.weights_step} "
-        f"({found.path}, .png):"
+        f"{classified.name}, {s.examples} images, weights of step {classified.weights_step} "
+        f"({classified.path}, .png):"
     )
     print(f"  error           {100 * s.error:>10.2f} %")
     print(f"  -log q(y|x)     {s.nll_nats:>10.4f} nats")

@@ -84,8 +84,8 @@ class PartScorer:
         scored = part_files.scores(outputs, request.kl_names, request.ks)
         codes = {}
         if request.encodings:
-            found = self._call("encode", number, images=tf.constant(pixels))
-            codes = {name: found[name] for name in request.kl_names}  # in their order
+            means = self._call("encode", number, images=tf.constant(pixels))
+            codes = {name: means[name] for name in request.kl_names}  # in their order
         return part_files.parquet(images, scored, codes)
 
     def _call(self, name: str, number: int, **inputs: tf.Tensor) -> dict[str, np.ndarray]:

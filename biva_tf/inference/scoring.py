@@ -140,15 +140,15 @@ class Scorer:
         return tuple(
             Score(
                 k=k,
-                bound_nats=found.bound,
-                elbo_nats=found.elbo,
-                bits_per_dim=objectives.bits_per_dim(found.bound, spec.image_shape),
-                reconstruction_nats=found.reconstruction,
-                kl_nats=found.kl,
-                effective_sample_size=found.effective_sample_size,
+                bound_nats=scores.bound,
+                elbo_nats=scores.elbo,
+                bits_per_dim=objectives.bits_per_dim(scores.bound, spec.image_shape),
+                reconstruction_nats=scores.reconstruction,
+                kl_nats=scores.kl,
+                effective_sample_size=scores.effective_sample_size,
                 latent_names=spec.kl_names,
             )
-            for k, found in zip(self.ks, by_k, strict=True)
+            for k, scores in zip(self.ks, by_k, strict=True)
         )
 
     def image_scores(
