@@ -4,13 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from biva_tf.evaluation.summary import (
-    AnomalyRecord,
-    ClassificationRecord,
-    EvaluationRecord,
-    Mean,
-    lower_is_better,
-)
+from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
+from biva_tf.evaluation.summary import Mean, lower_is_better
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting.document import Paragraph, Picture, Section, SectionPart, Table
 
@@ -86,8 +81,8 @@ def _latents(record: EvaluationRecord) -> Table:
     average, median, least = summary.effective_sample_size
     caption = (
         f"Latents, {record.dataset} {record.split}, {summary.examples:,} examples. Effective "
-        f"sample size of {record.settings.iw_samples}: mean {average:.1f}, median {median:.1f}, least "
-        f"{least:.1f}"
+        f"sample size of {record.settings.iw_samples}: mean {average:.1f}, median {median:.1f}, "
+        f"least {least:.1f}"
     )
     if summary.perplexity is not None:
         caption += f". Perplexity per token: {summary.perplexity:.2f}"
