@@ -99,7 +99,9 @@ def run(settings: AnomalySettings) -> Anomalies:
     detections = _detections(scores, "L", "LLR")
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
-    found = Anomalies(names, scores, bounds, detections, spec, model.training.weights_step, path)
+    anomalies = Anomalies(
+        names, scores, bounds, detections, spec, model.training.weights_step, path
+    )
     factor, unit = lower_is_better(spec)
     figure = figures.histograms(
         {k: (factor * a, factor * b) for k, (a, b) in scores.items()}, names, unit
@@ -115,7 +117,7 @@ def run(settings: AnomalySettings) -> Anomalies:
         detections,
     )
     records.write(path, record)
-    return found
+    return anomalies
 
 
 def _means(scores: ScoresByK, spec: ModelSpec) -> Means:
@@ -139,14 +141,14 @@ def _detections(scores: ScoresByK, bound: str, ratio: str) -> dict[str, Detectio
     """
     from biva_tf.evaluation.detection import detect
 
-    found = {}
+    detections = {}
     for k, (inliers, outliers) in scores.items():
-        found[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
+        detections[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
     for k, pair in scores.items():
         if k:
             llr = [whole - above for whole, above in zip(scores[0], pair, strict=True)]
-            found[f"{ratio}^{{>{k}}}"] = detect(*llr)
-    return found
+            detections[f"{ratio}^{{>{k}}}"] = detect(*llr)
+    return detections
 
 
 def _table(names: tuple[str, str], scores: ScoresByK, bound: str, factor: float) -> list[str]:
@@ -163,20 +165,20 @@ def _table(names: tuple[str, str], scores: ScoresByK, bound: str, factor: float)
 def _print(settings: AnomalySettings) -> None:
     from biva_tf.evaluation.summary import lower_is_better
 
-    found = run(settings)
-    factor, unit = lower_is_better(found.spec)
+    anomalies = run(settings)
+    factor, unit = lower_is_better(anomalies.spec)
     print(
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "
-        f"{found.weights_step} ({found.path}, .png):"
+        f"{anomalies.weights_step} ({anomalies.path}, .png):"
     )
-    for bound, scores in ("L", found.scores), (f"L_{settings.iw_samples}", found.bounds):
-        for line in _table(found.names, scores, bound, factor):
+    for bound, scores in ("L", anomalies.scores), (f"L_{settings.iw_samples}", anomalies.bounds):
+        for line in _table(anomalies.names, scores, bound, factor):
             print(f"  {line}")
-    print(f"  {found.names[1]} (positive) against {found.names[0]}:")
+    print(f"  {anomalies.names[1]} (positive) against {anomalies.names[0]}:")
     print(f"  {'score':<16}{'AUROC':>12}{'AUPRC':>12}{'FPR80':>12}")
-    for name, d in found.detections.items():
+    for name, d in anomalies.detections.items():
         print(f"  {name:<16}{d.auroc:>12.4f}{d.auprc:>12.4f}{d.fpr80:>12.4f}")
-    print(json.dumps({name: d.auroc for name, d in found.detections.items()}))
+    print(json.dumps({name: d.auroc for name, d in anomalies.detections.items()}))
 
 
 def main() -> None:

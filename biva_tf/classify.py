@@ -81,13 +81,13 @@ def run(settings: ClassifySettings) -> Classified:
     labels = None if isinstance(images, Points) else images.labels
     if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
-    found = model.classify(
+    probabilities = model.classify(
         images[:],
         num_samples=settings.num_samples,
         seed=settings.seed,
         max_rows=settings.max_rows,
     )
-    summary = assess(found, labels)
+    summary = assess(probabilities, labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
     record = ClassificationRecord(
@@ -100,7 +100,7 @@ def run(settings: ClassifySettings) -> Classified:
     )
     records.write(path, record)
     if settings.predictions:
-        _write_predictions(Path(settings.predictions), found, labels)
+        _write_predictions(Path(settings.predictions), probabilities, labels)
     return Classified(name, model.training.weights_step, summary, path)
 
 
@@ -116,11 +116,11 @@ def _write_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray
 
 
 def _print(settings: ClassifySettings) -> None:
-    found = run(settings)
-    s = found.summary
+    classified = run(settings)
+    s = classified.summary
     print(
-        f"{found.name}, {s.examples} images, weights of step {found.weights_step} "
-        f"({found.path}, .png):"
+        f"{classified.name}, {s.examples} images, weights of step {classified.weights_step} "
+        f"({classified.path}, .png):"
     )
     print(f"  error           {100 * s.error:>10.2f} %")
     print(f"  -log q(y|x)     {s.nll_nats:>10.4f} nats")

@@ -84,9 +84,9 @@ def run(settings: DecompressSettings) -> Decompressed:
 
 
 def _print(settings: DecompressSettings) -> None:
-    found = run(settings)
-    print(f"{found.path}: {len(found.images)} images")
-    print(json.dumps({"images": len(found.images), "seconds": round(found.seconds, 3)}))
+    result = run(settings)
+    print(f"{result.path}: {len(result.images)} images")
+    print(json.dumps({"images": len(result.images), "seconds": round(result.seconds, 3)}))
 
 
 def main() -> None:

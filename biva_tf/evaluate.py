@@ -167,12 +167,12 @@ def _write_scores(path: Path, table: dict[str, Any]) -> None:
 
 
 def _print(settings: EvaluateSettings) -> None:
-    found = run(settings)
-    summary = found.summary
+    result = run(settings)
+    summary = result.summary
     what = "images" if summary.perplexity is None else "sentences"
     print(
-        f"{found.name}, {summary.examples} {what}, weights of step {found.weights_step} "
-        f"({found.path}):"
+        f"{result.name}, {summary.examples} {what}, weights of step {result.weights_step} "
+        f"({result.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
         print(f"  {line}")

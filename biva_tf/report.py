@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from biva_tf.evaluation.records import Record
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound="Record")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,10 @@ def run(settings: ReportSettings) -> Path:
     result = _read(run_dir.read_summary, "There is no result", lacks)
     metrics = _read(lambda: read_metrics(run_dir), "There are no learning curves", lacks)
     trained = _read(settings.load, "There are no samples", lacks)
-    found = _records(settings, lacks)
+    by_path = _records(settings, lacks)
 
     def records_of(kind: type[R]) -> list[tuple[Path, R]]:
-        return [(path, record) for path, record in found if isinstance(record, kind)]
+        return [(path, record) for path, record in by_path if isinstance(record, kind)]
 
     model = api.build(spec) if trained is None else trained
     step = None if trained is None else model.training.weights_step
@@ -116,11 +116,11 @@ def _records(settings: ReportSettings, lacks: list[str]) -> list[tuple[Path, Rec
     shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
     if shipped.exists():
         paths.insert(0, shipped)
-    found = [
+    by_path = [
         (path, _read(functools.partial(records.read, path), "A result was left out", lacks))
         for path in paths
     ]
-    return [(path, record) for path, record in found if record is not None]
+    return [(path, record) for path, record in by_path if record is not None]
 
 
 def _print(settings: ReportSettings) -> None:

@@ -193,7 +193,7 @@ def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, r
     return {
         "export": export.fingerprint,
         "input": [each.describe() for each in rows],
-        "iw_samples": request.iw_samples,
+        "iw_samples": request.num_importance_samples,
         "k": request.ks,
         "seed": request.seed,
         "encodings": request.encodings,
@@ -214,18 +214,18 @@ def _plan(total: int, before: int, form: ImageForm) -> str:
 
 
 def _print(settings: ScoreDatasetSettings) -> None:
-    found = run(settings)
-    scores = found.scores
+    scored = run(settings)
+    scores = scored.scores
     print(f"{len(scores.bounds)} images in {scores.parts}")
     if scores.skipped:
         print(f"{len(scores.skipped)} images could not be read: {scores.skipped_path}")
     result = {
-        "images": found.images,
+        "images": scored.images,
         "skipped": len(scores.skipped),
-        "computed": found.computed,
-        "seconds": round(found.seconds, 3),
+        "computed": scored.computed,
+        "seconds": round(scored.seconds, 3),
         "l_k_nats": float(scores.bounds.mean()),
-        "l_k_bits_per_dim": found.bits_per_dim,
+        "l_k_bits_per_dim": scored.bits_per_dim,
     }
     print(json.dumps(result))
 

@@ -52,8 +52,8 @@ def run(settings: ServeCheckSettings) -> bool:
     for name, client in clients.items():
         print(name)
         try:
-            for found in checks(client, settings.classes):
-                print(f"  ok  {found}", flush=True)
+            for passed in checks(client, settings.classes):
+                print(f"  ok  {passed}", flush=True)
         except (FailedError, RefusedError) as e:
             print(f"serve_check: {name}: {e}", file=sys.stderr)
             return False

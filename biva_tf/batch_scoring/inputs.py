@@ -35,15 +35,15 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
       SettingsError: nothing is there.
       DataError: a file is of another kind or damaged, or there are no images that the model reads.
     """
-    found = tuple(rows for rows in _rows(text, column, config, spec) if len(rows))
-    if not found:
+    all_rows = tuple(rows for rows in _rows(text, column, config, spec) if len(rows))
+    if not all_rows:
         raise DataError(Setting("input", text), ": expected images, found none")
     # Pictures are checked together: one that is corrupt may be alone between other files.
-    paths = [path for rows in found if isinstance(rows, PictureRows) for path in rows.paths]
-    others = [rows for rows in found if not isinstance(rows, PictureRows)]
+    paths = [path for rows in all_rows if isinstance(rows, PictureRows) for path in rows.paths]
+    others = [rows for rows in all_rows if not isinstance(rows, PictureRows)]
     for rows in [PictureRows(tuple(paths))] * bool(paths) + others:
         _check(rows, spec.image_shape)
-    return found
+    return all_rows
 
 
 def split_of(text: str) -> tuple[str, str] | None:

@@ -55,24 +55,24 @@ def parquet(
     import pyarrow.parquet as pq
 
     sources = pa.array(images.sources, pa.string()).dictionary_encode()
-    found: list[tuple[str, Any, dict[str, str]]] = [
+    columns: list[tuple[str, Any, dict[str, str]]] = [
         ("id", pa.array(images.ids), {}),
         ("source", sources, {}),
         ("row", pa.array(images.rows), {}),
     ]
     for name, values in scored.items():
         unit = "nats" if name.endswith("_nats") else "bits per dimension"
-        found.append((name, pa.array(values, pa.float32()), {"unit": unit}))
+        columns.append((name, pa.array(values, pa.float32()), {"unit": unit}))
     for name, values in codes.items():
         shape = values.shape[1:]
         flat = pa.array(values.reshape(-1), pa.float32())
         lists = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
-        found.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
-    fields = [pa.field(name, array.type, metadata=about) for name, array, about in found]
+        columns.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
+    fields = [pa.field(name, array.type, metadata=about) for name, array, about in columns]
     skipped = json.dumps([dataclasses.asdict(each) for each in images.skipped]).encode()
     schema = pa.schema(fields, metadata={_SKIPPED: skipped})
     content = pa.BufferOutputStream()
-    table = pa.Table.from_arrays([array for _, array, _ in found], schema=schema)
+    table = pa.Table.from_arrays([array for _, array, _ in columns], schema=schema)
     pq.write_table(table, content, compression="zstd")
     return content.getvalue().to_pybytes()
 

@@ -92,12 +92,12 @@ class Part:
             model expects binary ones.
         """
         ids, places, images, skipped = [], [], [], []
-        found = (
+        read = (
             (place, image)
             for rows in self.rows
             for place, image in zip(rows.places(), rows.read(form.shape), strict=True)
         )
-        for number, ((source, row), image) in enumerate(found, start=self.first):
+        for number, ((source, row), image) in enumerate(read, start=self.first):
             if isinstance(image, Unreadable):
                 skipped.append(Skipped(number, source, row, image.reason))
                 continue

@@ -80,8 +80,8 @@ class TfdsRows(Range):
         builder = prepared.open_builder(folder)
         prepared.check_split(builder, split)
         if "image" not in builder.info.features:
-            found = ", ".join(builder.info.features)
-            raise DataError(f"{folder}: expected the feature 'image', it has {found}")
+            present = ", ".join(builder.info.features)
+            raise DataError(f"{folder}: expected the feature 'image', it has {present}")
         return TfdsRows(folder, split, 0, builder.info.splits[split].num_examples)
 
     @property

@@ -42,8 +42,8 @@ class TableRows(Range):
         with formats.reading(path, "a Parquet file"), _opened(path) as file:
             schema = file.schema_arrow
             if column not in schema.names:
-                found = ", ".join(schema.names)
-                has = f"{path}: expected a column {column!r}, it has {found}; choose one with "
+                present = ", ".join(schema.names)
+                has = f"{path}: expected a column {column!r}, it has {present}; choose one with "
                 raise DataError(has, Setting("column"))
             kind = _stored(schema.field(column).type)
             if not (_is_list(kind) or _is_bytes(kind) or _is_struct(kind)):

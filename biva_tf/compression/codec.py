@@ -152,18 +152,18 @@ class Codec:
         """The pixels of all images."""
         header = reader.header
         coder = self._coder(passes, header)
-        found, words = [np.empty((0, *header.image_shape), np.uint8)], np.empty(0, np.uint32)
+        decoded, words = [np.empty((0, *header.image_shape), np.uint8)], np.empty(0, np.uint32)
         for number in range(header.blocks):
             try:
                 pixels, words = _decode(coder, reader, number, words)
                 if number == header.blocks - 1:
                     _check_end(reader, words)
-                found.append(pixels)
+                decoded.append(pixels)
             except FormatError as e:
                 form = pixel_values.PixelForm(header.form)
-                good = pixel_values.to_images(np.concatenate(found), self._spec, form)
+                good = pixel_values.to_images(np.concatenate(decoded), self._spec, form)
                 raise BlockError(str(e), number, good) from None
-        return np.concatenate(found)
+        return np.concatenate(decoded)
 
 
 def _encode(coder: BitsBack, header: Header, stack: Stack, pixels: np.ndarray) -> list[Block]:

@@ -72,9 +72,9 @@ def idx(folder: Path, split: str) -> LabelledPictures:
     def array(path: Path, magic: int) -> np.ndarray:
         with reading(path, "an IDX file"), open_unzipped(path) as file:
             rank = magic & 0xFF
-            found, *shape = struct.unpack(f">{1 + rank}I", file.read(4 * (1 + rank)))
-            if found != magic:
-                raise ValueError(f"magic number {found}, not {magic}")
+            number, *shape = struct.unpack(f">{1 + rank}I", file.read(4 * (1 + rank)))
+            if number != magic:
+                raise ValueError(f"magic number {number}, not {magic}")
             return np.frombuffer(file.read(), np.uint8).reshape(shape)
 
     pixels, classes = array(images, 0x803), array(labels, 0x801)

@@ -166,12 +166,12 @@ def load(
     splits = _splits(source, config)
     if sources.info(config.dataset).lines:
         form = _checked_form(form, config)
-        found, vocabulary = sentences.read(splits, form)
-        places = _labelled(found["train"], classes, config)
+        rows, vocabulary = sentences.read(splits, form)
+        places = _labelled(rows["train"], classes, config)
         return Data(
-            train=TrainingData(found["train"], seed, places),
-            validation=found["validation"] if len(found["validation"]) else None,
-            test=found["test"],
+            train=TrainingData(rows["train"], seed, places),
+            validation=rows["validation"] if len(rows["validation"]) else None,
+            test=rows["test"],
             vocabulary=vocabulary,
         )
     train, validation = splits["train"], splits["validation"]

@@ -160,8 +160,8 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _check(folder: Path, file: File, subset: bool) -> None:
-    found = file.find(folder)
-    if not found:
+    paths = file.find(folder)
+    if not paths:
         raise DataError(
             f"{folder}: expected a file {file.published_name} in it, from {file.origin}"
         )
@@ -169,12 +169,12 @@ def _check(folder: Path, file: File, subset: bool) -> None:
         return
     digest = hashlib.sha256()
     opened: Callable[[Path], IO[bytes]] = open_unzipped if file.gzipped else _open
-    with reading(found[0], "a file that is whole"), opened(found[0]) as content:
+    with reading(paths[0], "a file that is whole"), opened(paths[0]) as content:
         while block := content.read(_BLOCK):
             digest.update(block)
     if digest.hexdigest() != file.sha256:
         raise DataError(
-            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; ",
+            f"{paths[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; ",
             Setting("subset"),
             " accepts it anyway",
         )

@@ -148,8 +148,8 @@ def open_builder(folder: Path) -> Any:
 def check_split(builder, split: str) -> None:
     """Raises DataError if a data set does not have a split of this name."""
     if split not in builder.info.splits:
-        found = ", ".join(builder.info.splits)
-        raise DataError(f"{builder.data_path}: expected a split {split!r}, it has {found}")
+        present = ", ".join(builder.info.splits)
+        raise DataError(f"{builder.data_path}: expected a split {split!r}, it has {present}")
 
 
 def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:

@@ -109,7 +109,7 @@ class AnomalyRecord:
             ScoringConfig(**plain["settings"]),
             means("L_above"),
             means("L_K_above"),
-            {name: Detection(**found) for name, found in plain["detection"].items()},
+            {name: Detection(**detection) for name, detection in plain["detection"].items()},
         )
 
 

@@ -28,8 +28,10 @@ def classify(
         chunk = images[np.minimum(np.arange(start, start + size), len(images) - 1)]
         first = tf.constant(start, tf.int64)
         seeds = tf.constant((seed, 0), tf.int64)
-        found = _probabilities(model, tf.constant(chunk), first, seeds, num_samples, size, weights)
-        return found.numpy()[: stop - start]
+        probabilities = _probabilities(
+            model, tf.constant(chunk), first, seeds, num_samples, size, weights
+        )
+        return probabilities.numpy()[: stop - start]
 
     return chunks.concat_on_host(rows, len(images), size)
 

@@ -113,7 +113,8 @@ class Scorer:
         if with_shifts and self.ks[0] != 0:
             raise ValueError(f"ks: expected 0 before the others, got {self.ks}")
         self._model, self._strategy = model, model.distribute_strategy
-        self._samples, self._below, self._with_shifts = num_importance_samples, below, with_shifts
+        self._num_importance_samples = num_importance_samples
+        self._below, self._with_shifts = below, with_shifts
         # Each k, and each class, has rows of its own in the top-down pass.
         rows = len(self.ks) * (model.spec.num_classes or 1)
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
@@ -141,15 +142,15 @@ class Scorer:
         return tuple(
             Score(
                 k=k,
-                bound_nats=found.bound,
-                elbo_nats=found.elbo,
-                bits_per_dim=objectives.bits_per_dim(found.bound, spec.image_shape),
-                reconstruction_nats=found.reconstruction,
-                kl_nats=found.kl,
-                effective_sample_size=found.effective_sample_size,
+                bound_nats=scores.bound,
+                elbo_nats=scores.elbo,
+                bits_per_dim=objectives.bits_per_dim(scores.bound, spec.image_shape),
+                reconstruction_nats=scores.reconstruction,
+                kl_nats=scores.kl,
+                effective_sample_size=scores.effective_sample_size,
                 latent_names=spec.kl_names,
             )
-            for k, found in zip(self.ks, by_k, strict=True)
+            for k, scores in zip(self.ks, by_k, strict=True)
         )
 
     def image_scores(
@@ -249,7 +250,7 @@ class Scorer:
                 chunks.take(images, first, count),
                 seed=seed,
                 first_image=first_image + tf.cast(first, tf.int64),
-                num_samples=self._samples,
+                num_importance_samples=self._num_importance_samples,
                 max_rows=self._max_chunk,
                 below=self._below,
                 with_shifts=self._with_shifts,
@@ -274,7 +275,7 @@ def image_scores(
     *,
     seed: tf.Tensor,
     first_image: tf.Tensor,
-    num_samples: int | tf.Tensor,
+    num_importance_samples: int | tf.Tensor,
     max_rows: int,
     below: str = "sample",
     with_shifts: bool = False,
@@ -288,12 +289,12 @@ def image_scores(
       seed: int64 [2].
       first_image: the index of the first image among all, a scalar int64 tensor; or the number of
         each, int64 [images], by which it has its noise.
-      num_samples: an int, or a scalar int64 tensor.
+      num_importance_samples: an int, or a scalar int64 tensor.
       max_rows: the (image, sample) pairs in a chunk of samples, which has at least one sample.
       below, with_shifts: as in `Scorer`.
     """
     number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
-    num_samples, at_once = samples_at_once(num_samples, number, max_rows)
+    num_importance_samples, at_once = samples_at_once(num_importance_samples, number, max_rows)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
     plan_of_k = [_PLANS[below](model.spec, k) for k in ks]
@@ -334,9 +335,12 @@ def image_scores(
     shifts: tuple[Any, ...] = ()
     if with_shifts:
         shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
-    all_sums, shifts = chunks.loop(body, num_samples, at_once, ((zero,) * len(ks), shifts))
+    state = ((zero,) * len(ks), shifts)
+    all_sums, shifts = chunks.loop(body, num_importance_samples, at_once, state)
     all_scores = tuple(sums.scores() for sums in all_sums)
-    return all_scores, tuple(_moments(total, squares, num_samples) for total, squares in shifts)
+    return all_scores, tuple(
+        _moments(total, squares, num_importance_samples) for total, squares in shifts
+    )
 
 
 def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_rows: int):

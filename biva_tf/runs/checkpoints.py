@@ -181,8 +181,8 @@ def _by_path(variables) -> dict[str, tf.Variable]:
 
 def _paths(folder: Path) -> list[str]:
     """The checkpoints in a folder, the oldest first."""
-    found = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
-    return [str(p) for p in sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))]
+    checkpoints = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
+    return [str(p) for p in sorted(checkpoints, key=lambda p: int(p.name.rpartition("-")[2]))]
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -207,9 +207,9 @@ def _check_latents(client: Client, images: np.ndarray) -> Generator[str, None, S
     reconstructed = _only(client.call("reconstruct", {"images": images, **top}))
     codes = client.call("encode", {"images": images})
     decoded = _only(client.call("decode", codes))
-    for signature, found in (("reconstruct", reconstructed), ("decode", decoded)):
-        _require(found.shape == images.shape, f"{signature}: images of {found.shape}")
-        _require(_in_unit_range(found), f"{signature}: images outside of [0, 1]")
+    for signature, answer in (("reconstruct", reconstructed), ("decode", decoded)):
+        _require(answer.shape == images.shape, f"{signature}: images of {answer.shape}")
+        _require(_in_unit_range(answer), f"{signature}: images outside of [0, 1]")
     yield f"reconstruct, encode, decode: {len(codes)} latents"
     return codes
 
@@ -218,8 +218,8 @@ def _check_classes(
     client: Client, images: np.ndarray, request: SignatureArrays, classes: int
 ) -> Iterator[str]:
     inputs = {"images": images, "num_samples": np.int32(3), "seed": _SEED}
-    found = client.call("classify", inputs)
-    q_y, labels = found["probabilities"], found["labels"]
+    answer = client.call("classify", inputs)
+    q_y, labels = answer["probabilities"], answer["labels"]
     _require(q_y.shape == (len(images), classes), f"classify: probabilities of {q_y.shape}")
     _require(np.allclose(q_y.sum(axis=1), 1, atol=1e-4), "classify: they do not sum to 1")
     _require(np.array_equal(labels, q_y.argmax(axis=1)), "classify: labels are not the largest")

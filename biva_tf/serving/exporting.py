@@ -137,7 +137,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     if spec.classes is not None:
         requests["sample"]["label"] = spec.classes.number - 1
         requests["classify"] = {"images": images, "num_samples": 3, "seed": seeds}
-    found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
+    answers = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
     arguments: dict[str, Any] = {"num_importance_samples": 3, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
@@ -154,7 +154,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
         expected["classify", "probabilities"] = probabilities
     errors = {}
     for (signature, output), value in expected.items():
-        error = np.abs(found[signature][output] - value).max() / np.abs(value).max()
+        error = np.abs(answers[signature][output] - value).max() / np.abs(value).max()
         errors[f"{signature}/{output}"] = float(error)
         if not error <= _TOLERANCE:
             raise ExportError(f"{signature}: {output} of the export is off by {error:.1e}")

@@ -163,7 +163,7 @@ class _Signatures:
                 chunks.take(images, first, count),
                 seed=seed,
                 first_image=chunks.take(numbers, first, count),
-                num_samples=samples,
+                num_importance_samples=samples,
                 max_rows=chunks.ROWS,
             )
             outputs = {
@@ -247,9 +247,9 @@ class _Signatures:
             )
 
         spec = tf.TensorSpec((None, self.model.spec.classes.number), tf.float32)
-        found = chunks.concat_rows(rows, tf.shape(images)[0], spec)
-        labels = tf.argmax(found, axis=1, output_type=tf.int32)
-        return {"probabilities": found, "labels": labels}
+        probabilities = chunks.concat_rows(rows, tf.shape(images)[0], spec)
+        labels = tf.argmax(probabilities, axis=1, output_type=tf.int32)
+        return {"probabilities": probabilities, "labels": labels}
 
     def decode(self, **inputs: tf.Tensor) -> Tensors:
         number = tf.shape(inputs[self.model.spec.latents[0].name])[0]

@@ -140,7 +140,7 @@ class KerasModel(Network):
             batch.images,
             seed=tf.constant([training_step.seed, EVALUATION], tf.int64),
             first_image=first_image,
-            num_samples=1,
+            num_importance_samples=1,
             max_rows=1,
         )
         terms = Terms(tf.cast(scores.reconstruction, tf.float32), tf.cast(scores.kl, tf.float32))

@@ -158,10 +158,10 @@ class Trainer:
             means["perplexity"] = objectives.perplexity(means["elbo"] * len(images), images.tokens)
         if self.model.spec.classes is not None and not isinstance(images, Points):
             pixels = images[:]
-            found = classification.classify(
+            probabilities = classification.classify(
                 self.model, pixels, num_samples=1, seed=self.config.seed
             )
-            means["accuracy"] = float(np.mean(found.argmax(axis=1) == images.labels))
+            means["accuracy"] = float(np.mean(probabilities.argmax(axis=1) == images.labels))
         return means
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:

@@ -287,7 +287,7 @@ def export_dir(tmp_path_factory):
 
 
 def _scored(export_dir, rows, size, **changes):
-    arguments = {"ks": (0, 2), "iw_samples": 5, "seed": 7, "encodings": True} | changes
+    arguments = {"ks": (0, 2), "num_importance_samples": 5, "seed": 7, "encodings": True} | changes
     request = Request(export_dir / "1", SPEC.kl_names, _form(), **arguments)
     scorer = PartScorer(request)
     return [scorer.parquet(part) for part in cut(rows, size)]

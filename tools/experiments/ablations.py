@@ -158,9 +158,9 @@ def run(settings: AblationsSettings, passed: Sequence[str] = ()) -> Ablations:
             for seed in settings.seeds:
                 _copy_run(runs.run_dir(_run(name, seed)), longer.run_dir(_run(name, seed)))
             equal_time.append(_row(settings, longer, name, steps))
-    found = Ablations(tuple(equal_steps), tuple(equal_time), seconds)
-    write_json(folder / "ablations.json", dataclasses.asdict(found))
-    return found
+    result = Ablations(tuple(equal_steps), tuple(equal_time), seconds)
+    write_json(folder / "ablations.json", dataclasses.asdict(result))
+    return result
 
 
 def _run(name: str, seed: int) -> str:
@@ -224,9 +224,9 @@ def _copy_run(source: RunDir, target: RunDir) -> None:
         part.rename(target.path)
 
 
-def _lines(settings: AblationsSettings, found: Ablations) -> list[str]:
+def _lines(settings: AblationsSettings, result: Ablations) -> list[str]:
     lines = []
-    for title, rows in (("equal steps", found.equal_steps), ("equal time", found.equal_time)):
+    for title, rows in (("equal steps", result.equal_steps), ("equal time", result.equal_time)):
         if rows:
             lines += [f"Test split, {title}; one number per seed:", *_table(settings, rows)]
             lines += _kl_table(rows)
@@ -283,8 +283,8 @@ def _detection_table(out_dataset: str, rows: tuple[AblationRow, ...]) -> list[st
 
 
 def _print(settings: AblationsSettings, passed: list[str]) -> None:
-    found = run(settings, passed)
-    sweep.show(_lines(settings, found), dataclasses.asdict(found))
+    result = run(settings, passed)
+    sweep.show(_lines(settings, result), dataclasses.asdict(result))
 
 
 if __name__ == "__main__":

@@ -62,15 +62,15 @@ def run(settings: BinarizationSettings) -> Binarization:
 
 
 def _print(settings: BinarizationSettings) -> None:
-    found = run(settings)
-    entropy = sweep.plus_minus(found.entropy_nats, found.entropy_nats_standard_error, 2)
+    result = run(settings)
+    entropy = sweep.plus_minus(result.entropy_nats, result.entropy_nats_standard_error, 2)
     title = (
-        f"{settings.dataset}, {found.images:,} test images: random draws have an entropy of "
+        f"{settings.dataset}, {result.images:,} test images: random draws have an entropy of "
         f"{entropy} nats"
     )
-    cells = [[str(threshold), f"{share:.3f}"] for threshold, share in found.white.items()]
+    cells = [[str(threshold), f"{share:.3f}"] for threshold, share in result.white.items()]
     table = sweep.table(["threshold", "share of pixels above it"], cells, left=0)
-    sweep.show([title, *table], dataclasses.asdict(found))
+    sweep.show([title, *table], dataclasses.asdict(result))
 
 
 if __name__ == "__main__":

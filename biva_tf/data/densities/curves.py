@@ -36,7 +36,7 @@ class NoisyCurves(Density):
         log_normaliser = np.log(2 * np.pi * self._scale**2 * len(self._nodes))
         nodes = self._nodes / self._scale
         half_squares = 0.5 * np.square(nodes).sum(axis=-1)
-        found = np.empty(len(points))
+        log_prob = np.empty(len(points))
         for start in range(0, len(points), _CHUNK):
             part = points[start : start + _CHUNK] / self._scale
             exponents = part @ nodes.T - half_squares
@@ -44,8 +44,8 @@ class NoisyCurves(Density):
             exponents -= largest[:, np.newaxis]
             sums = np.exp(exponents, out=exponents).sum(axis=1)
             outer = largest - 0.5 * np.square(part).sum(axis=-1)
-            found[start : start + _CHUNK] = outer + np.log(sums)
-        return found - log_normaliser
+            log_prob[start : start + _CHUNK] = outer + np.log(sums)
+        return log_prob - log_normaliser
 
     def from_uniforms(self, uniforms):
         """See `Density.from_uniforms`."""

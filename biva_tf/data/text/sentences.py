@@ -135,12 +135,12 @@ def _encode(split: Split, form: Form, vocabulary: Vocabulary) -> Sentences:
     ids = np.zeros((number, form.length), np.uint16 if form.size <= 2**16 else np.int32)
     cut = 0
     for row, line in zip(ids, split.images, strict=True):
-        found = vocabulary.ids(tokenizer.words(line, form.length))
-        row[: len(found)] = found
-        if len(found) == form.length:
+        of_line = vocabulary.ids(tokenizer.words(line, form.length))
+        row[: len(of_line)] = of_line
+        if len(of_line) == form.length:
             cut += 1
-        elif found:
-            row[len(found)] = tokens.END
+        elif of_line:
+            row[len(of_line)] = tokens.END
     kept = ids[:, 0] != tokens.PADDING
     ids = ids[kept]
     words = int((ids > tokens.END).sum())

@@ -61,8 +61,8 @@ class Vocabulary:
         return np.array([self._text(row) for row in rows]).reshape(ids.shape[:-3])
 
     def _text(self, ids: np.ndarray) -> str:
-        found = [self._word(id_) for id_ in ids if id_ not in (tokens.PADDING, tokens.END)]
-        return tokenizer.join(found)
+        words = [self._word(id_) for id_ in ids if id_ not in (tokens.PADDING, tokens.END)]
+        return tokenizer.join(words)
 
     def _word(self, id_: int) -> str:
         place = id_ - tokens.SPECIAL
