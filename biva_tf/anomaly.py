@@ -9,22 +9,24 @@ set: AUROC, AUPRC and FPR80. The whole result, and a figure in the form of Figur
 MODEL_DIR/evaluations/.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biva_tf import extras
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
-from biva_tf.evaluation import records
-from biva_tf.evaluation.detection import Detection, detect
-from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.records import AnomalyRecord, Means
-from biva_tf.evaluation.summary import lower_is_better, mean_of
 from biva_tf.model.spec import ModelSpec
-from biva_tf.plotting import figures
 from biva_tf.settings import required, setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.detection import Detection
+    from biva_tf.evaluation.records import Means
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,13 @@ def run(settings: AnomalySettings) -> Anomalies:
     Raises:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
+    extras.require("anomaly", "sklearn", "matplotlib", "scipy")
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.evaluator import Evaluator
+    from biva_tf.evaluation.records import AnomalyRecord
+    from biva_tf.evaluation.summary import lower_is_better
+    from biva_tf.plotting import figures
+
     model = settings.load()
     spec = model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k
@@ -78,15 +87,15 @@ def run(settings: AnomalySettings) -> Anomalies:
         settings.first_examples(model.images(name, data_dir=settings.data_dir), f"{name} test")
         for name in names
     ]
-    results = [
+    own, other = (
         evaluator.scores(split, f"{name} test").examples
         for name, split in zip(names, images, strict=True)
-    ]
-    ks = sorted({0, *config.ks}, reverse=True)
-    scores: ScoresByK = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
+    )
+    ks = tuple(sorted({0, *config.ks}, reverse=True))
+    scores: ScoresByK = {k: (own[f"above_{k}"], other[f"above_{k}"]) for k in ks}
     bounds: ScoresByK = {}
     if config.iw_samples > 1:
-        bounds = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
+        bounds = {k: (own[f"bound_above_{k}"], other[f"bound_above_{k}"]) for k in ks}
     detections = _detections(scores, "L", "LLR")
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
@@ -95,12 +104,12 @@ def run(settings: AnomalySettings) -> Anomalies:
     )
     factor, unit = lower_is_better(spec)
     figure = figures.histograms(
-        {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
+        {k: (factor * a, factor * b) for k, (a, b) in scores.items()}, names, unit
     )
     figures.write(path.with_suffix(".png"), figure)
     record = AnomalyRecord(
         *names,
-        tuple(len(split) for split in images),
+        (len(images[0]), len(images[1])),
         model.training.weights_step,
         config,
         _means(scores, spec),
@@ -112,7 +121,9 @@ def run(settings: AnomalySettings) -> Anomalies:
 
 
 def _means(scores: ScoresByK, spec: ModelSpec) -> Means:
-    return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
+    from biva_tf.evaluation.summary import mean_of
+
+    return {k: (mean_of(a, spec), mean_of(b, spec)) for k, (a, b) in scores.items()}
 
 
 def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
@@ -128,6 +139,8 @@ def _detections(scores: ScoresByK, bound: str, ratio: str) -> dict[str, Detectio
       scores: L^{>k}, or its importance-weighted form.
       bound, ratio: the names of the bound and of the ratio, without their k.
     """
+    from biva_tf.evaluation.detection import detect
+
     detections = {}
     for k, (inliers, outliers) in scores.items():
         detections[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
@@ -150,6 +163,8 @@ def _table(names: tuple[str, str], scores: ScoresByK, bound: str, factor: float)
 
 
 def _print(settings: AnomalySettings) -> None:
+    from biva_tf.evaluation.summary import lower_is_better
+
     anomalies = run(settings)
     factor, unit = lower_is_better(anomalies.spec)
     print(

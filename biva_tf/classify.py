@@ -6,24 +6,27 @@ object. The whole result, and a picture of the confusion matrix, are in MODEL_DI
 --predictions the class probabilities of every image are in a CSV file.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.data.points import Points
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import records
-from biva_tf.evaluation.classes import Classification, assess
-from biva_tf.evaluation.records import ClassificationRecord
 from biva_tf.files import write_atomically
-from biva_tf.plotting import figures
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.classes import Classification
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,12 @@ def run(settings: ClassifySettings) -> Classified:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.classes import assess
+    from biva_tf.evaluation.records import ClassificationRecord
+    from biva_tf.plotting import figures
+
+    figures.require()
     model = settings.load()
     if model.spec.classes is None:
         raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")
@@ -69,7 +78,8 @@ def run(settings: ClassifySettings) -> Classified:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     number = model.spec.classes.number
-    if not np.isin(images.labels, np.arange(number)).all():
+    labels = None if isinstance(images, Points) else images.labels
+    if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
     probabilities = model.classify(
         images[:],
@@ -77,7 +87,7 @@ def run(settings: ClassifySettings) -> Classified:
         seed=settings.seed,
         max_rows=settings.max_rows,
     )
-    summary = assess(probabilities, images.labels)
+    summary = assess(probabilities, labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
     record = ClassificationRecord(
@@ -90,7 +100,7 @@ def run(settings: ClassifySettings) -> Classified:
     )
     records.write(path, record)
     if settings.predictions:
-        _write_predictions(Path(settings.predictions), probabilities, images.labels)
+        _write_predictions(Path(settings.predictions), probabilities, labels)
     return Classified(name, model.training.weights_step, summary, path)
 
 

@@ -6,22 +6,28 @@ taken as the model reads it, a folder of pictures, or an .npz file with the arra
 the length of the file and its parts and, on the last line, one JSON object.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.api import BIVA
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import compute_with_threads, start
-from biva_tf.compression.codec import Codec, Compressed, Options
 from biva_tf.compression.errors import CompressionError
+from biva_tf.compression.options import Options
 from biva_tf.data import picture_files, pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import required, setting
+
+if TYPE_CHECKING:
+    from biva_tf.api import BIVA
+    from biva_tf.compression.codec import Compressed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +71,8 @@ def run(settings: CompressSettings) -> Written:
       UserError: the model, the images or a setting does not fit; the message says why. Nothing is
         written then.
     """
+    from biva_tf.compression.codec import Codec
+
     compute_with_threads(1)
     model = settings.load()
     images = _images(settings, model)

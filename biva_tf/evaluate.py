@@ -7,25 +7,29 @@ on the last line, one JSON object. The whole result is in MODEL_DIR/evaluations/
 interrupted, the same command resumes it.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.data.text.sentences import Sentences
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import columns, records
-from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.records import EvaluationRecord
-from biva_tf.evaluation.resumable import Results
-from biva_tf.evaluation.summary import EvaluationSummary, Mean, summarise
+from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.resumable import Results
+    from biva_tf.evaluation.summary import EvaluationSummary, Mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,11 @@ def run(settings: EvaluateSettings) -> Evaluation:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.evaluator import Evaluator
+    from biva_tf.evaluation.records import EvaluationRecord
+    from biva_tf.evaluation.summary import summarise
+
     model = settings.load()
     spec = model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
@@ -82,7 +91,8 @@ def run(settings: EvaluateSettings) -> Evaluation:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     results = evaluator.scores(images, name)
-    summary = summarise(results, config, spec, images.tokens if spec.of_text else None)
+    tokens = images.tokens if isinstance(images, Sentences) else None
+    summary = summarise(results, config, spec, tokens)
     path = evaluator.path(name, images).with_suffix(".json")
     record = EvaluationRecord(dataset, settings.split, model.training.weights_step, config, summary)
     records.write(path, record)
@@ -142,7 +152,7 @@ def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarr
     }
 
 
-def _write_scores(path: Path, table: dict[str, np.ndarray]) -> None:
+def _write_scores(path: Path, table: dict[str, Any]) -> None:
     content = io.BytesIO()
     if path.suffix == ".npz":
         np.savez_compressed(content, **table)

@@ -6,31 +6,27 @@ biva_tf.anomaly and biva_tf.classify, and all settings. What a run does not have
 said in a line, so that the page can be written while the run trains.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from biva_tf import api
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
-from biva_tf.evaluation import records
-from biva_tf.evaluation.records import (
-    AnomalyRecord,
-    ClassificationRecord,
-    EvaluationRecord,
-    Record,
-)
 from biva_tf.files import write_atomically
-from biva_tf.plotting.document import Paragraph, Section, page
-from biva_tf.reports import drawings, results, training
 from biva_tf.runs.metrics import read_metrics
 from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import setting
 
+if TYPE_CHECKING:
+    from biva_tf.evaluation.records import Record
+
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,13 @@ def run(settings: ReportSettings) -> Path:
     Raises:
       RunDirError: it is not the model_dir of a run.
     """
+    from biva_tf import api
+    from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
+    from biva_tf.plotting import figures
+    from biva_tf.plotting.document import Paragraph, Section, page
+    from biva_tf.reports import drawings, results, training
+
+    figures.require()
     run_dir = settings.run_dir
     spec, options = run_dir.read()
     if not options:
@@ -60,7 +63,7 @@ def run(settings: ReportSettings) -> Path:
     trained = _read(settings.load, "There are no samples", lacks)
     by_path = _records(settings, lacks)
 
-    def records_of(kind: type) -> list[tuple[Path, Record]]:
+    def records_of(kind: type[R]) -> list[tuple[Path, R]]:
         return [(path, record) for path, record in by_path if isinstance(record, kind)]
 
     model = api.build(spec) if trained is None else trained
@@ -107,6 +110,8 @@ def _read(read: Callable[[], T], without: str, lacks: list[str]) -> T | None:
 
 def _records(settings: ReportSettings, lacks: list[str]) -> list[tuple[Path, Record]]:
     """The results of evaluations, with their files."""
+    from biva_tf.evaluation import records
+
     paths = sorted(settings.results_dir.evaluations.glob("*.json"))
     shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
     if shipped.exists():

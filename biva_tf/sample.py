@@ -13,23 +13,25 @@ Sentences are written to OUTPUT.txt in place of a picture, and printed; OUTPUT.n
 `texts`, too.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf import drawing
-from biva_tf.api import BIVA
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
-from biva_tf.drawing import Arrays
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.files import write_atomically
-from biva_tf.inference import exploration
-from biva_tf.plotting.grid import write_png
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.api import BIVA
+    from biva_tf.drawing import Arrays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,7 @@ class SampleSettings(ModelSettings):
     )
     steps: int = setting(11, "Columns of interpolations and traversals.", lower=2)
     latent: str | None = setting(None, "The latent to traverse; by default the top one.")
-    units: tuple[int, ...] | None = setting(
-        None, f"Its units; by default the first {drawing.MAX_UNITS}."
-    )
+    units: tuple[int, ...] | None = setting(None, "Its units; by default the first 8.")
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
@@ -100,6 +100,9 @@ def run(settings: SampleSettings) -> Samples:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf import drawing
+    from biva_tf.plotting.grid import write_png
+
     model = settings.load()
     try:
         arrays = _MODES[settings.mode](model, settings)
@@ -112,17 +115,19 @@ def run(settings: SampleSettings) -> Samples:
     if output.suffix in (".png", ".npz", ".txt"):
         output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
-    npz, png, txt = (output.with_name(output.name + end) for end in (".npz", ".png", ".txt"))
+    npz = output.with_name(f"{output.name}.npz")
+    png = txt = None
     shown = drawing.show(model, arrays)
     if shown.text is not None:
+        txt = output.with_name(f"{output.name}.txt")
         write_atomically(txt, shown.text.encode())
-        arrays["texts"] = model.training.vocabulary.texts(arrays["images"])
-        png = None
-    else:
+    if (vocabulary := model.training.vocabulary) is not None:
+        arrays["texts"] = vocabulary.texts(arrays["images"])
+    if shown.picture is not None:
+        png = output.with_name(f"{output.name}.png")
         write_png(png, shown.picture)
-        txt = None
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # names of arrays
     write_atomically(npz, content.getvalue())
     return Samples(arrays, npz, png, txt)
 
@@ -140,6 +145,8 @@ def _examples(model: BIVA, settings: SampleSettings, default: list[int]) -> np.n
 
 
 def _prior(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     return drawing.prior(
         model,
         settings.num_samples,
@@ -150,6 +157,8 @@ def _prior(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf.inference import exploration
+
     number = settings.num_samples or 8
     images = exploration.samples_by_level(
         model, number, seed=settings.seed, temperature=settings.temperature
@@ -158,11 +167,15 @@ def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _reconstruct(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     originals = _examples(model, settings, list(range(settings.num_samples or 8)))
     return drawing.reconstructions(model, originals, settings.k, seed=settings.seed)
 
 
 def _interpolate(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf.inference import exploration
+
     ends = _examples(model, settings, list(range(16)))
     if len(ends) % 2:
         raise SettingsError(f"--examples: expected pairs of images, got {len(ends)}")
@@ -176,6 +189,8 @@ def _interpolate(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _traverse(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     image = None
     if settings.examples is not None:
         images = _examples(model, settings, [])
@@ -193,6 +208,8 @@ def _traverse(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _classes(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     return drawing.classes(
         model, settings.num_samples or 8, seed=settings.seed, temperature=settings.temperature
     )

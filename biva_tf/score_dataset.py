@@ -13,30 +13,28 @@ the command is interrupted or killed, the same command goes on. Needs the packag
 as the last line, one JSON object.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow
-import tensorflow as tf
-
-from biva_tf.batch_scoring import exported, inputs, parts
-from biva_tf.batch_scoring.exported import Exported
-from biva_tf.batch_scoring.output import Scores, ScoresFolder
-from biva_tf.batch_scoring.parts import ImageForm
-from biva_tf.batch_scoring.pool import Pool
-from biva_tf.batch_scoring.scorer import Request
+from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation.progress import Progress
-from biva_tf.inference import objectives
 from biva_tf.runs import config
 from biva_tf.settings import required, setting
-from biva_tf.training.interruption import Interruption
+
+if TYPE_CHECKING:
+    from biva_tf.batch_scoring.exported import Exported
+    from biva_tf.batch_scoring.output import Scores
+    from biva_tf.batch_scoring.parts import ImageForm
+    from biva_tf.batch_scoring.scorer import Request
 
 _GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = SEEDS["test"]  # of the draws that make grey images binary
@@ -122,6 +120,16 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         the message says why.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
+    extras.require("score_dataset", "ray", "pyarrow")
+    from biva_tf.batch_scoring import exported, inputs, parts
+    from biva_tf.batch_scoring.output import ScoresFolder
+    from biva_tf.batch_scoring.parts import ImageForm
+    from biva_tf.batch_scoring.pool import Pool
+    from biva_tf.batch_scoring.scorer import Request
+    from biva_tf.evaluation.progress import Progress
+    from biva_tf.inference import objectives
+    from biva_tf.training.interruption import Interruption
+
     export = exported.find(Path(settings.export_dir), settings.version)
     spec = export.spec
     for k in settings.k or ():
@@ -164,6 +172,8 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
 
 def _data(settings: ScoreDatasetSettings, export: Exported):
     """How data sets, and the images in files, are read."""
+    from biva_tf.batch_scoring import inputs
+
     known = inputs.split_of(settings.input)
     dataset = known[0] if known else None
     data = config.evaluation_data(export.settings, dataset, settings.data_dir)
@@ -176,6 +186,9 @@ def _data(settings: ScoreDatasetSettings, export: Exported):
 
 
 def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:
+    import pyarrow
+    import tensorflow as tf
+
     form = request.form
     return {
         "export": export.fingerprint,

@@ -78,7 +78,8 @@ class ScoresFolder:
         Raises:
           OutputError: a file was damaged since.
         """
-        bounds, skipped = [], []
+        bounds: list[np.ndarray] = []
+        skipped: list[Skipped] = []
         for path in map(self._path, range(number)):
             try:
                 part_result = part_files.result(path)

@@ -35,7 +35,8 @@ class ImageForm:
             if self.binarize == "none":
                 return image
             image = image * np.float32(255)
-        return as_read(image[np.newaxis], [number], self.binarize, self.seed, self.threshold)[0]
+        numbers = np.array([number])
+        return as_read(image[np.newaxis], numbers, self.binarize, self.seed, self.threshold)[0]
 
 
 @dataclasses.dataclass(frozen=True)

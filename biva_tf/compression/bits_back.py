@@ -11,17 +11,15 @@ It then pushes x under p(x|z), and every latent under its prior. On average the 
 The rows of a batch are one chain: the stack holds them side by side.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
-import constriction
 import numpy as np
 import tensorflow as tf
 
 from biva_tf.compression.grid import Grid
 from biva_tf.compression.passes import DrawLatent, Passes
-from biva_tf.compression.stack import Stack
-
-_VALUES = constriction.stream.model.Categorical(perfect=False)
+from biva_tf.compression.stack import Stack, ans_package
 
 Grids = Mapping[str, Grid]  # by the name of the latent
 Latents = dict[str, np.ndarray]  # by name, each [rows, *latent shape]
@@ -52,7 +50,8 @@ class BitsBack:
           The number of words that the latents took from the stack.
         """
         number, height = len(pixels), stack.height
-        latents, priors = {}, []
+        latents: Latents = {}
+        priors: list[tuple[str, MeanAndLogVariance]] = []
         draw = _drawing(number, latents, lambda name, q: self._grids[name].pop_posterior(stack, *q))
         self._passes.infer(self._passes.batch(self._scaled(pixels)), draw)
         taken = height - stack.height
@@ -64,7 +63,8 @@ class BitsBack:
 
     def decode(self, stack: Stack, number: int) -> np.ndarray:
         """Pops a number of images that `encode` pushed, uint8 [number, *image_shape]."""
-        latents, posteriors = {}, []
+        latents: Latents = {}
+        posteriors: list[tuple[str, MeanAndLogVariance]] = []
         draw = _drawing(number, latents, lambda name, p: self._grids[name].pop_prior(stack, *p))
         parameters = self._passes.generate(draw)
         pixels = self._pop_images(stack, parameters, number)
@@ -83,16 +83,22 @@ class BitsBack:
         for channel in reversed(range(pixels.shape[-1])):
             tables = self._passes.channel_probabilities(parameters, images[..., :channel])
             symbols = pixels[..., channel].ravel().astype(np.int32)
-            stack.push(symbols, _VALUES, tables.reshape(-1, tables.shape[-1]))
+            stack.push(symbols, _of_values(), tables.reshape(-1, tables.shape[-1]))
 
     def _pop_images(self, stack: Stack, parameters: tf.Tensor, number: int) -> np.ndarray:
         pixels = np.zeros((number, *self._passes.image_shape), np.uint8)
         for channel in range(pixels.shape[-1]):
             before = self._scaled(pixels[..., :channel])
             tables = self._passes.channel_probabilities(parameters, before)
-            symbols = stack.pop(_VALUES, tables.reshape(-1, tables.shape[-1]))
+            symbols = stack.pop(_of_values(), tables.reshape(-1, tables.shape[-1]))
             pixels[..., channel] = symbols.reshape(pixels.shape[:-1])
         return pixels
+
+
+@functools.cache
+def _of_values():
+    """The family of distributions over the values of a pixel, given by tables."""
+    return ans_package().stream.model.Categorical(perfect=False)
 
 
 def _drawing(

@@ -19,40 +19,13 @@ from biva_tf.compression import environment, pixel_values
 from biva_tf.compression.bits_back import BitsBack
 from biva_tf.compression.container import Block, FormatError, Header, Reader
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
-from biva_tf.compression.grid import WIDTH, Grid
+from biva_tf.compression.grid import Grid
+from biva_tf.compression.options import Options
 from biva_tf.compression.passes import Passes, check_model
-from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack
+from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack, ans_package
 from biva_tf.model.network import Network
 
 _MARGIN = 1.1  # of the bits that a batch may take, over those that batches took per image so far
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to compress.
-
-    Attributes:
-      rows: the images of a batch.
-      block: the images of a block.
-      seed: the seed of the initial bits.
-      width: the width of a cell of the latents' grids; see `grid`.
-
-    Raises:
-      CompressionError: rows, block or seed out of range.
-    """
-
-    rows: int = 32
-    block: int = 1000
-    seed: int = 0
-    width: float = WIDTH
-
-    def __post_init__(self):
-        for name, least, bits in (("rows", 1, 16), ("block", 1, 32), ("seed", 0, 32)):
-            value = getattr(self, name)
-            if not least <= value < 2**bits:
-                raise CompressionError(
-                    f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
-                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +54,11 @@ class Codec:
 
     Raises:
       CompressionError: the model is not one of images, or has classes.
+      MissingPackageError: `constriction` is not installed.
     """
 
     def __init__(self, model: Network):
+        ans_package()
         check_model(model.spec)
         self._model, self._spec = model, model.spec
         # For the next file with batches of the same shape, nothing is traced again.
@@ -197,15 +172,15 @@ def _encode(coder: BitsBack, header: Header, stack: Stack, pixels: np.ndarray) -
     for number in reversed(range(header.blocks)):
         start = number * header.block
         images = pixels[start : start + header.block_size(number)]
-        left, batches = len(images), []
+        left, sizes = len(images), list[int]()
         while left:
             affordable = int(len(stack) / (_MARGIN * per_image)) if per_image else 1
             rows = min(max(affordable, 1), header.rows, left)
             taken = coder.encode(stack, images[left - rows : left])
             per_image = max(per_image, taken / rows)
-            batches.insert(0, rows)
+            sizes.insert(0, rows)
             left -= rows
-        encoded.append((tuple(batches), zlib.crc32(images), stack.deepest()))
+        encoded.append((tuple(sizes), zlib.crc32(images.data), stack.deepest()))
     blocks, above = [], None
     for batches, crc, deepest in reversed(encoded):
         bottom = deepest if above is None else min(deepest, above)
@@ -227,7 +202,7 @@ def _decode(
         pixels = np.concatenate([coder.decode(stack, rows) for rows in block.batches])
     except MismatchError as e:
         raise _differs(header, number, str(e)) from None
-    if (crc := zlib.crc32(pixels)) != block.images_crc:
+    if (crc := zlib.crc32(pixels.data)) != block.images_crc:
         what = f"the checksum of its images should be {block.images_crc:08x}, got {crc:08x}"
         raise _differs(header, number, what)
     return pixels, stack.words(0)

@@ -6,6 +6,7 @@ answers when a pass draws a latent.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,7 +50,8 @@ class Passes:
 
     def __init__(self, model: Network, rows: int):
         check_model(model.spec)
-        self._model, self._rows, self._draw = model, rows, None
+        self._model, self._rows = model, rows
+        self._draw: DrawLatent = None  # while no pass runs
         self._noise = HostDraws(self._on_host)
         self.read_weights()
 
@@ -137,5 +139,5 @@ class Passes:
 
     @tf.function(autograph=False)
     def _tables(self, parameters, before):
-        likelihood = self._model.likelihood
+        likelihood: Any = self._model.likelihood  # of pixels, as `check_model` has seen
         return likelihood.channel_probabilities(likelihood.distribution(parameters), before)

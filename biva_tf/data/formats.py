@@ -11,14 +11,14 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from scipy import io as scipy_io
 
+from biva_tf import extras
 from biva_tf.data.sources import DataError
 
 LabelledPictures = Iterator[tuple[np.ndarray, int]]
@@ -36,7 +36,6 @@ _BROKEN = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
     SyntaxError,  # Pillow's, of a broken PNG file
-    scipy_io.matlab.MatReadError,
 )
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -58,9 +57,9 @@ def gzipped_or_not(folder: Path, name: str) -> Path:
     return plain if plain.exists() and not gzipped.exists() else gzipped
 
 
-def open_unzipped(path: Path) -> BinaryIO:
+def open_unzipped(path: Path) -> IO[bytes]:
     """Opens a file; a .gz file is unzipped as it is read."""
-    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else open(path, "rb")
 
 
 def idx(folder: Path, split: str) -> LabelledPictures:
@@ -101,7 +100,7 @@ def chardata(path: Path, split: str) -> LabelledPictures:
     """
     keys = {"train": ("data", "target"), "test": ("testdata", "testtarget")}[split]
     with reading(path, "the chardata.mat of Burda et al."):
-        file = scipy_io.loadmat(path, variable_names=keys)
+        file = _matlab(path, keys)
         pixels, alphabets = file[keys[0]], file[keys[1]].argmax(axis=0)
         if pixels.shape[0] != 784 or pixels.min() < 0 or pixels.max() > 1:
             raise ValueError(f"{keys[0]} of shape {pixels.shape}, {pixels.min()} to {pixels.max()}")
@@ -115,7 +114,7 @@ def cifar10(path: Path, split: str) -> LabelledPictures:
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
     with reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
         for name in names:
-            content = archive.extractfile(f"cifar-10-batches-bin/{name}").read()
+            content = _member(archive, f"cifar-10-batches-bin/{name}")
             records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
             for record in records:
                 yield record[1:].reshape(3, 32, 32).transpose(1, 2, 0), int(record[0])
@@ -124,7 +123,7 @@ def cifar10(path: Path, split: str) -> LabelledPictures:
 def svhn(path: Path) -> LabelledPictures:
     """A cropped-digits file of SVHN: X [32, 32, 3, n], and y, which is 10 for the digit 0."""
     with reading(path, "a cropped-digits .mat file of SVHN"):
-        file = scipy_io.loadmat(path, variable_names=("X", "y"))
+        file = _matlab(path, ("X", "y"))
         images, digits = file["X"].transpose(3, 0, 1, 2), file["y"].ravel() % 10
     yield from zip(images, digits.tolist(), strict=True)
 
@@ -153,7 +152,7 @@ def image_archive(path: Path) -> LabelledPictures:
                 m.name: m for m in archive.getmembers() if m.isfile() and is_image_name(m.name)
             }
             for name in sorted(members):
-                yield _decoded(archive.extractfile(members[name]).read(), f"{path}/{name}"), 0
+                yield _decoded(_member(archive, members[name]), f"{path}/{name}"), 0
 
 
 def images(paths: list[Path]) -> LabelledPictures:
@@ -179,6 +178,24 @@ def zipped_images(path: Path, names: list[str]) -> LabelledPictures:
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
     return name.lower().endswith(_IMAGES) and not name.rpartition("/")[2].startswith(".")
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member} is not a file")
+    return file.read()
+
+
+def _matlab(path: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+    """These variables of a .mat file."""
+    extras.require(f"reading {path.name}", "scipy")
+    from scipy import io as scipy_io
+
+    try:
+        return scipy_io.loadmat(path, variable_names=names)
+    except scipy_io.matlab.MatReadError as e:
+        raise ValueError(str(e)) from e
 
 
 def _decoded(content: bytes, name: str) -> np.ndarray:

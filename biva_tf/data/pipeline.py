@@ -160,12 +160,12 @@ def load(
         and the data set is.
     """
     if density := DENSITIES.get(config.dataset):
-        validation, test = (points.split(density, name) for name in ("validation", "test"))
-        return Data(EndlessPoints(density, seed), validation, test)
+        validation_points, test_points = (points.split(density, n) for n in ("validation", "test"))
+        return Data(EndlessPoints(density, seed), validation_points, test_points)
     source = sources.load(config.dataset, config.location)
     splits = _splits(source, config)
     if sources.info(config.dataset).lines:
-        _check_form(form, config)
+        form = _checked_form(form, config)
         rows, vocabulary = sentences.read(splits, form)
         places = _labelled(rows["train"], classes, config)
         return Data(
@@ -189,15 +189,16 @@ def load(
 def _labelled(images: Images | Sentences, classes: int | None, config: DataConfig):
     if classes is None:
         return None
-    return labelled.choose(images.labels, classes, config.labels, config.label_seed)
+    return labelled.choose(np.asarray(images.labels), classes, config.labels, config.label_seed)
 
 
-def _check_form(form: Form | None, config: DataConfig) -> None:
+def _checked_form(form: Form | None, config: DataConfig) -> Form:
     if form is None:
         raise sources.DataError(
             Setting("dataset", config.dataset),
             " has sentences, but the architecture is not of text",
         )
+    return form
 
 
 def evaluation_images(config: DataConfig, split: str, form: Form | None = None) -> Examples:
@@ -221,7 +222,7 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
         dataset = Setting("dataset", config.dataset)
         raise sources.DataError(Setting("split", split), ": ", dataset, " has none")
     if sources.info(config.dataset).lines:
-        _check_form(form, config)
+        form = _checked_form(form, config)
         return sentences.read({split: chosen}, form)[0][split]
     return _fixed(chosen, split, config)
 
@@ -241,7 +242,7 @@ def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
             f" has {given}, the architecture's likelihood, {spec.likelihood.kind}, expects "
             f"{expected}",
         )
-    if spec.likelihood.binary and images.binarize == "none":
+    if spec.likelihood.binary and isinstance(images, Images) and images.binarize == "none":
         sample = images.pixels[:100]
         if not np.isin(sample, (0, 255)).all():
             raise sources.DataError(

@@ -1,11 +1,11 @@
 """Makes a data set in TFDS's format from files that a user downloaded."""
 
 import dataclasses
-import functools
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from tqdm import tqdm
@@ -105,7 +105,7 @@ def prepare(
         raise DataError(f"{target}: there is a data set already; remove it to make another")
     files = recipe.files
     if recipe.alternatives:
-        files = [file for file in files if file.find(folder)] or files
+        files = tuple(file for file in files if file.find(folder)) or files
     for file in files:
         _check(folder, file, subset)
     counts: dict[str, int] = {}
@@ -155,6 +155,10 @@ def prepare(
     return target
 
 
+def _open(path: Path) -> IO[bytes]:
+    return open(path, "rb")
+
+
 def _check(folder: Path, file: File, subset: bool) -> None:
     paths = file.find(folder)
     if not paths:
@@ -164,7 +168,7 @@ def _check(folder: Path, file: File, subset: bool) -> None:
     if file.sha256 is None or subset:
         return
     digest = hashlib.sha256()
-    opened = open_unzipped if file.gzipped else functools.partial(open, mode="rb")
+    opened: Callable[[Path], IO[bytes]] = open_unzipped if file.gzipped else _open
     with reading(paths[0], "a file that is whole"), opened(paths[0]) as content:
         while block := content.read(_BLOCK):
             digest.update(block)

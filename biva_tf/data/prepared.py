@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from biva_tf.data import network
 from biva_tf.data.sources import DataError, Info, Location, Source, Split
 from biva_tf.errors import Setting
 
@@ -113,12 +114,20 @@ def _version(folder: Path) -> tuple[int, ...]:
 
 
 def download(prepared: Prepared, data_dir: Path) -> Path:
-    """Lets TFDS prepare a data set; returns its folder. DataError if it cannot."""
+    """Lets TFDS prepare a data set; returns its folder.
+
+    Raises:
+      NoNetworkError: the server of the files does not answer.
+      DataError: TFDS cannot prepare the data set.
+    """
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder(prepared.dataset, data_dir=str(data_dir))
+        network.check(builder.url_infos or (), data_dir / "downloads")
         builder.download_and_prepare()
+    except network.NoNetworkError:
+        raise
     except Exception as e:  # many kinds: network, server, disk
         raise DataError(
             Setting("download"), f": TFDS could not prepare {prepared.dataset}: {e}"
@@ -146,7 +155,7 @@ def check_split(builder, split: str) -> None:
 def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
     builder = open_builder(folder)
     shape = info.image_shape
-    splits = {}
+    splits: dict[str, Any] = {}
     for ours, theirs in prepared.splits.items():
         if ours == "validation" and theirs not in builder.info.splits:
             continue

@@ -7,6 +7,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def _with(results: Results, done: int, examples: ResultArrays, totals: ResultArr
 def _read(path: Path) -> Results:
     try:
         with np.load(path) as file:
-            parts = {"examples": {}, "totals": {}}
+            parts: dict[str, ResultArrays] = {"examples": {}, "totals": {}}
             for key in file.files:
                 kind, _, name = key.partition("/")
                 if name:
@@ -99,7 +100,7 @@ def _read(path: Path) -> Results:
 
 
 def _write(path: Path, results: Results) -> None:
-    arrays = {f"examples/{name}": array for name, array in results.examples.items()}
+    arrays: dict[str, Any] = {f"examples/{name}": array for name, array in results.examples.items()}
     arrays |= {f"totals/{name}": array for name, array in results.totals.items()}
     content = io.BytesIO()
     np.savez(content, done=results.done, **arrays)

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.evaluation.resumable import Results
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import objectives
 from biva_tf.model.spec import ModelSpec
 

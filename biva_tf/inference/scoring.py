@@ -9,10 +9,12 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from biva_tf.choices import BELOW
 from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans, tokens
@@ -21,7 +23,7 @@ from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
 
-BELOW = {"sample": plans.prior_up_to, "mode": plans.prior_mode_up_to}
+_PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
 # For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mean
 # minus the prior's, and the estimated variance of that mean.
@@ -107,7 +109,7 @@ class Scorer:
             raise ValueError(f"below: expected one of {', '.join(BELOW)}, got {below!r}")
         self.ks = tuple(ks)
         for k in self.ks:
-            BELOW[below](model.spec, k)  # raises if there is no such k
+            _PLANS[below](model.spec, k)  # raises if there is no such k
         if with_shifts and self.ks[0] != 0:
             raise ValueError(f"ks: expected 0 before the others, got {self.ks}")
         self._model, self._strategy = model, model.distribute_strategy
@@ -223,7 +225,7 @@ class Scorer:
     def _specs(self):
         """The specs of what `chunk` returns."""
         spec = self._model.spec
-        shifts = ()
+        shifts: tuple[Any, ...] = ()
         if self._with_shifts:
             shifts = tuple(
                 (tf.TensorSpec([None, *shape], tf.float32),) * 2
@@ -296,7 +298,7 @@ def image_scores(
     num_importance_samples, at_once = samples_at_once(num_importance_samples, number, max_rows)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
-    plan_of_k = [BELOW[below](model.spec, k) for k in ks]
+    plan_of_k = [_PLANS[below](model.spec, k) for k in ks]
 
     def body(first, samples, state):
         all_sums, shifts = state
@@ -331,13 +333,15 @@ def image_scores(
         return all_sums, shifts
 
     zero = ImportanceSums.zero(number, len(model.spec.kl_names))
-    shifts = ()
+    shifts: tuple[Any, ...] = ()
     if with_shifts:
         shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
     state = ((zero,) * len(ks), shifts)
     all_sums, shifts = chunks.loop(body, num_importance_samples, at_once, state)
     all_scores = tuple(sums.scores() for sums in all_sums)
-    return all_scores, tuple(_moments(*sums, num_importance_samples) for sums in shifts)
+    return all_scores, tuple(
+        _moments(total, squares, num_importance_samples) for total, squares in shifts
+    )
 
 
 def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_rows: int):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from biva_tf.errors import Setting, nearest
 from biva_tf.model.spec import (
     BlockSpec,
     Classes,
@@ -315,9 +316,11 @@ def get(name: str) -> ModelSpec:
         for ablation in _ABLATIONS:
             if name == f"{biva.__name__}_{ablation.__name__}":
                 return ablation(biva())
+    known = [*ARCHITECTURES, *(each for biva in _BIVA for each in ablations(biva.__name__))]
     raise SpecError(
-        f"architecture: expected one of {', '.join(ARCHITECTURES)}, or a BIVA among them followed "
-        f"by {', '.join('_' + f.__name__ for f in _ABLATIONS)}, got {name!r}"
+        Setting("architecture"),
+        f": expected one of {', '.join(ARCHITECTURES)}, or a BIVA among them followed "
+        f"by {', '.join('_' + f.__name__ for f in _ABLATIONS)}, got {name!r}{nearest(name, known)}",
     )
 
 
@@ -332,6 +335,8 @@ def read(name_or_path: str) -> ModelSpec:
     try:
         return ModelSpec.from_json(Path(name_or_path).read_text())
     except OSError as e:
-        raise SpecError(f"architecture: cannot read {name_or_path}: {e.strerror}") from e
+        raise SpecError(
+            Setting("architecture", name_or_path), f": cannot read it ({e.strerror})"
+        ) from e
     except SpecError as e:
-        raise SpecError(f"architecture: {name_or_path}: {e}") from None
+        raise SpecError(Setting("architecture", name_or_path), ": ", e) from None

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from biva_tf.model import latents
-from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap
+from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap, MapShape
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec, StageSpec
@@ -113,8 +113,12 @@ class BottomUpStage(keras.layers.Layer):
       compute: how the layers compute.
     """
 
+    td_shape: MapShape
+    skip_shape: MapShape
+    bu_out_shape: MapShape
+
     def __init__(self, spec: ModelSpec, below: "BottomUpStage | None", compute: Compute):
-        self.level = 1 if below is None else below.level + 1
+        self.level: int = 1 if below is None else below.level + 1
         super().__init__(name=f"bottom_up_{self.level}")
         stage = spec.stages[self.level - 1]
         bu_in = td_in = spec.input_shape

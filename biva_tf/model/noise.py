@@ -171,7 +171,7 @@ class _OpsForXla:
     uniform = staticmethod(lambda **arguments: _uniform_of(_words(**arguments)))
 
 
-_ops = _Ops
+_ops: type[_Ops] | type[_OpsForXla] = _Ops
 
 
 @contextlib.contextmanager
@@ -319,7 +319,9 @@ class GatheredNoise:
 
     def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
         """A dropout mask of `shape` = (gathered rows, *event), float32, scaled."""
-        mask = self._noise.dropout_mask(stream, rate, self._of_batch(shape))
+        mask = self._noise.dropout_mask(  # type: ignore[attr-defined]  # a training pass has it
+            stream, rate, self._of_batch(shape)
+        )
         return tf.gather(mask, self._rows)
 
     def _of_batch(self, shape: Sequence) -> tuple:

@@ -95,7 +95,10 @@ def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -
 
 
 def _split(
-    spec: ModelSpec, k: int | tf.Tensor, below: LatentSource, above: LatentSource = Posterior()
+    spec: ModelSpec,
+    k: int | tf.Tensor,
+    below: Prior | PriorMode,
+    above: Posterior | Prior = Posterior(),
 ) -> Plan:
     if tf.is_tensor(k):
         return tuple(Switch(latent.level <= k, below, above) for latent in spec.latents)

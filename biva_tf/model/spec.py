@@ -9,8 +9,6 @@ import enum
 import json
 from typing import Any, ClassVar
 
-import keras
-
 from biva_tf.model.checks import (
     SpecError,
     is_count,
@@ -89,7 +87,7 @@ class StageSpec:
     latent: Latent
 
     def __post_init__(self):
-        valid = isinstance(self.blocks, tuple) and self.blocks
+        valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
         valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
         require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
         valid = isinstance(self.latent, Latent)
@@ -144,7 +142,6 @@ class LatentSpec:
     branch: Branch
 
 
-@keras.saving.register_keras_serializable("biva_tf")
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.
@@ -182,7 +179,7 @@ class ModelSpec:
         shape = self.image_shape
         valid = isinstance(shape, tuple) and len(shape) == 3 and all(map(is_count, shape))
         require(valid, "image_shape", "three integers >= 1 (height, width, channels)", shape)
-        valid = isinstance(self.stages, tuple) and self.stages
+        valid = isinstance(self.stages, tuple) and len(self.stages) > 0
         valid = valid and all(isinstance(s, StageSpec) for s in self.stages)
         require(valid, "stages", "a non-empty tuple of StageSpec", self.stages)
         depth = len(self.stages[0].blocks)
@@ -231,7 +228,7 @@ class ModelSpec:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if self.of_text:
+        if isinstance(self.likelihood, Text):
             return (*self.image_shape[:2], self.likelihood.embedding_units)
         return self.image_shape
 

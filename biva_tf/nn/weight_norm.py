@@ -87,7 +87,8 @@ class WeightNorm(keras.layers.Layer):
 
     def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
         """W, with its spectrum if a batch of `rows` is convolved in the frequency domain."""
-        return self.normalise(*_values(self.v, self.g), rows)
+        v, g = _values(self.v, self.g)
+        return self.normalise(v, g, rows)
 
     def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
         """What `normalised_weights` gives for these values of V and g."""

@@ -199,7 +199,7 @@ def _table(table: Table) -> str:
 
     lines = []
     if table.head:
-        cells = (cell(i, _prose(n), "th", ' scope="col"') for i, n in enumerate(table.head))
+        cells = [cell(i, _prose(n), "th", ' scope="col"') for i, n in enumerate(table.head)]
         lines.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
     lines.append("<tbody>")
     for first, *others in table.rows:

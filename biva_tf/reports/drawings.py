@@ -60,6 +60,6 @@ def classes(model: BIVA, seed: int) -> tuple[SectionPart, ...]:
 
 def _shown(model: BIVA, arrays: Arrays, what: str) -> tuple[SectionPart, ...]:
     shown = drawing.show(model, arrays)
-    if shown.text is not None:
-        return (Paragraph(what), Lines(shown.text))
-    return (Picture(grid.png(shown.picture), what, what),)
+    if shown.picture is not None:
+        return (Picture(grid.png(shown.picture), what, what),)
+    return (Paragraph(what), Lines(shown.text or ""))

@@ -23,7 +23,7 @@ def bounds(
       dataset: that the run was trained on.
     """
     evaluations = tuple(evaluations)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     if summary is not None:
         source = f"{dataset} {summary['split']}"
         step, nats = summary["selected_step"], -summary["elbo_nats"]
@@ -55,7 +55,7 @@ def _bound_rows(record: EvaluationRecord) -> list[tuple[str, ...]]:
     means += [(f"-L^{{>{k}}}{below}", mean, -1) for k, mean in summary.above.items()]
     means += [(f"LLR^{{>{k}}}{below}", mean, 1) for k, mean in summary.llr.items()]
     of_text = summary.perplexity is not None
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for bound, mean, sign in means:
         bits = "-" if of_text else _with_error(mean.bits_per_dim, mean.bits_per_dim_standard_error)
         nats = _with_error(sign * mean.nats, mean.nats_standard_error, 3)

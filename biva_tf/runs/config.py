@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from biva_tf.choices import CONVS, FREE_BITS_MODES, PRECISIONS
 from biva_tf.data import images, pipeline, sources
 from biva_tf.errors import Setting, SettingsError
-from biva_tf.inference import objectives
-from biva_tf.nn.compute import CONVS, PRECISIONS
 from biva_tf.settings import setting
 
 LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
 STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
-WEIGHTS = ("averaged", "raw")  # of a run: the selected moving averages, the newest raw ones
 # What runs did before there were settings for it, where it is not the default.
 BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False})
 
@@ -87,7 +85,7 @@ class RunConfig:
     free_bits_mode: str = setting(
         "per_example",
         "Where free bits apply: per_example (as the original), or to the mean over the batch.",
-        choices=objectives.FREE_BITS_MODES,
+        choices=FREE_BITS_MODES,
     )
     kl_weight: float = setting(1.0, "The weight of the KL terms (beta).", lower=0.0)
     kl_warmup_steps: int = setting(

@@ -20,9 +20,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
-import tensorflow as tf
-
 from biva_tf import artefacts
 from biva_tf.errors import Setting, UserError
 from biva_tf.files import write_atomically, write_json
@@ -133,6 +130,9 @@ class RunDir:
 
     def write_config(self, spec: ModelSpec, config: RunConfig) -> None:
         """Makes the folder and writes the spec and the settings. RunDirError if it cannot be."""
+        import keras
+        import tensorflow as tf
+
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as e:

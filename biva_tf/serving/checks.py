@@ -8,11 +8,10 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
-import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
-from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
+
+from biva_tf import extras
 
 SignatureArrays = dict[str, np.ndarray]
 
@@ -37,15 +36,26 @@ class Client(Protocol):
 
 
 class GrpcClient:
-    """A client of the gRPC API: PredictionService.Predict."""
+    """A client of the gRPC API: PredictionService.Predict.
+
+    Raises:
+      MissingPackageError: grpcio or tensorflow-serving-api is not installed.
+    """
 
     def __init__(self, target: str, model_name: str, timeout: float):
+        extras.require("the gRPC API", "grpc", "tensorflow_serving")
+        import grpc
+        from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
+
         self._model_name, self._timeout = model_name, timeout
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._stub = service_grpc.PredictionServiceStub(grpc.insecure_channel(target, options))
 
     def call(self, signature: str, inputs: SignatureArrays) -> SignatureArrays:
         """See `Client.call`."""
+        import grpc
+        from tensorflow_serving.apis import predict_pb2
+
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._model_name
         request.model_spec.signature_name = signature

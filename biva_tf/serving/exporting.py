@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from biva_tf import api, artefacts
 from biva_tf.errors import UserError
+from biva_tf.extras import MissingPackageError
 from biva_tf.files import write_json
 from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
@@ -28,6 +30,8 @@ class ExportError(UserError, RuntimeError):
 
 def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
+
+    Without the package tensorflow-serving-api, the version has no warm-up requests.
 
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
@@ -50,7 +54,10 @@ def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Pat
         metadata = _metadata(model)
         metadata["parity"] = _parity(model, new)
         write_json(new / "assets" / METADATA, metadata)
-        warmup.write(new, spec)
+        try:
+            warmup.write(new, spec)
+        except MissingPackageError as e:  # a server loads the version without them too
+            print(f"note: no warm-up requests: {e}", file=sys.stderr)
         try:
             new.rename(folder)
         except OSError as e:
@@ -122,7 +129,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     images = (pixels / 255).astype(np.float32)
     k = spec.num_levels - 1
     seeds = np.array([seed, 0], np.int32)
-    requests = {
+    requests: dict[str, dict[str, Any]] = {
         "sample": {"num_samples": 4, "temperature": 0.7, "seed": seeds},
         "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
@@ -131,7 +138,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
         requests["sample"]["label"] = spec.classes.number - 1
         requests["classify"] = {"images": images, "num_samples": 3, "seed": seeds}
     answers = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
-    arguments = {"num_importance_samples": 3, "seed": seed}
+    arguments: dict[str, Any] = {"num_importance_samples": 3, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
         ("sample", "images"): model.sample(

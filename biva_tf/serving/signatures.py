@@ -77,7 +77,7 @@ class _Signatures:
             name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, name)
             for name, shape in exploration.value_shapes(self.model).items()
         }
-        label = ()
+        label: tuple[tf.TensorSpec, ...] = ()
         if self.model.spec.classes is not None:
             label = (tf.TensorSpec([], tf.int32, "label"),)
         sample = _trace(self.sample, num_samples, temperature, seed, *label)

@@ -65,7 +65,7 @@ class KerasModel(Network):
             optimizer.build(self.trainable_variables)
             names = metric_names(self.spec, self._training_step.objective)
             if not hasattr(self, "_means") or tuple(m.name for m in self._means) != names:
-                self._means = [keras.metrics.Mean(name) for name in names]
+                self._means: list[keras.metrics.Mean] = list(map(keras.metrics.Mean, names))
 
     def initialise(self, images) -> None:
         """Data-dependent initialisation on a batch of images [rows, *spec.image_shape].

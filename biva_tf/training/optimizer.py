@@ -160,8 +160,9 @@ class Adamax(keras.optimizers.Optimizer):
         sizes = [weight.shape[0] for weight in weights]
         for weight, value in zip(weights, split(new_weights, sizes), strict=True):
             weight.assign(value)
-        for slot in average:
-            self.moving_averages.move(slot, new_weights, average_rate)
+        if self.moving_averages is not None:
+            for slot in average:
+                self.moving_averages.move(slot, new_weights, average_rate)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -10,6 +10,7 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from biva_tf import pretrained
 from biva_tf.data import pipeline
@@ -30,6 +31,7 @@ from biva_tf.training.interruption import Interruption
 from biva_tf.training.loop import Loop, Unfinished, sample
 from biva_tf.training.preemption import Preemption
 from biva_tf.training.reporting import Reporter
+from biva_tf.training.summary import RunSummary
 from biva_tf.training.trainer import Trainer
 
 _VALIDATION_SETTINGS = {
@@ -44,31 +46,7 @@ _VALIDATION_SETTINGS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """The result of a run, which summary.json keeps: the test split, one sample per image.
-
-    Attributes:
-      step: the steps done.
-      elbo_nats, reconstruction_nats: means over the images.
-      bits_per_dim: the mean over the images; of text None.
-      perplexity: of text, exp(-ELBO per token), ends of sentences included; else None.
-      split: "test".
-      selected_step: the step that the weights are from.
-      kl_nats: the KL of each latent, by name.
-    """
-
-    step: int
-    elbo_nats: float
-    bits_per_dim: float | None
-    split: str
-    selected_step: int
-    reconstruction_nats: float
-    kl_nats: dict[str, float]
-    perplexity: float | None = None
-
-
-def train(config: RunConfig, model_dir: Path) -> Summary:
+def train(config: RunConfig, model_dir: Path) -> RunSummary:
     """Trains, or resumes training, up to config.steps.
 
     SIGTERM and SIGINT let the step finish and write a checkpoint; from there, the run goes on bit
@@ -94,7 +72,7 @@ def _run(
     interruption: Interruption,
     hosts: Hosts | None,
     temporary: Path,
-) -> Summary:
+) -> RunSummary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     is_chief = hosts is None or hosts.is_chief
@@ -151,7 +129,7 @@ def _run(
         reporter.samples("final", config.steps, sample(trainer, config), spec)
     finally:
         reporter.close()
-    summary = Summary(
+    summary = RunSummary(
         step=config.steps,
         elbo_nats=metrics["elbo"],
         bits_per_dim=metrics.get("bits_per_dim"),
@@ -224,9 +202,10 @@ def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None
 
 def _alpha(config: RunConfig, data: pipeline.Data) -> float:
     """The weight of the labels, for a model with classes."""
-    if config.alpha is not None or data.train.labelled is None:
+    labelled, number = data.train.labelled, data.train.number
+    if config.alpha is not None or labelled is None or number is None:
         return config.alpha or 0.0
-    return 0.1 * data.train.number / len(data.train.labelled)
+    return 0.1 * number / len(labelled)
 
 
 def _describe(dataset: str, data: pipeline.Data) -> str:
@@ -249,9 +228,10 @@ def _vocabulary(run_dir: RunDir, config: RunConfig) -> Vocabulary | None:
 
 def _counts(data: pipeline.Data) -> dict[str, Counts]:
     """What became of the lines of each split of text."""
-    if data.vocabulary is None:
+    train, validation, test = data.train, data.validation, data.test
+    if data.vocabulary is None or not isinstance(train, pipeline.TrainingData):
         return {}
-    splits = {"train": data.train.images, "validation": data.validation, "test": data.test}
+    splits: dict[str, Any] = {"train": train.images, "validation": validation, "test": test}
     return {name: split.counts for name, split in splits.items() if split is not None}
 
 

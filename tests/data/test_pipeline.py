@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from biva_tf.data import pipeline, sources
-from biva_tf.data.images import NO_LABEL, Images
+from biva_tf.data.images import BINARIZATIONS, NO_LABEL, Images
 
 NO_FOLDER = sources.Location(Path("nowhere"))  # for data sets that are part of the package
 
@@ -194,3 +194,12 @@ def test_dynamic_binarization_changes_with_every_epoch_and_static_does_not():
 def test_the_attribution_ships_with_the_data():
     text = (Path(sources.__path__[0]) / "mnist_10k.md").read_text()
     assert "CC BY-SA 3.0" in text and "LeCun" in text
+
+
+@pytest.mark.parametrize("binarize", BINARIZATIONS)
+def test_one_index_gives_one_image(binarize):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 1), np.uint8)
+    split = Images(pixels, binarize, seed=3)
+    for place in (0, 3, -1):
+        assert split[place].shape == (4, 4, 1)
+        np.testing.assert_array_equal(split[place], split[:][place])

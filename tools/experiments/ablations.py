@@ -23,13 +23,13 @@ import keras
 import numpy as np
 
 from biva_tf import anomaly, api, evaluate
+from biva_tf.choices import BELOW
 from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.summary import Mean
 from biva_tf.files import write_json
 from biva_tf.inference import objectives
-from biva_tf.inference.scoring import BELOW
 from biva_tf.model import architectures
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
@@ -76,7 +76,7 @@ class AblationsSettings:
     below: str = setting(
         "sample",
         "Latents of levels <= k are a sample of their prior, or its mode.",
-        choices=tuple(BELOW),
+        choices=BELOW,
     )
 
 

@@ -26,7 +26,8 @@ from PIL import Image
 from biva_tf.commands.scoring import DataSetSettings
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression import pixel_values
-from biva_tf.compression.codec import Codec, Options
+from biva_tf.compression.codec import Codec
+from biva_tf.compression.options import Options
 from biva_tf.errors import UserError
 from biva_tf.inference import objectives
 from biva_tf.settings import setting

@@ -18,6 +18,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from biva_tf.choices import CONVS
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline, sources
 from biva_tf.errors import SettingsError, UserError
@@ -25,7 +26,7 @@ from biva_tf.evaluation.summary import mean_of
 from biva_tf.model import architectures
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn.compute import CONVS, Compute
+from biva_tf.nn.compute import Compute
 from biva_tf.runs import config
 from biva_tf.settings import setting
 from tools.tf1 import checkpoint as tf1_checkpoint

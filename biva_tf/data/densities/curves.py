@@ -7,9 +7,8 @@ much closer to each other than the noise is wide.
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special
 
-from biva_tf.data.densities.density import Density
+from biva_tf.data.densities.density import Density, special
 
 _NODES = 400  # of the sum, per curve
 _CHUNK = 256  # points whose distances to all nodes are in memory together
@@ -53,7 +52,7 @@ class NoisyCurves(Density):
         number = len(self._curves)
         chosen = np.minimum((uniforms[:, 0] * number).astype(np.int64), number - 1)
         on_curves = np.stack([curve(uniforms[:, 1]) for curve in self._curves])
-        noise = self._scale * special.ndtri(uniforms[:, 2:])
+        noise = self._scale * special().ndtri(uniforms[:, 2:])
         return on_curves[chosen, np.arange(len(uniforms))] + noise
 
 

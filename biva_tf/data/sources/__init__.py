@@ -45,8 +45,8 @@ class Info:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of images in each split."""
-        counts = {"train": self.train, "test": self.test}
+        """The number of images in each split, of a data set whose counts are known."""
+        counts = {"train": self.train or 0, "test": self.test or 0}
         return counts | ({"validation": self.validation} if self.validation else {})
 
 

@@ -14,7 +14,7 @@ from biva_tf.data.sources import Split
 from biva_tf.data.text import tokenizer
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.model import tokens
-from biva_tf.model.spec import ModelSpec
+from biva_tf.model.spec import ModelSpec, Text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Form:
     @staticmethod
     def for_spec(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
         """The form that a model reads; None if it is not of text."""
-        if not spec.of_text:
+        if not isinstance(spec.likelihood, Text):
             return None
         return Form(spec.image_shape[0], spec.likelihood.vocabulary, vocabulary)
 

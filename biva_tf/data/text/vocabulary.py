@@ -30,7 +30,7 @@ class Vocabulary:
           sentences: lists of words. They are counted one by one, so a generator saves memory.
           size: the number of ids, those of `tokens` included.
         """
-        count = collections.Counter()
+        count: collections.Counter[str] = collections.Counter()
         for words in sentences:
             count.update(words)
         ordered = sorted(count, key=lambda word: (-count[word], word))
