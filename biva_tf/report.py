@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from biva_tf.evaluation.records import Record
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound="Record")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
