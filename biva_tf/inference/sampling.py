@@ -30,7 +30,8 @@ def sample(
         check_label(model, label)
     kept = kept or KeptWeights(lambda: model.generative_parts)
     with graphs.rewriting(True):  # so that an export gives the same images, bit for bit
-        return _draw(
+        return graphs.call(
+            _draw,
             model,
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),

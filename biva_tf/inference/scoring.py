@@ -21,7 +21,7 @@ from biva_tf.model import plans, tokens
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import weight_norm
+from biva_tf.nn import graphs, weight_norm
 
 _PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
@@ -168,7 +168,7 @@ class Scorer:
     @contextlib.contextmanager
     def current_weights(self) -> Iterator[None]:
         """Reads the weights that the model has now; while active, `chunk` uses them."""
-        self._weights = self._normalised_weights()
+        self._weights = graphs.call(self._normalised_weights)
         try:
             yield
         finally:
@@ -212,7 +212,8 @@ class Scorer:
             return part, tf.constant(first_image + first, tf.int64)
 
         distribute = self._strategy.experimental_distribute_values_from_function
-        results = self._scores(distribute(replica_arguments), seed, self._weights, chunk)
+        arguments = (distribute(replica_arguments), seed, self._weights, chunk)
+        results = graphs.call(self._scores, *arguments)
         joined = []
         for tensor in tf.nest.flatten(results):
             parts = self._strategy.experimental_local_results(tensor)
