@@ -4,10 +4,14 @@ import dataclasses
 
 import numpy as np
 
+from biva_tf import pretrained
 from biva_tf.api import Trained
+from biva_tf.data.pipeline import Examples
+from biva_tf.data.sources import NotPreparedError
 from biva_tf.inference import exploration
 from biva_tf.plotting import pictures
 from biva_tf.plotting.pages import page
+from biva_tf.runs.run_dir import RunDir
 
 _REACH = 3.0  # of a traversal, in standard deviations
 MAX_UNITS = 8  # of a traversal, unless others are asked for
@@ -108,6 +112,29 @@ def classes(
     """
     images = exploration.every_class(trained.model, number, seed=seed, temperature=temperature)
     return {"images": images, "labels": np.arange(len(images))}
+
+
+def test_images(trained: Trained, run_dir: RunDir, data_dir: str | None = None) -> Examples:
+    """The test images of the model's own data set.
+
+    Where the data set is not prepared, the first of them, if they ship with the model.
+
+    Args:
+      trained: the model.
+      run_dir: the folder that it is from.
+      data_dir: where prepared data sets are; by default where the run looked.
+
+    Raises:
+      NotPreparedError: there are none.
+      DataError: they are damaged.
+    """
+    try:
+        return trained.images(data_dir=data_dir)
+    except NotPreparedError:
+        shipped = pretrained.examples(run_dir)
+        if shipped is None:
+            raise
+        return shipped
 
 
 def show(trained: Trained, arrays: Arrays) -> Shown:

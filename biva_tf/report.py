@@ -73,7 +73,7 @@ def run(settings: ReportSettings) -> Path:
     if trained is not None:
         sections += [
             drawings.samples(trained, settings.num_samples, settings.seed),
-            drawings.reconstructions(trained, settings.seed),
+            drawings.reconstructions(trained, run_dir, settings.seed),
             drawings.traversal(trained, settings.seed),
         ]
         if spec.classes is not None:

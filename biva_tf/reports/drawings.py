@@ -6,6 +6,7 @@ from biva_tf.drawing import Arrays
 from biva_tf.errors import UserError
 from biva_tf.plotting import grid, pictures
 from biva_tf.plotting.document import Lines, Paragraph, Part, Picture, Section
+from biva_tf.runs.run_dir import RunDir
 
 _RECONSTRUCTED = 8
 
@@ -19,13 +20,13 @@ def samples(trained: Trained, number: int | None, seed: int) -> Section:
     return Section("Samples", _shown(trained, arrays, what))
 
 
-def reconstructions(trained: Trained, seed: int) -> Section:
+def reconstructions(trained: Trained, run_dir: RunDir, seed: int) -> Section:
     """The first test images, and their reconstructions without the lowest levels."""
     spec = trained.model.spec
     number = pictures.number(spec) if spec.of_points else _RECONSTRUCTED
     title = "Reconstructions"
     try:
-        originals = trained.images()[:number]
+        originals = drawing.test_images(trained, run_dir)[:number]
     except (UserError, OSError) as e:
         return Section(title, (Paragraph(f"There are none: {e}"),))
     lowest = ", ".join(map(str, range(spec.num_levels)))
