@@ -180,8 +180,10 @@ def load(
     images = _images(train, config.binarize, train_seed, config)
     return Data(
         train=TrainingData(images, seed, _labelled(images, classes, config)),
-        validation=_fixed(validation, "validation", config) if len(validation.images) else None,
-        test=_fixed(splits["test"], "test", config),
+        validation=fixed_images(validation, "validation", config)
+        if len(validation.images)
+        else None,
+        test=fixed_images(splits["test"], "test", config),
         version=source.version,
     )
 
@@ -224,7 +226,7 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
     if sources.info(config.dataset).lines:
         form = _checked_form(form, config)
         return sentences.read({split: chosen}, form)[0][split]
-    return _fixed(chosen, split, config)
+    return fixed_images(chosen, split, config)
 
 
 def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
@@ -257,7 +259,8 @@ def _range(values: tuple[float, float]) -> str:
     return "real numbers" if values == REALS else "values in [{:g}, {:g}]".format(*values)
 
 
-def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:
+def fixed_images(split: sources.Split, name: str, config: DataConfig) -> Images:
+    """A split as evaluation reads it, the same in every run. `name` chooses its draws."""
     return _images(split, config.evaluation_binarize, SEEDS[name], config)
 
 

@@ -10,6 +10,7 @@ unfinished.json  what a run that a signal stopped has still to do at the step of
 weights/         the selected weights (models that ship with the project: weights.npz and .json)
 tensorboard/     the metrics for TensorBoard
 evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their finished chunks
+examples.npz     of models that ship with the project: the first test images
 pictures/        the pictures of biva_tf.sample and biva_tf.plot
 report.html      the page of biva_tf.report
 """
@@ -86,6 +87,11 @@ class RunDir:
     def unfinished(self) -> Path:
         """The file of what a stopped run has still to do at the step of its checkpoint."""
         return self.path / "unfinished.json"
+
+    @property
+    def examples(self) -> Path:
+        """The file of a shipped model with the first test images of its data set."""
+        return self.path / "examples.npz"
 
     @property
     def config(self) -> Path:
