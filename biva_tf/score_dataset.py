@@ -122,12 +122,12 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         the message says why.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
-    extras.require("score_dataset", "ray", "pyarrow")
     export = exported.find(Path(settings.export_dir), settings.version)
     spec = export.spec
     for k in settings.k or ():
         if not 0 <= k < spec.num_levels:
             raise SettingsError(f"--k: expected 0 to {spec.num_levels - 1}, got {k}")
+    extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
     rows = inputs.find(settings.input, settings.column, data, spec)
