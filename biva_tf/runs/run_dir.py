@@ -132,6 +132,8 @@ class RunDir:
         changes = {name: (old[name], new[name]) for name in new if old[name] != new[name]}
         if "binarize" in changes and data_config(old).binarize == config.data.binarize:
             del changes["binarize"]  # "auto" says the same
+        if config.validation_size is None:
+            changes.pop("validation_size", None)  # the run keeps its own
         return changes
 
     def write_config(self, spec: ModelSpec, config: RunConfig) -> None:
