@@ -28,7 +28,7 @@ class ExportError(UserError, RuntimeError):
     """A version that exists, or an export that does not compute what the model does."""
 
 
-def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Path:
+def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
     Without the package tensorflow-serving-api, the version has no warm-up requests.
@@ -41,6 +41,7 @@ def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Pat
     if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
+    export_dir = Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
         version = max(versions(export_dir), default=0) + 1
