@@ -79,7 +79,7 @@ def run(settings: ReportSettings) -> Path:
     if trained is not None:
         sections += [
             drawings.samples(model, settings.num_samples, settings.seed),
-            drawings.reconstructions(model, settings.seed),
+            drawings.reconstructions(model, run_dir, settings.seed),
             drawings.traversal(model, settings.seed),
         ]
         if spec.classes is not None:

@@ -120,7 +120,6 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         the message says why.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
-    extras.require("score_dataset", "ray", "pyarrow")
     from biva_tf.batch_scoring import exported, inputs, parts
     from biva_tf.batch_scoring.output import ScoresFolder
     from biva_tf.batch_scoring.parts import ImageForm
@@ -135,6 +134,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     for k in settings.k or ():
         if not 0 <= k < spec.num_levels:
             raise SettingsError(f"--k: expected 0 to {spec.num_levels - 1}, got {k}")
+    extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
     rows = inputs.find(settings.input, settings.column, data, spec)

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from biva_tf.data import network
-from biva_tf.data.sources import DataError, Info, Location, Source, Split
+from biva_tf.data.sources import DataError, Info, Location, NotPreparedError, Source, Split
 from biva_tf.errors import Setting
 
 _IN_MEMORY = 2**30  # bytes; larger splits are mapped from disk
@@ -78,7 +78,7 @@ def locate(
       The one of the two that was found, and its folder.
 
     Raises:
-      DataError: neither was found. The message says what to do.
+      NotPreparedError: neither was found. The message says what to do.
     """
     for prepared in (own, in_tfds):
         if prepared is not None and (folder := find(prepared, location.data_dir)):
@@ -89,10 +89,10 @@ def locate(
     missing = (Setting("dataset", name), ": not found in ", data_dir, ".")
     by_tfds = _command(name, location, by_tfds=True)
     if own is None:
-        raise DataError(*missing, f" Let TFDS fetch it with: {by_tfds}")
+        raise NotPreparedError(*missing, f" Let TFDS fetch it with: {by_tfds}")
     fetch = f" (or let TFDS fetch it with: {by_tfds})" if in_tfds is not None else ""
     by_files = _command(name, location, by_tfds=False)
-    raise DataError(*missing, f" Prepare it with: {by_files}{fetch}")
+    raise NotPreparedError(*missing, f" Prepare it with: {by_files}{fetch}")
 
 
 def _command(name: str, location: Location, *, by_tfds: bool) -> str:

@@ -304,6 +304,11 @@ def ablations(name: str) -> list[str]:
     return [f"{name}_{ablation.__name__}" for ablation in _ABLATIONS]
 
 
+def of_shape(image_shape: tuple[int, ...]) -> list[str]:
+    """The names of the architectures for images of this shape; without ablations."""
+    return [name for name, spec in ARCHITECTURES.items() if spec().image_shape == image_shape]
+
+
 def get(name: str) -> ModelSpec:
     """The spec of a named architecture, or of an ablation of it: NAME_lvae, _lvae_plus or _vae.
 

@@ -6,6 +6,7 @@ from biva_tf.drawing import Arrays
 from biva_tf.errors import UserError
 from biva_tf.plotting import grid, pictures
 from biva_tf.plotting.document import Lines, Paragraph, Picture, Section, SectionPart
+from biva_tf.runs.run_dir import RunDir
 
 _RECONSTRUCTED = 8
 
@@ -19,13 +20,13 @@ def samples(model: BIVA, number: int | None, seed: int) -> Section:
     return Section("Samples", _shown(model, arrays, what))
 
 
-def reconstructions(model: BIVA, seed: int) -> Section:
+def reconstructions(model: BIVA, run_dir: RunDir, seed: int) -> Section:
     """The first test images, and their reconstructions without the lowest levels."""
     spec = model.spec
     number = pictures.number(spec) if spec.of_points else _RECONSTRUCTED
     title = "Reconstructions"
     try:
-        originals = model.images()[:number]
+        originals = drawing.test_images(model, run_dir)[:number]
     except (UserError, OSError) as e:
         return Section(title, (Paragraph(f"There are none: {e}"),))
     lowest = ", ".join(map(str, range(spec.num_levels)))

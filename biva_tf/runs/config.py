@@ -48,10 +48,11 @@ class RunConfig:
     threshold: int = setting(
         127, "With binarize=threshold, a pixel is 1 if its value, 0 to 255, is above this.", lower=0
     )
-    validation_size: int = setting(
-        1000,
+    validation_size: int | None = setting(
+        None,
         "Images cut from the end of the training split to select weights on, where the data set "
-        "has no validation split of its own; 0 for none: the last weights are then the run's.",
+        "has no validation split of its own; 0 for none: the last weights are then the run's. By "
+        "default 1,000, or a fifth of the images if that is less.",
         lower=0,
     )
     train_on_validation: bool = setting(

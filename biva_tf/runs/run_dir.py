@@ -10,6 +10,7 @@ unfinished.json  what a run that a signal stopped has still to do at the step of
 weights/         the selected weights (models that ship with the project: weights.npz and .json)
 tensorboard/     the metrics for TensorBoard
 evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their finished chunks
+examples.npz     of models that ship with the project: the first test images
 pictures/        the pictures of biva_tf.sample and biva_tf.plot
 report.html      the page of biva_tf.report
 """
@@ -88,6 +89,11 @@ class RunDir:
         return self.path / "unfinished.json"
 
     @property
+    def examples(self) -> Path:
+        """The file of a shipped model with the first test images of its data set."""
+        return self.path / "examples.npz"
+
+    @property
     def config(self) -> Path:
         """The file with the spec and the settings."""
         return self.path / "config.json"
@@ -126,6 +132,8 @@ class RunDir:
         changes = {name: (old[name], new[name]) for name in new if old[name] != new[name]}
         if "binarize" in changes and data_config(old).binarize == config.data.binarize:
             del changes["binarize"]  # "auto" says the same
+        if config.validation_size is None:
+            changes.pop("validation_size", None)  # the run keeps its own
         return changes
 
     def write_config(self, spec: ModelSpec, config: RunConfig) -> None:

@@ -67,7 +67,8 @@ def _epochs(settings: RunConfig) -> str:
     if info.validation and settings.train_on_validation:
         images += info.validation
     if not info.validation or settings.train_on_validation:
-        images -= settings.validation_size
+        size = settings.validation_size
+        images -= pipeline.default_validation_size(images) if size is None else size
     per_epoch = math.ceil(images / settings.batch_size)
     epochs = settings.steps * settings.batch_size / images
     return (

@@ -78,7 +78,7 @@ def _run(
     is_chief = hosts is None or hosts.is_chief
     # The chief alone writes the folder of the run, which all hosts read.
     written = run_dir if is_chief else RunDir(temporary / "run")
-    config = _with_warmup_of_the_run(run_dir, config)
+    config = _as_begun(run_dir, config)
     changes = _changes(run_dir, spec, config)
     if hosts is not None:
         hosts.wait(config.host_timeout)
@@ -86,7 +86,9 @@ def _run(
     form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
-    _note(_describe(config.dataset, data))
+    _note(_describe(config, data))
+    if data.validation_size is not None:
+        config = dataclasses.replace(config, validation_size=data.validation_size)
     for name, counts in _counts(data).items():
         _note(f"{config.dataset} {name}: {counts}")
     for name, (old, new) in changes.items():
@@ -157,14 +159,21 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _with_warmup_of_the_run(run_dir: RunDir, config: RunConfig) -> RunConfig:
-    """The settings with the `ema_warmup` that the earlier run in the folder has, if there is one.
+def _as_begun(run_dir: RunDir, config: RunConfig) -> RunConfig:
+    """The settings with what the earlier run in the folder keeps, if there is one.
 
-    A run of an earlier version, made without the setting, so goes on as it began.
+    These are its `ema_warmup`, so that a run of a version without the setting goes on as it began,
+    and its `validation_size`, unless another one is given.
     """
     if not run_dir.config.exists():
         return config
-    return dataclasses.replace(config, ema_warmup=run_dir.read()[1]["ema_warmup"])
+    begun = run_dir.read()[1]
+    size = config.validation_size
+    return dataclasses.replace(
+        config,
+        ema_warmup=begun["ema_warmup"],
+        validation_size=begun.get("validation_size") if size is None else size,
+    )
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
@@ -208,11 +217,15 @@ def _alpha(config: RunConfig, data: pipeline.Data) -> float:
     return 0.1 * number / len(labelled)
 
 
-def _describe(dataset: str, data: pipeline.Data) -> str:
+def _describe(config: RunConfig, data: pipeline.Data) -> str:
     """The data set and its splits, in a line."""
+    dataset = config.dataset
     validation = 0 if data.validation is None else len(data.validation)
     train = "without end" if data.train.number is None else f"{data.train.number:,}"
-    counts = f"{train} to train, {validation:,} to validate, {len(data.test):,}"
+    chosen = ""
+    if config.validation_size is None and validation == data.validation_size < 1000:
+        chosen = " (a fifth of the images: validation_size)"
+    counts = f"{train} to train, {validation:,} to validate{chosen}, {len(data.test):,}"
     version = f" ({data.version})" if data.version else ""
     labelled = "" if data.train.labelled is None else f", {len(data.train.labelled):,} labelled"
     return f"{dataset}{version}: {counts} to test{labelled}"

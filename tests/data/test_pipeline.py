@@ -113,6 +113,21 @@ def test_the_validation_split_of_a_data_set_is_used(monkeypatch):
     np.testing.assert_array_equal(both.validation.pixels, with_validation.validation.images[30:])
 
 
+def test_the_validation_split_of_few_images_is_a_fifth_of_them(monkeypatch):
+    source = sources.load("mnist_10k", sources.Location(Path("nowhere")))
+    few = dataclasses.replace(
+        source, train=sources.Split(source.train.images[:300], source.train.labels[:300])
+    )
+    default = _settings(validation_size=None)
+    all_images, given = pipeline.load(default, 0), pipeline.load(_settings(), 0)
+    assert all_images.validation_size == len(given.validation) == 1000
+    np.testing.assert_array_equal(all_images.validation.pixels, given.validation.pixels)
+    monkeypatch.setattr(sources, "load", lambda name, location: few)
+    data = pipeline.load(default, 0)
+    assert (len(data.train.images), len(data.validation), data.validation_size) == (240, 60, 60)
+    assert len(pipeline.evaluation_images(default, "validation")) == 60
+
+
 def _test_arrays(source):
     return source.test.images, source.test.labels
 
