@@ -19,7 +19,7 @@ class ImageForm:
     Attributes:
       shape: (height, width, channels).
       binary: whether every value has to be 0 or 1.
-      binarize, threshold, seed: as of `biva_tf.data.images.Images`. An image has its draws by its
+      binarize, threshold, seed: as in `biva_tf.data.images.Images`. An image has its draws by its
         id. An image that is binary stays as it is.
     """
 

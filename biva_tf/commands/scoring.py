@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class DataSetSettings(ModelSettings):
     """The settings of a command that reads examples of data sets as a trained model does."""
 
-    num_examples: int = setting(0, "Take the first so many images of a split; 0 for all.", lower=0)
+    num_examples: int = setting(0, "Take the first N images of a split; 0 for all.", lower=0)
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the run used."
     )

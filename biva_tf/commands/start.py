@@ -33,7 +33,7 @@ def start(
     which settings are flags, and the exit code of the error, in most cases 1.
 
     Args:
-      name: of the command, for its messages.
+      name: the command's name, for its messages.
       settings: its settings dataclass.
       body: takes the settings; may return an exit code.
       read: gives the settings from the parsed flags; by default `flags.read(settings)`.
@@ -73,7 +73,7 @@ def start(
 
 
 def _parse(name: str, argv: list[str]) -> list[str]:
-    """The arguments that are no flags. Ends the program if a flag is wrong, with one line."""
+    """The arguments that are not flags. Ends the program if a flag is wrong, with one line."""
     try:
         return flags.parse(argv)
     except SettingsError as e:

@@ -68,7 +68,7 @@ class Codec:
         """Compresses images.
 
         Args:
-          images: as of `pixel_values.from_images`.
+          images: as in `pixel_values.from_images`.
           options: how; by default as `Options`.
 
         Raises:

@@ -102,7 +102,7 @@ class Stack:
         return symbols
 
     def _make_room(self, symbols: int) -> None:
-        """Puts random words beneath if so many symbols could empty the stack."""
+        """Puts random words beneath if this many symbols could empty the stack."""
         most = symbols * _MOST_BITS // WORD_BITS + 3
         if self._random_words is None or self._coder.num_words() >= most:
             return

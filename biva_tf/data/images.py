@@ -115,7 +115,7 @@ def as_read(
     Args:
       pixels: [n, height, width, channels], from 0 to 255.
       examples: the number of each image, by which it has its draws.
-      binarize, seed, threshold: as of `Images`.
+      binarize, seed, threshold: as in `Images`.
       epoch: the epoch of the draws.
     """
     if binarize == "none":

@@ -158,7 +158,8 @@ def load(
 
     Args:
       config: how to read it.
-      classes: of a model with classes, their number; None for batches without labelled halves.
+      classes: the number of classes of a model with classes; None for batches without labelled
+        halves.
       seed: the seed of the batches and of dynamic binarisation.
       form: the form of a text model's sentences; None for other models.
 
@@ -220,8 +221,7 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
     Args:
       config: how to read the data set.
       split: its name.
-      form: of the sentences that a model of text reads, with its vocabulary; None if it is not of
-        text.
+      form: the form of a text model's sentences, with its vocabulary; None for other models.
 
     Raises:
       DataError: there is no such source or split, its data is missing or wrong, or the model is not

@@ -15,7 +15,7 @@ from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.evaluation.summary import EvaluationSummary, LatentSummary, Mean
 from biva_tf.files import write_json
 
-Means = dict[int, tuple[Mean, Mean]]  # by k: of the data set that the model knows, of the other
+Means = dict[int, tuple[Mean, Mean]]  # by k: the means of the model's data set and of the other
 
 
 class RecordError(UserError, ValueError):

@@ -53,7 +53,7 @@ class ImageFeatures:
       chains: the chains of the levels computed so far: level 1 if it has a bottom-up latent, else
         all levels.
       q: the posterior of the latent that is drawn first.
-      class_logits: as of `Features`, if the bottom-up pass draws no latent.
+      class_logits: as in `Features`, if the bottom-up pass draws no latent.
     """
 
     chains: tuple[Chains, ...]

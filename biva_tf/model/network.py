@@ -178,7 +178,7 @@ class Network(keras.Model):
           training: whether dropout is active.
 
         Raises:
-          ValueError: the plan has not one source per latent, or features or rows are missing.
+          ValueError: the plan does not have one source per latent, or features or rows are missing.
         """
         if len(plan) != len(self.spec.latents):
             raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")

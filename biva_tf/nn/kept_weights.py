@@ -18,7 +18,7 @@ class KeptWeights:
     change gives the variable other memory. So the addresses tell whether anything changed.
 
     Args:
-      parts: gives the parts, as of `weight_norm.normalised_weights`.
+      parts: gives the parts, as for `weight_norm.normalised_weights`.
     """
 
     def __init__(self, parts: Callable[[], Sequence[keras.layers.Layer]]):

@@ -109,7 +109,7 @@ def histograms(
 
 
 def _panels(number: int, height: float) -> tuple[Figure, list]:
-    """A figure with so many panels, in rows, and the panels. The height of one is in inches."""
+    """A figure with a number of panels, in rows, and the panels. The height of one is in inches."""
     columns = min(number, _MAX_COLUMNS)
     rows = -(-number // columns)
     figure = new_figure(4.2 * columns, height * rows)

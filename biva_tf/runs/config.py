@@ -125,7 +125,7 @@ class RunConfig:
     log_every: int = setting(50, "Steps between lines of metrics.", lower=1)
     eval_every: int = setting(1000, "Steps between validations and sample grids.", lower=1)
     checkpoint_every: int = setting(1000, "Steps between checkpoints.", lower=1)
-    keep_checkpoints: int = setting(2, "The newest so many checkpoints are kept.", lower=1)
+    keep_checkpoints: int = setting(2, "How many checkpoints are kept, the newest ones.", lower=1)
     conv: str = setting(
         "auto",
         "How convolutions are computed: direct; frequency: those of stride 1 in the frequency "
@@ -194,7 +194,7 @@ def evaluation_data(
     """How a data set is read to evaluate the model of a run with these settings.
 
     Args:
-      settings: of the run.
+      settings: the run's settings.
       dataset: by default the one that the model was trained on.
       data_dir: where prepared data sets are; by default where the run looked.
     """

@@ -14,7 +14,7 @@ _PATH = Path("assets.extra") / "tf_serving_warmup_requests"  # where TF Serving 
 def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     """(signature, inputs) of one small request for each signature that has passes of its own.
 
-    `encode` and `decode` are left out: their first run is no slower than the others.
+    `encode` and `decode` are left out: their first run is as fast as the later ones.
     """
     seed = np.zeros(2, np.int32)
     images = np.zeros((1, *spec.image_shape), np.float32)

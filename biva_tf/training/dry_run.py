@@ -27,8 +27,8 @@ def describe(spec: ModelSpec, settings: RunConfig, replicas: int) -> str:
     """The settings, the model, the memory estimate and the steps per epoch, as text.
 
     Args:
-      spec: of the model.
-      settings: of the run.
+      spec: the model's spec.
+      settings: the run's settings.
       replicas: devices that share the batch.
     """
     model = Network(spec, Compute("direct"))  # the way of the GPU that the memory is estimated for

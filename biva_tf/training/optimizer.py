@@ -94,7 +94,7 @@ class Adamax(keras.optimizers.Optimizer):
 
         Args:
           strategy: that the optimizer was built under.
-          gradients: of the weights.
+          gradients: the gradients of the weights.
           skip: a boolean, the same on all replicas; if true, the step is counted, and the weights,
             the slots and the averages stay as they are.
         """

@@ -31,8 +31,8 @@ class Trainer:
     """A model, its optimizer, and the steps that run under a strategy.
 
     Args:
-      spec: of the model.
-      config: of the run.
+      spec: the model's spec.
+      config: the run's settings.
       strategy: from `devices.make_strategy`.
       classifier_weight: alpha, for a spec with classes. Every second row of its batches is labelled
         (`TrainingData.labelled`).

@@ -62,7 +62,7 @@ class AblationsSettings:
     )
     iw_samples: int = setting(0, "K of L_K on the test split; 0 to leave L_1 and L_K out.", lower=0)
     num_examples: int = setting(
-        0, "Compute L_1 and L_K of the first so many test images; 0 for all.", lower=0
+        0, "Compute L_1 and L_K of the first N test images; 0 for all.", lower=0
     )
     out_dataset: str | None = setting(
         None, "Another data set, to tell from the models' own.", choices=sources.names()
@@ -70,9 +70,7 @@ class AblationsSettings:
     anomaly_samples: int = setting(
         10, "Samples whose mean is L^{>k}, and the K of L_K^{>k}.", lower=1
     )
-    anomaly_examples: int = setting(
-        0, "Score the first so many test images of both; 0 for all.", lower=0
-    )
+    anomaly_examples: int = setting(0, "Score the first N test images of both; 0 for all.", lower=0)
     below: str = setting(
         "sample",
         "Latents of levels <= k are a sample of their prior, or its mode.",

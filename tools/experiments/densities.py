@@ -91,7 +91,7 @@ def run(settings: DensitiesSettings) -> DensityComparison:
     """Trains the models that are not trained yet, scores them, and draws the figure.
 
     Raises:
-      SettingsError: there is no density of a name.
+      SettingsError: there is no density of that name.
       TrainingError: a training run failed.
     """
     sweep.check_some("densities", settings.densities, DENSITIES)

@@ -170,7 +170,7 @@ def _parse(arguments: Sequence[str]) -> flags.FlagValues:
 
 
 def _is_finished(run_dir: RunDir, config: RunConfig) -> bool:
-    """Whether a run has the settings and the result of all steps. RunDirError as of `check`."""
+    """Whether a run has the settings and the result of all steps. RunDirError as in `check`."""
     changes = run_dir.check(architectures.read(config.architecture), config)
     summary = run_dir.read_summary()
     return not changes and summary is not None and summary["step"] == config.steps

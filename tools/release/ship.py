@@ -47,7 +47,7 @@ class ShipSettings:
     flagfiles: tuple[str, ...] = required("The flagfiles of its trainings, first to last.")
     licence: str = required("A sentence about the licence of the data.")
     iw_samples: int = setting(100, "The K of the L_K that the card reports.", lower=1)
-    num_examples: int = setting(0, "Score the first so many test images; 0 for all.", lower=0)
+    num_examples: int = setting(0, "Score the first N test images; 0 for all.", lower=0)
     folder: str = setting(str(pretrained.FOLDER), "The folder of the shipped models.")
 
 

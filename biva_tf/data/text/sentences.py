@@ -24,7 +24,7 @@ class Form:
     Attributes:
       length: tokens in a row.
       size: the number of ids.
-      vocabulary: of the model; None before its run has made it of its training split.
+      vocabulary: the model's vocabulary; None before its run has made it from the training split.
     """
 
     length: int
@@ -47,7 +47,7 @@ class Counts:
       lines: all of them.
       empty: those without a word, which were dropped.
       cut: those with more words than a row has places.
-      words, unknown: in the rows, and those of them that the vocabulary has not.
+      words, unknown: the words in the rows, and how many of them are not in the vocabulary.
     """
 
     lines: int
