@@ -1,3 +1,5 @@
+"""One's own images: a guide, in cells that notebooks open (`# %%`)."""
+
 # %% [markdown]
 # # One's own images: from an array to samples, scores and a served model
 #

@@ -1,3 +1,5 @@
+"""What each latent represents: a guide, in cells that notebooks open (`# %%`)."""
+
 # %% [markdown]
 # # Representations: what each latent knows
 #
