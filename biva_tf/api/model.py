@@ -147,7 +147,7 @@ class BIVA(KerasModel):
     def encode(
         self, images, *, draws: bool = False, seed: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The latents of images by name, such as "z1_bu", "z1_td" and "z2": what the model represents.
+        """The latents of images by name ("z1_bu", "z1_td", "z2"): what the model represents.
 
         Each is the mean of its posterior, given the means of the latents that it depends on; or,
         with `draws`, a draw from it, given draws. With classes, "y" has the class probabilities.

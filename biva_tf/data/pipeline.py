@@ -310,7 +310,7 @@ def _splits(source: sources.Source, config: DataConfig) -> dict[str, sources.Spl
             np.concatenate([train.labels, validation.labels]),
         )
     number = len(train.images)
-    if not 0 <= size < number:
+    if size is None or not 0 <= size < number:
         expected = f"an integer in 0..{number - 1} for {name}"
         raise sources.DataError(Setting("validation_size"), f": expected {expected}, got {size}")
     cut = number - size

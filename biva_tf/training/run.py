@@ -223,7 +223,7 @@ def _describe(config: RunConfig, data: pipeline.Data) -> str:
     validation = 0 if data.validation is None else len(data.validation)
     train = "without end" if data.train.number is None else f"{data.train.number:,}"
     chosen = ""
-    if config.validation_size is None and validation == data.validation_size < 1000:
+    if config.validation_size is None and validation == data.validation_size and validation < 1000:
         chosen = " (a fifth of the images: validation_size)"
     counts = f"{train} to train, {validation:,} to validate{chosen}, {len(data.test):,}"
     version = f" ({data.version})" if data.version else ""

@@ -1,6 +1,7 @@
 """Every guide runs in an empty folder from its first cell to its last, and shows what it says."""
 
 import re
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, run
@@ -45,5 +46,5 @@ def test_every_figure_of_the_paper_is_drawn_and_its_numbers_are_as_said(tmp_path
 
 
 def test_every_guide_is_tested():
-    tested = set(re.findall(r'_output\("(\w+)"', open(__file__).read()))
+    tested = set(re.findall(r'_output\("(\w+)"', Path(__file__).read_text()))
     assert tested == {path.stem for path in FOLDER.glob("[a-z]*.py")}
