@@ -39,7 +39,7 @@ def test_a_call_draws_every_latent_from_its_posterior_by_the_seed_0(model):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 8, 8, 1), np.uint8), "expected floats of shape .*, got uint8"),
+        (np.zeros((2, 8, 8, 1), np.uint8), "XX"),
         (
             np.zeros((2, 8, 7, 1), np.float32),
             r"\[rows, 8, 8, 1\], got float32 of \(2, 8, 7, 1\)",
