@@ -281,13 +281,15 @@ class KerasModel(Network):
     def _updated(self, metrics: dict[str, tf.Tensor], weight) -> dict[str, tf.Tensor]:
         means = {mean.name: mean for mean in self._means}
         skipped = tf.cast(metrics.get("skipped", 0.0), tf.bool)
+        values = list(metrics.values())
         for name, value in metrics.items():
             if name != "skipped" and "skipped" in metrics:
                 # Not in the mean: the values of a skipped step may be infinite.
                 value, of_step = tf.where(skipped, 0.0, value), tf.where(skipped, 0, weight)
             else:
                 of_step = weight
-            means[name].update_state(value, of_step)
+            with tf.control_dependencies([values[0]]):  # so that no data is no update
+                means[name].update_state(value, of_step)
         return {name: means[name].result() for name in metrics}
 
     @functools.cached_property

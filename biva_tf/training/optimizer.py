@@ -99,7 +99,9 @@ class Adamax(keras.optimizers.Optimizer):
             the slots and the averages stay as they are.
         """
         self._apply_summed(strategy, gradients, tf.identity(self.learning_rate), skip)
-        self.iterations.assign_add(1)
+        # In a graph, the call that finds no more data must not count a step.
+        with tf.control_dependencies(strategy.experimental_local_results(gradients[0])):
+            self.iterations.assign_add(1)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         """What Keras's `apply` does with the gradients of a replica."""
@@ -263,5 +265,9 @@ def apply_summed(
     context = tf.distribute.get_replica_context()
     if isinstance(optimizer, Adamax):
         context.merge_call(optimizer.apply_summed, args=(gradients, skip))
-    else:  # sums over the replicas itself
-        optimizer.apply([g / context.num_replicas_in_sync for g in gradients], weights)
+    else:
+        # It sums over the replicas itself. In a graph, the call that finds no more data must not
+        # count a step.
+        gradients = [g / context.num_replicas_in_sync for g in gradients]
+        with tf.control_dependencies(gradients[:1]):
+            optimizer.apply(gradients, weights)
