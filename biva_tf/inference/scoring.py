@@ -20,6 +20,7 @@ from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans, tokens
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise, of_samples
+from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
 
@@ -369,23 +370,31 @@ def sum_over_samples(values: tf.Tensor, samples, images) -> tf.Tensor:
 
 
 def check_images(images, spec: ModelSpec) -> np.ndarray:
-    """Images as a float32 array.
+    """Images as a float32 array; uint8 images as `pixels.as_floats` has them.
 
     Raises:
       ValueError: they are not [images, *spec.image_shape], or have values that the likelihood has
         not: outside of [0, 1], of real numbers not finite ones, of ids those of no sentence.
     """
     image_shape, (least, greatest) = spec.image_shape, spec.likelihood.values
-    images = np.asarray(images, np.float32)
+    images = as_floats(np.asarray(images), spec.likelihood)
     if images.shape[1:] != tuple(image_shape) or not len(images):
         expected = ", ".join(map(str, image_shape))
         raise ValueError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")
     low, high = images.min(), images.max()
     if not (np.isfinite([low, high]).all() and low >= least and high <= greatest):
-        expected = "finite numbers" if spec.of_points else f"values in [{least:g}, {greatest:g}]"
-        raise ValueError(f"images: expected {expected}, got {low} to {high}")
+        raise ValueError(f"images: expected {expected_values(spec)}, got {low} to {high}")
     if spec.of_text and not tokens.valid(images[..., 0, 0]):
         raise ValueError(
             f"images: expected ids of words, then {tokens.END}, then {tokens.PADDING}; got others"
         )
     return images
+
+
+def expected_values(spec: ModelSpec) -> str:
+    """The values that images of a model have, for a message."""
+    if spec.of_points:
+        return "finite numbers"
+    least, greatest = spec.likelihood.values
+    or_bytes = "" if spec.of_text else " or uint8 of 0 to 255"
+    return f"values in [{least:g}, {greatest:g}]{or_bytes}"

@@ -26,6 +26,7 @@ from biva_tf.model.assignments import Assignment
 from biva_tf.model.bottom_up import BottomUpStage, Chains, Features, ImageFeatures, Inferred
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import GatheredNoise, Noise, SeededNoise
+from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.model.top_down import TopDownStage
 from biva_tf.nn.compute import Compute
@@ -107,7 +108,8 @@ class Network(keras.Model):
         """The start of the bottom-up pass, before its first draw.
 
         Args:
-          images: [rows, *spec.image_shape], floats of `spec.likelihood.values`.
+          images: [rows, *spec.image_shape], floats of `spec.likelihood.values`, or uint8
+            (`pixels.as_floats`).
           noise: the noise of the dropout.
           training: whether dropout is active.
 
@@ -115,12 +117,15 @@ class Network(keras.Model):
           ValueError: images of a wrong shape or dtype.
         """
         images = tf.convert_to_tensor(images)
-        if not images.dtype.is_floating or images.shape[1:] != self.spec.image_shape:
+        numbers = images.dtype.is_floating or images.dtype == tf.uint8
+        if not numbers or images.shape[1:] != self.spec.image_shape:
             expected = ", ".join(map(str, self.spec.image_shape))
             raise ValueError(
-                f"images: expected floats of shape [rows, {expected}], got {images.dtype.name} of "
-                f"{images.shape}"
+                f"images: expected floats or uint8 of shape [rows, {expected}], got "
+                f"{images.dtype.name} of {images.shape}"
             )
+        if images.dtype == tf.uint8:
+            images = as_floats(images, self.spec.likelihood)
         x = self.likelihood.network_input(images)
         chains = [Chains(x, x)]
         for stage in self.bottom_up_stages:
@@ -228,7 +233,7 @@ class Network(keras.Model):
         """Both passes.
 
         Args:
-          images: [rows, *spec.image_shape], floats of `spec.likelihood.values`.
+          images: as in `image_features`.
           plan: a source for each latent; by default, every latent is drawn from its posterior.
           noise: the noise of the draws and the dropout; by default that of the seed 0, so that the
             same images give the same output.

@@ -1,9 +1,9 @@
 """A network that Keras's `fit`, `evaluate` and `predict` work with."""
 
 import contextlib
+import functools
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from biva_tf.data.images import Batch
@@ -12,10 +12,15 @@ from biva_tf.inference.scoring import check_images, image_scores
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
-from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
+from biva_tf.training import optimizer as optimizers
+from biva_tf.training.keras_data import (
+    ImageCount,
+    first_images,
+    observed,
+    prepared,
+    prepared_validation,
+)
 from biva_tf.training.step import EVALUATION, Objective, TrainingStep, metric_names
-
-_BATCH_SIZE = 32  # Keras's default
 
 
 class KerasModel(Network):
@@ -27,43 +32,54 @@ class KerasModel(Network):
 
     def compile(
         self,
-        optimizer: Adamax | None = None,
+        optimizer: keras.optimizers.Optimizer | str | dict | None = None,
+        loss: None = None,
         *,
+        metrics: None = None,
         objective: Objective | None = None,
         seed: int = 0,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
     ):
-        """Prepares the model for `fit` and `evaluate`.
+        """Prepares the model for `fit` and `evaluate`, which otherwise do it with the defaults.
 
         Args:
-          optimizer: by default the original's, with moving averages of decay 0.9995. Under a
-            strategy, make it in the strategy's scope.
+          optimizer: a `biva_tf.Adamax`; an optimizer of Keras, or its name; or None for the
+            original's, `Adamax` with moving averages of decay 0.9995. Under a strategy, make it in
+            the strategy's scope.
+          loss, metrics: None. The model's bound gives the loss; its terms are the metrics.
           objective: free bits, KL weight and clipping; by default those of the original.
           seed: of the noise.
           run_eagerly, steps_per_execution: as in `keras.Model.compile`.
 
         Raises:
-          ValueError: the optimizer is not an `Adamax` of this package. Its step sums and clips the
-            gradients of all replicas before it applies them, which other optimizers do not.
+          ValueError: there is no such optimizer, or it scales the loss; a loss or metrics; or
+            `objective.skip_gradient_norm` with another optimizer than `Adamax`.
         """
-        if optimizer is None:
-            with self.distribute_strategy.scope():
-                optimizer = Adamax(FlooredExponentialDecay(), ema_decay=0.9995)
-        if not isinstance(optimizer, Adamax):
+        for name, value in (("loss", loss), ("metrics", metrics)):
+            if value is not None:
+                raise ValueError(
+                    f"{name}: expected None, got {value!r}: the bound gives the loss and the "
+                    "metrics, and `objective` sets its free bits and weights"
+                )
+        objective = objective or Objective()
+        with self.distribute_strategy.scope():
+            made = optimizers.get(optimizer)
+        if objective.skip_gradient_norm and not isinstance(made, optimizers.Adamax):
             raise ValueError(
-                f"optimizer: expected a biva_tf.Adamax, got {type(optimizer).__name__}"
+                "objective.skip_gradient_norm: expected 0, or a biva_tf.Adamax as the optimizer, "
+                f"got {type(made).__name__}"
             )
         super().compile(
-            optimizer=optimizer,
+            optimizer=made,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=False,
         )
-        self._training_step = TrainingStep(self, optimizer, objective or Objective(), seed)
+        self._training_step = TrainingStep(self, made, objective, seed)
         with self.distribute_strategy.scope():
-            optimizer.build(self.trainable_variables)
-            names = metric_names(self.spec, self._training_step.objective)
+            made.build(self.trainable_variables)
+            names = metric_names(self.spec, objective)
             if not hasattr(self, "_means") or tuple(m.name for m in self._means) != names:
                 self._means: list[keras.metrics.Mean] = list(map(keras.metrics.Mean, names))
 
@@ -73,73 +89,165 @@ class KerasModel(Network):
         `fit` does it with its first batch, unless it was done before or the weights were loaded.
 
         Raises:
-          ValueError: the model is not compiled, or images of a wrong shape or dtype.
+          ValueError: the model is not compiled, or images of a wrong shape or range.
         """
         self._require_compiled("initialise")
-        self._training_step.initialise(images)
+        self._training_step.initialise(check_images(images, self.spec))
 
-    def fit(self, x=None, y=None, batch_size=None, *arguments, **named_arguments):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
         """Trains the model: `keras.Model.fit` with the step of `python -m biva_tf.train`.
 
         The logs of an epoch are the means over its images of the metrics of `TrainingStep`. Those
         of `validation_data` begin with "val_" and are of the weights as they are, not of their
         averages. "val_loss" has the free bits and the KL weight of "loss"; "val_elbo" has not.
 
-        Args:
-          x: images [images, *spec.image_shape], or a `tf.data.Dataset` of batches of
-            images, or of (images, labels).
-          y: labels, if any.
-          batch_size: by default 32; None for a data set.
-          arguments, named_arguments: the other arguments of `keras.Model.fit`.
+        Args are those of `keras.Model.fit`:
+          x: images [images, *spec.image_shape], with values of the likelihood or uint8 of 0 to 255
+            (`pixels.as_floats`); or a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator
+            of batches: images, (images,) or (images, labels).
+          y: labels, if any, of an array.
+          class_weight, sample_weight: None.
 
         Raises:
-          ValueError: images of a wrong shape, dtype or range; weights of samples or classes; or
-            neither an array nor a `tf.data.Dataset` for a model that is not initialised.
+          ValueError: images of a wrong shape or range; weights of samples or classes.
+          tf.errors.InvalidArgumentError: a later batch of a data set has a wrong range.
         """
-        x = self._checked(x)
-        if self.compiled and not weight_norm.is_initialised(self):
-            self.initialise(_first_batch(x, batch_size))
-        return super().fit(x, y, batch_size, *arguments, **named_arguments)
+        _refuse_weights(sample_weight, class_weight)
+        x = prepared(x, self.spec)
+        if validation_data is not None:
+            validation_data = prepared_validation(validation_data, self.spec)
+        if not self.compiled:
+            self.compile()
+        if not weight_norm.is_initialised(self):
+            images, x = first_images(x, batch_size, self.spec)
+            self.initialise(images)
+        return super().fit(
+            x=x,
+            y=y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
 
-    def evaluate(self, x=None, *arguments, **named_arguments):
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        _use_cached_eval_dataset=False,
+    ):
         """The means over images of the loss, the ELBO and its terms: as `keras.Model.evaluate`.
 
-        One sample of the posterior per image, by the seed of `compile`. The weights are those that
-        the model has; `with model.averaged_weights():` takes their averages.
+        One sample of the posterior per image, by the seed of `compile` and the image's place in
+        the input: neither the batch size nor the number of devices changes more than rounding. The
+        weights are those that the model has; `with model.averaged_weights():` takes their averages.
 
-        Raises:
-          ValueError: images of a wrong shape, dtype or range.
+        Args and errors are those of `fit`. (`_use_cached_eval_dataset` is how Keras's `fit` asks
+        for the validation data that it has read already.)
         """
-        return super().evaluate(self._checked(x), *arguments, **named_arguments)
+        _refuse_weights(sample_weight)
+        if not self.compiled:
+            self.compile()
+        return super().evaluate(
+            x=x if _use_cached_eval_dataset else prepared(x, self.spec),
+            y=y,
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+            _use_cached_eval_dataset=_use_cached_eval_dataset,
+        )
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Reconstructions from a draw of all latents, float32 [images, *spec.image_shape].
+
+        With a Bernoulli likelihood, the probability of each pixel; of text, at each place the most
+        probable token; with the others, a draw. `BIVA.reconstruct(x, seed=seed)` gives the same up
+        to rounding, whatever the batch size; the seed is that of `compile`, else 0.
+
+        Args and errors are those of `fit`.
+        """
+        return super().predict(
+            prepared(x, self.spec),
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
+        )
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:
-        """While active, the model has the moving averages as its weights, if it keeps them.
+        """While active, the model has the averages of its `Adamax` as its weights, if it keeps any.
+
+        An optimizer of Keras with `use_ema` has none: `fit` ends with its averages as the weights.
 
         Raises:
           ValueError: the model is not compiled.
         """
         self._require_compiled("averaged_weights")
+        if not isinstance(self.optimizer, optimizers.Adamax):
+            return contextlib.nullcontext()
         return self.optimizer.averaged_weights()
+
+    # Keras calls these two when a pass over the data begins.
+
+    def make_test_function(self, force=False):
+        """As Keras's; the count of the images begins anew."""
+        self._image_count.reset()
+        return super().make_test_function(force)
+
+    def make_predict_function(self, force=False):
+        """As Keras's; the count of the images begins anew."""
+        self._image_count.reset()
+        return super().make_predict_function(force)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """Trains on a replica's part of a batch; gives the means of the epoch so far."""
-        batch = _batch(data)
+        batch = self._batch(data)
         _, metrics = self._training_step(batch)
         return self._updated(metrics, tf.shape(batch.images)[0])
 
     def test_step(self, data) -> dict[str, tf.Tensor]:
         """Scores a replica's part of a batch; gives the means of the images so far."""
-        batch, training_step = _batch(data), self._training_step
-        context = tf.distribute.get_replica_context()
-        # The number of images before these on this replica. Replicas are kept far apart.
-        first_image = tf.cast(self._means[0].count.value, tf.int64)
-        first_image += tf.cast(context.replica_id_in_sync_group, tf.int64) * 2**32
+        batch, training_step = self._batch(data), self._training_step
         (scores,), _ = image_scores(
             self,
             (0,),
             batch.images,
             seed=tf.constant([training_step.seed, EVALUATION], tf.int64),
-            first_image=first_image,
+            first_image=self._image_count.first_of(batch.images),
             num_importance_samples=1,
             max_rows=1,
         )
@@ -147,13 +255,10 @@ class KerasModel(Network):
         return self._updated(training_step.row_metrics(terms), None)
 
     def predict_step(self, data) -> tf.Tensor:
-        """Reconstructions, [rows, *spec.image_shape], from a draw of all latents.
-
-        With a Bernoulli likelihood, the probability of each pixel; of text, at each place the most
-        probable token; with the others, a draw.
-        """
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        noise = SeededNoise(0)
+        """Reconstructions of a replica's part of a batch."""
+        images = self._batch(data).images
+        seed = self._training_step.seed if self.compiled else 0
+        noise = SeededNoise(seed, self._image_count.first_of(images))
         return self.likelihood.reconstruction(self(images, noise=noise).px, noise)
 
     def get_compile_config(self) -> dict:
@@ -176,38 +281,35 @@ class KerasModel(Network):
     def _updated(self, metrics: dict[str, tf.Tensor], weight) -> dict[str, tf.Tensor]:
         means = {mean.name: mean for mean in self._means}
         skipped = tf.cast(metrics.get("skipped", 0.0), tf.bool)
+        values = list(metrics.values())
         for name, value in metrics.items():
             if name != "skipped" and "skipped" in metrics:
                 # Not in the mean: the values of a skipped step may be infinite.
                 value, of_step = tf.where(skipped, 0.0, value), tf.where(skipped, 0, weight)
             else:
                 of_step = weight
-            means[name].update_state(value, of_step)
+            with tf.control_dependencies([values[0]]):  # so that no data is no update
+                means[name].update_state(value, of_step)
         return {name: means[name].result() for name in metrics}
 
-    def _checked(self, x):
-        return check_images(x, self.spec) if isinstance(x, np.ndarray) else x
+    @functools.cached_property
+    def _image_count(self) -> ImageCount:
+        return ImageCount(self.distribute_strategy)
+
+    def _batch(self, data) -> Batch:
+        """The images and labels that Keras hands to a step."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        _refuse_weights(sample_weight)
+        images = observed(images, self.spec)
+        if labels is None:
+            return Batch.unlabelled(images)
+        return Batch(images, tf.cast(labels, tf.int64))
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
             raise ValueError(f"{method}: expected a compiled model; call compile() before")
 
 
-def _batch(data) -> Batch:
-    """The images and labels that Keras hands to a step."""
-    images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if sample_weight is not None:
+def _refuse_weights(sample_weight, class_weight=None) -> None:
+    if sample_weight is not None or class_weight is not None:
         raise ValueError("sample_weight, class_weight: expected none, since the bound has none")
-    return Batch.unlabelled(images) if labels is None else Batch(images, labels)
-
-
-def _first_batch(x, batch_size: int | None):
-    """The first images given to `fit`."""
-    if isinstance(x, tf.data.Dataset):
-        return keras.utils.unpack_x_y_sample_weight(next(iter(x)))[0]
-    if isinstance(x, np.ndarray | tf.Tensor):
-        return x[: batch_size or _BATCH_SIZE]
-    raise ValueError(
-        f"x: expected an array or a tf.data.Dataset, got {type(x).__name__}; for others call "
-        "`initialise` with a batch of images before `fit`"
-    )

@@ -1,4 +1,4 @@
-"""The original's Adamax and its learning-rate schedule."""
+"""The original's Adamax and its learning-rate schedule; and Keras's optimizers in their place."""
 
 import contextlib
 import math
@@ -99,7 +99,9 @@ class Adamax(keras.optimizers.Optimizer):
             the slots and the averages stay as they are.
         """
         self._apply_summed(strategy, gradients, tf.identity(self.learning_rate), skip)
-        self.iterations.assign_add(1)
+        # In a graph, the call that finds no more data must not count a step.
+        with tf.control_dependencies(strategy.experimental_local_results(gradients[0])):
+            self.iterations.assign_add(1)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         """What Keras's `apply` does with the gradients of a replica."""
@@ -220,3 +222,53 @@ class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
             "floor": self.floor,
             "warmup": self.warmup,
         }
+
+
+def get(optimizer: keras.optimizers.Optimizer | str | dict | None) -> keras.optimizers.Optimizer:
+    """The optimizer that `compile` was given, as `keras.optimizers.get` reads it.
+
+    None is the original's Adamax, with moving averages of decay 0.9995.
+
+    Raises:
+      ValueError: there is no such optimizer, or it scales the loss.
+    """
+    if optimizer is None:
+        return Adamax(FlooredExponentialDecay(), ema_decay=0.9995)
+    try:
+        found = keras.optimizers.get(optimizer)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "optimizer: expected a biva_tf.Adamax, an optimizer of Keras, or the name of one such "
+            f"as 'adam', got {optimizer!r}"
+        ) from None
+    scales = isinstance(found, keras.optimizers.LossScaleOptimizer)
+    if scales or found.loss_scale_factor is not None:
+        raise ValueError(
+            "optimizer: expected one that does not scale the loss, whose gradients are float32, "
+            f"got {type(found).__name__}"
+        )
+    return found
+
+
+def apply_summed(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: list[tf.Tensor],
+    weights: list[keras.Variable],
+    skip: tf.Tensor | None,
+) -> None:
+    """Applies gradients that are already summed over the replicas; in replica context.
+
+    Args:
+      optimizer: an `Adamax`, or one of Keras's.
+      gradients, weights: one for each weight.
+      skip: as in `Adamax.apply_summed`; None with an optimizer of Keras.
+    """
+    context = tf.distribute.get_replica_context()
+    if isinstance(optimizer, Adamax):
+        context.merge_call(optimizer.apply_summed, args=(gradients, skip))
+    else:
+        # It sums over the replicas itself. In a graph, the call that finds no more data must not
+        # count a step.
+        gradients = [g / context.num_replicas_in_sync for g in gradients]
+        with tf.control_dependencies(gradients[:1]):
+            optimizer.apply(gradients, weights)

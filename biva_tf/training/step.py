@@ -13,7 +13,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
-from biva_tf.training.optimizer import Adamax
+from biva_tf.training.optimizer import Adamax, apply_summed
 
 # Each use of a run's seed has its own constant, so that no two uses share noise.
 TRAINING, EVALUATION, INITIALISATION = 0, 1, 2
@@ -68,7 +68,7 @@ class TrainingStep:
 
     Attributes:
       model: the network to train.
-      optimizer: the optimizer of its weights, built.
+      optimizer: the optimizer of its weights, built: an `Adamax`, or one of Keras's.
       objective: what the step minimises.
       seed: the seed of the noise.
       alternating: whether rows 0, 2, 4, ... of a batch are labelled and the others are not, which
@@ -76,7 +76,7 @@ class TrainingStep:
     """
 
     model: Network
-    optimizer: Adamax
+    optimizer: keras.optimizers.Optimizer
     objective: Objective
     seed: int
     alternating: bool = False
@@ -90,7 +90,7 @@ class TrainingStep:
         """
         context = tf.distribute.get_replica_context()
         objective, spec = self.objective, self.model.spec
-        first_row, global_rows = _rows(batch.images, context)
+        first_row, global_rows = rows_of_batch(batch.images, context)
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
         noise = seeded_noise(self.seed, TRAINING).fold(step, first_row)
         kl_weight = objectives.linear_warmup(step, objective.kl_warmup_steps, objective.kl_weight)
@@ -118,7 +118,7 @@ class TrainingStep:
         if objective.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, objective.clip_norm, use_norm=norm)
         learning_rate = tf.identity(self.optimizer.learning_rate)
-        context.merge_call(self.optimizer.apply_summed, args=(gradients, skipped))
+        apply_summed(self.optimizer, gradients, self.model.trainable_variables, skipped)
 
         by_row = _row_metrics(spec, terms, row_losses)
         means = tf.unstack(batch_mean(tf.stack(list(by_row.values()), axis=1)))
@@ -158,7 +158,8 @@ class TrainingStep:
             classes = assignments.given(tf.range(len(images)) % number, number)
         with self.model.distribute_strategy.scope(), initialising:
             self.model(images, noise=noise, classes=classes, training=True)
-        self.optimizer.reset_averages()
+        if isinstance(self.optimizer, Adamax):
+            self.optimizer.reset_averages()
 
     def row_metrics(self, terms: objectives.Terms) -> dict[str, tf.Tensor]:
         """The metrics of rows that are not trained on, by name, each [rows].
@@ -242,7 +243,7 @@ def seeded_noise(seed: int, use: int) -> SeededNoise:
     return SeededNoise(tf.constant([seed, use], tf.int64))
 
 
-def _rows(images: tf.Tensor, context: tf.distribute.ReplicaContext):
+def rows_of_batch(images: tf.Tensor, context: tf.distribute.ReplicaContext):
     """The index of this replica's first row in the global batch, and the size of that batch."""
     replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
     rows = images.shape[0]

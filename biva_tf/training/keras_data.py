@@ -1,0 +1,108 @@
+"""The data that Keras's `fit`, `evaluate` and `predict` take, and an image's place in them."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from biva_tf.inference.scoring import check_images, expected_values
+from biva_tf.model.pixels import as_floats
+from biva_tf.model.spec import ModelSpec
+from biva_tf.training.step import rows_of_batch
+
+_BATCH_SIZE = 32  # Keras's default
+_KINDS = "an array, a tf.data.Dataset, a keras.utils.PyDataset or a generator"
+
+
+def prepared(x: Any, spec: ModelSpec) -> Any:
+    """The `x` of `fit`, `evaluate` or `predict` as Keras takes it.
+
+    Arrays are checked here. The batches of other data are checked by `observed`, in the step.
+
+    Raises:
+      ValueError: an array of a wrong shape, or with values that the likelihood has not.
+    """
+    if isinstance(x, list) or hasattr(x, "__array__"):
+        return check_images(x, spec)
+    if isinstance(x, Iterator):
+        return _tuples(x)
+    return x
+
+
+def prepared_validation(data: Any, spec: ModelSpec) -> Any:
+    """The `validation_data` of `fit`, likewise: what `x` can be, or (x, y) of arrays."""
+    if isinstance(data, tuple):
+        x, *others = data
+        return (prepared(x, spec), *others)
+    return prepared(data, spec)
+
+
+def first_images(x: Any, batch_size: int | None, spec: ModelSpec) -> tuple[np.ndarray, Any]:
+    """The images of the first batch of what `prepared` gave; and all of it, still to be read.
+
+    Raises:
+      ValueError: no such data, or images of a wrong shape or range.
+    """
+    match x:
+        case np.ndarray():
+            return x[: batch_size or _BATCH_SIZE], x
+        case tf.data.Dataset():
+            batch = next(iter(x))
+        case keras.utils.PyDataset():
+            batch = x[0]
+        case Iterator():
+            batch = next(x)
+            x = _tuples(itertools.chain((batch,), x))
+        case _:
+            raise ValueError(f"x: expected {_KINDS}, got {type(x).__name__}")
+    images, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    return check_images(images, spec), x
+
+
+def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
+    """The images of a batch as float32; in a step's graph, which fails if they are out of range."""
+    floats = as_floats(images, spec.likelihood)
+    if images.dtype == tf.uint8:
+        return floats
+    least, greatest = spec.likelihood.values
+    fits = tf.math.is_finite(floats) & (floats >= least) & (floats <= greatest)
+    low, high = tf.reduce_min(floats), tf.reduce_max(floats)
+    message = (f"images: expected {expected_values(spec)}, got", low, "to", high)
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), message)]):
+        return tf.identity(floats)
+
+
+class ImageCount:
+    """The number of images that a pass over the data has read, on the replicas of a strategy.
+
+    With it, an image has its noise by its place in the whole input, whatever the batches are.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        with strategy.scope():
+            self._count = tf.Variable(
+                tf.constant(0, tf.int64),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,  # each replica has its own
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+    def reset(self) -> None:
+        """A pass begins."""
+        self._count.assign(0)
+
+    def first_of(self, images: tf.Tensor) -> tf.Tensor:
+        """The place of a replica's first image in the input, int64; counts the whole batch."""
+        before = tf.identity(self._count)
+        first, rows = rows_of_batch(images, tf.distribute.get_replica_context())
+        self._count.assign_add(tf.cast(rows, tf.int64))
+        return before + tf.cast(first, tf.int64)
+
+
+def _tuples(batches: Iterable) -> Iterator[tuple]:
+    """A generator of Keras's kind, whose batches are tuples."""
+    for batch in batches:
+        yield tuple(batch) if isinstance(batch, tuple | list) else (batch,)
