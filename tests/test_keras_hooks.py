@@ -4,7 +4,7 @@
 """
 
 import inspect
-import tomllib
+import re
 
 import keras
 import pytest
@@ -61,6 +61,5 @@ def test_keras_calls_what_the_model_overrides(method, text):
 
 
 def test_keras_has_an_upper_bound():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (keras_requirement,) = (d for d in project["dependencies"] if d.startswith("keras"))
-    assert "<" in keras_requirement
+    text = (ROOT / "pyproject.toml").read_text()
+    assert re.search(r"\"keras>=[^\"]*<[0-9.]+\"", text)
