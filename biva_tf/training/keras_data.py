@@ -11,7 +11,6 @@ import tensorflow as tf
 from biva_tf.inference.scoring import check_images, expected_values
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
-from biva_tf.training.step import rows_of_batch
 
 _BATCH_SIZE = 32  # Keras's default
 _KINDS = "an array, a tf.data.Dataset, a keras.utils.PyDataset or a generator"
@@ -96,10 +95,13 @@ class ImageCount:
 
     def first_of(self, images: tf.Tensor) -> tf.Tensor:
         """The place of a replica's first image in the input, int64; counts the whole batch."""
+        context = tf.distribute.get_replica_context()
         before = tf.identity(self._count)
-        first, rows = rows_of_batch(images, tf.distribute.get_replica_context())
-        self._count.assign_add(tf.cast(rows, tf.int64))
-        return before + tf.cast(first, tf.int64)
+        rows = tf.shape(images, tf.int64)[:1]
+        if context.num_replicas_in_sync > 1:  # a last, smaller batch is not equally divided
+            rows = context.all_gather(rows, 0)
+        self._count.assign_add(tf.reduce_sum(rows))
+        return before + tf.reduce_sum(rows[: context.replica_id_in_sync_group])
 
 
 def _tuples(batches: Iterable) -> Iterator[tuple]:

@@ -90,7 +90,7 @@ class TrainingStep:
         """
         context = tf.distribute.get_replica_context()
         objective, spec = self.objective, self.model.spec
-        first_row, global_rows = rows_of_batch(batch.images, context)
+        first_row, global_rows = _rows(batch.images, context)
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
         noise = seeded_noise(self.seed, TRAINING).fold(step, first_row)
         kl_weight = objectives.linear_warmup(step, objective.kl_warmup_steps, objective.kl_weight)
@@ -243,7 +243,7 @@ def seeded_noise(seed: int, use: int) -> SeededNoise:
     return SeededNoise(tf.constant([seed, use], tf.int64))
 
 
-def rows_of_batch(images: tf.Tensor, context: tf.distribute.ReplicaContext):
+def _rows(images: tf.Tensor, context: tf.distribute.ReplicaContext):
     """The index of this replica's first row in the global batch, and the size of that batch."""
     replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
     rows = images.shape[0]
