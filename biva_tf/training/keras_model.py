@@ -290,7 +290,14 @@ class KerasModel(Network):
                 of_step = weight
             with tf.control_dependencies([values[0]]):  # so that no data is no update
                 means[name].update_state(value, of_step)
-        return {name: means[name].result() for name in metrics}
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            return {name: means[name].result() for name in metrics}
+        # Keras would take the mean of the replicas' means, whatever their numbers of images.
+        parts = [(means[name].total, means[name].count) for name in metrics]
+        sums = tf.stack([tf.stack([tf.convert_to_tensor(v) for v in part]) for part in parts])
+        total, count = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, sums), axis=1)
+        return dict(zip(metrics, tf.unstack(tf.math.divide_no_nan(total, count)), strict=True))
 
     @functools.cached_property
     def _image_count(self) -> ImageCount:
