@@ -72,7 +72,7 @@ USES = {
     "constriction": lambda tmp_path: Codec(perturbed("tiny_dense")),
     "grpc": lambda tmp_path: GrpcClient("localhost:1", "biva", 1.0),
     "matplotlib": lambda tmp_path: figures.learning_curves({"train": (np.arange(3), np.arange(3))}),
-    "pyarrow": lambda tmp_path: TableRows.of(tmp_path / "images.parquet", "image"),
+    "pyarrow": lambda tmp_path: TableRows.from_file(tmp_path / "images.parquet", "image"),
     "scipy": lambda tmp_path: DENSITIES["potential_2"].log_prob(np.zeros((1, 2))),
     "sklearn": lambda tmp_path: detect(np.zeros(2), np.ones(2)),
     "tensorflow_serving": lambda tmp_path: warmup.write(tmp_path, architectures.get("tiny_dense")),

@@ -191,7 +191,7 @@ def test_missing_data_and_an_unknown_flag_give_one_message_each(tmp_path):
     flagfile = f"--flagfile={ROOT / 'configs' / 'cifar10.flags'}"
     for more, message in (
         ("--steps=10", "--dataset=cifar10: not found in --data_dir="),
-        ("--stepz=10", "Unknown command line flag 'stepz'"),
+        ("--stepz=10", "--stepz: there is no such flag; the nearest are --steps"),
     ):
         args = (flagfile, f"--data_dir={tmp_path}", f"--model_dir={tmp_path / 'm'}", more)
         result = run("-m", "biva_tf.train", *args)
