@@ -1,13 +1,12 @@
 """The console command: biva NAME ..., or python -m biva_tf NAME ..."""
 
 import ast
-import difflib
 import importlib
 import importlib.metadata
 import sys
 from pathlib import Path
 
-from biva_tf import quiet
+from biva_tf.errors import nearest
 
 GROUPS = {
     "get data and train": ("prepare_data", "train", "plot", "report"),
@@ -34,13 +33,11 @@ def main() -> int:
         print(importlib.metadata.version("biva_tf"))
         return 0
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"; the nearest is {near[0]}" if near else ""
-        print(f"biva: there is no command {name!r}{hint}; `biva` lists them", file=sys.stderr)
+        near = nearest(name, COMMANDS)
+        print(f"biva: there is no command {name!r}{near}; `biva` lists them", file=sys.stderr)
         return 2
     sys.argv = [f"biva {name}", *arguments[1:]]
-    with quiet.start_up_notes():
-        command = importlib.import_module(f"biva_tf.{name}")
+    command = importlib.import_module(f"biva_tf.{name}")
     sys.modules["__main__"].__doc__ = command.__doc__  # which --help shows
     command.main()
     return 0
@@ -53,7 +50,7 @@ def _list() -> None:
         print(f"\n{purpose}:")
         for name in names:
             source = Path(__file__).with_name(f"{name}.py").read_text()
-            summary = ast.get_docstring(ast.parse(source)).splitlines()[0]
+            summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
             print(f"  {name:<14}{summary.rstrip(':')}")
 
 

@@ -9,22 +9,24 @@ set: AUROC, AUPRC and FPR80. The whole result, and a figure in the form of Figur
 MODEL_DIR/evaluations/.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biva_tf import extras
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
-from biva_tf.evaluation import records
-from biva_tf.evaluation.detection import Detection, detect
-from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.records import AnomalyRecord, Means
-from biva_tf.evaluation.summary import lower_is_better, mean_of
 from biva_tf.model.spec import ModelSpec
-from biva_tf.plotting import figures
 from biva_tf.settings import required, setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.detection import Detection
+    from biva_tf.evaluation.records import Means
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class AnomalySettings(ScoringSettings):
     out_dataset: str = required("The other data set.")
 
 
-Scores = dict[int, tuple[np.ndarray, np.ndarray]]  # by k: L^{>k} of the two data sets, nats
+ScoresByK = dict[int, tuple[np.ndarray, np.ndarray]]  # by k: L^{>k} of the two data sets, nats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Anomalies:
     """
 
     names: tuple[str, str]
-    scores: Scores
-    bounds: Scores
+    scores: ScoresByK
+    bounds: ScoresByK
     detections: dict[str, Detection]
     spec: ModelSpec
     weights_step: int
@@ -67,6 +69,13 @@ def run(settings: AnomalySettings) -> Anomalies:
     Raises:
       UserError: the run, a data set or a setting does not fit; the message says why.
     """
+    extras.require("anomaly", "sklearn", "matplotlib", "scipy")
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.evaluator import Evaluator
+    from biva_tf.evaluation.records import AnomalyRecord
+    from biva_tf.evaluation.summary import lower_is_better
+    from biva_tf.plotting import figures
+
     model = settings.load()
     spec = model.spec
     ks = _default_ks(spec) if settings.k is None else settings.k
@@ -78,27 +87,29 @@ def run(settings: AnomalySettings) -> Anomalies:
         settings.first_examples(model.images(name, data_dir=settings.data_dir), f"{name} test")
         for name in names
     ]
-    results = [
+    own, other = (
         evaluator.scores(split, f"{name} test").examples
         for name, split in zip(names, images, strict=True)
-    ]
-    ks = sorted({0, *config.ks}, reverse=True)
-    scores: Scores = {k: tuple(values[f"above_{k}"] for values in results) for k in ks}
-    bounds: Scores = {}
+    )
+    ks = tuple(sorted({0, *config.ks}, reverse=True))
+    scores: ScoresByK = {k: (own[f"above_{k}"], other[f"above_{k}"]) for k in ks}
+    bounds: ScoresByK = {}
     if config.iw_samples > 1:
-        bounds = {k: tuple(values[f"bound_above_{k}"] for values in results) for k in ks}
+        bounds = {k: (own[f"bound_above_{k}"], other[f"bound_above_{k}"]) for k in ks}
     detections = _detections(scores, "L", "LLR")
     detections |= _detections(bounds, f"L_{config.iw_samples}", f"LLR_{config.iw_samples}")
     path = evaluator.path(f"{names[0]} against {names[1]}", *images).with_suffix(".json")
-    found = Anomalies(names, scores, bounds, detections, spec, model.training.weights_step, path)
+    anomalies = Anomalies(
+        names, scores, bounds, detections, spec, model.training.weights_step, path
+    )
     factor, unit = lower_is_better(spec)
     figure = figures.histograms(
-        {k: tuple(factor * values for values in pair) for k, pair in scores.items()}, names, unit
+        {k: (factor * a, factor * b) for k, (a, b) in scores.items()}, names, unit
     )
     figures.write(path.with_suffix(".png"), figure)
     record = AnomalyRecord(
         *names,
-        tuple(len(split) for split in images),
+        (len(images[0]), len(images[1])),
         model.training.weights_step,
         config,
         _means(scores, spec),
@@ -106,11 +117,13 @@ def run(settings: AnomalySettings) -> Anomalies:
         detections,
     )
     records.write(path, record)
-    return found
+    return anomalies
 
 
-def _means(scores: Scores, spec: ModelSpec) -> Means:
-    return {k: tuple(mean_of(values, spec) for values in pair) for k, pair in scores.items()}
+def _means(scores: ScoresByK, spec: ModelSpec) -> Means:
+    from biva_tf.evaluation.summary import mean_of
+
+    return {k: (mean_of(a, spec), mean_of(b, spec)) for k, (a, b) in scores.items()}
 
 
 def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
@@ -119,24 +132,26 @@ def _default_ks(spec: ModelSpec) -> tuple[int, ...]:
     return tuple(range(levels)) if levels <= 6 else (levels - 2, levels - 4, levels - 6, 0)
 
 
-def _detections(scores: Scores, bound: str, ratio: str) -> dict[str, Detection]:
+def _detections(scores: ScoresByK, bound: str, ratio: str) -> dict[str, Detection]:
     """The detection by each score, by its name. A higher score is more anomalous.
 
     Args:
       scores: L^{>k}, or its importance-weighted form.
       bound, ratio: the names of the bound and of the ratio, without their k.
     """
-    found = {}
+    from biva_tf.evaluation.detection import detect
+
+    detections = {}
     for k, (inliers, outliers) in scores.items():
-        found[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
+        detections[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
     for k, pair in scores.items():
         if k:
             llr = [whole - above for whole, above in zip(scores[0], pair, strict=True)]
-            found[f"{ratio}^{{>{k}}}"] = detect(*llr)
-    return found
+            detections[f"{ratio}^{{>{k}}}"] = detect(*llr)
+    return detections
 
 
-def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) -> list[str]:
+def _table(names: tuple[str, str], scores: ScoresByK, bound: str, factor: float) -> list[str]:
     """The mean of -L^{>k} in the form of Table 5: highest k first, lower is better."""
     if not scores:
         return []
@@ -148,20 +163,22 @@ def _table(names: tuple[str, str], scores: Scores, bound: str, factor: float) ->
 
 
 def _print(settings: AnomalySettings) -> None:
-    found = run(settings)
-    factor, unit = lower_is_better(found.spec)
+    from biva_tf.evaluation.summary import lower_is_better
+
+    anomalies = run(settings)
+    factor, unit = lower_is_better(anomalies.spec)
     print(
         f"-L^{{>k}} in {unit}, latents <= k: prior {settings.below}, weights of step "
-        f"{found.weights_step} ({found.path}, .png):"
+        f"{anomalies.weights_step} ({anomalies.path}, .png):"
     )
-    for bound, scores in ("L", found.scores), (f"L_{settings.iw_samples}", found.bounds):
-        for line in _table(found.names, scores, bound, factor):
+    for bound, scores in ("L", anomalies.scores), (f"L_{settings.iw_samples}", anomalies.bounds):
+        for line in _table(anomalies.names, scores, bound, factor):
             print(f"  {line}")
-    print(f"  {found.names[1]} (positive) against {found.names[0]}:")
+    print(f"  {anomalies.names[1]} (positive) against {anomalies.names[0]}:")
     print(f"  {'score':<16}{'AUROC':>12}{'AUPRC':>12}{'FPR80':>12}")
-    for name, d in found.detections.items():
+    for name, d in anomalies.detections.items():
         print(f"  {name:<16}{d.auroc:>12.4f}{d.auprc:>12.4f}{d.fpr80:>12.4f}")
-    print(json.dumps({name: d.auroc for name, d in found.detections.items()}))
+    print(json.dumps({name: d.auroc for name, d in anomalies.detections.items()}))
 
 
 def main() -> None:

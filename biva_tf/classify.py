@@ -6,24 +6,27 @@ object. The whole result, and a picture of the confusion matrix, are in MODEL_DI
 --predictions the class probabilities of every image are in a CSV file.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.data.points import Points
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import records
-from biva_tf.evaluation.classes import Classification, assess
-from biva_tf.evaluation.records import ClassificationRecord
 from biva_tf.files import write_atomically
-from biva_tf.plotting import figures
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.classes import Classification
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,12 @@ def run(settings: ClassifySettings) -> Classified:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.classes import assess
+    from biva_tf.evaluation.records import ClassificationRecord
+    from biva_tf.plotting import figures
+
+    figures.require()
     model = settings.load()
     if model.spec.classes is None:
         raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")
@@ -69,15 +78,16 @@ def run(settings: ClassifySettings) -> Classified:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     number = model.spec.classes.number
-    if not np.isin(images.labels, np.arange(number)).all():
+    labels = None if isinstance(images, Points) else images.labels
+    if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
-    found = model.classify(
+    probabilities = model.classify(
         images[:],
         num_samples=settings.num_samples,
         seed=settings.seed,
         max_rows=settings.max_rows,
     )
-    summary = assess(found, images.labels)
+    summary = assess(probabilities, labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))
     record = ClassificationRecord(
@@ -90,7 +100,7 @@ def run(settings: ClassifySettings) -> Classified:
     )
     records.write(path, record)
     if settings.predictions:
-        _write_predictions(Path(settings.predictions), found, images.labels)
+        _write_predictions(Path(settings.predictions), probabilities, labels)
     return Classified(name, model.training.weights_step, summary, path)
 
 
@@ -106,11 +116,11 @@ def _write_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray
 
 
 def _print(settings: ClassifySettings) -> None:
-    found = run(settings)
-    s = found.summary
+    classified = run(settings)
+    s = classified.summary
     print(
-        f"{found.name}, {s.examples} images, weights of step {found.weights_step} "
-        f"({found.path}, .png):"
+        f"{classified.name}, {s.examples} images, weights of step {classified.weights_step} "
+        f"({classified.path}, .png):"
     )
     print(f"  error           {100 * s.error:>10.2f} %")
     print(f"  -log q(y|x)     {s.nll_nats:>10.4f} nats")

@@ -2,33 +2,39 @@
 
 The file is about as long as the model's bound says (bits-back coding, `biva_tf.compression`), and
 `biva_tf.decompress` gives the images back bit for bit. --input is a data set, whose test split is
-taken as the model reads it, a folder of pictures, or an .npz file with the array `images`. Prints
-the length of the file and its parts and, on the last line, one JSON object.
+taken as the model reads it, a folder of pictures, an .npy file, or an .npz file with the array
+`images`. Prints the length of the file and its parts and, on the last line, one JSON object.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.api import BIVA
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import compute_with_threads, start
-from biva_tf.compression.codec import Codec, Compressed, Options
 from biva_tf.compression.errors import CompressionError
+from biva_tf.compression.options import Options
 from biva_tf.data import picture_files, pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import required, setting
+
+if TYPE_CHECKING:
+    from biva_tf.api import BIVA
+    from biva_tf.compression.codec import Compressed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompressSettings(ModelSettings):
     """The settings of `python -m biva_tf.compress`."""
 
-    input: str = required("A data set, a folder of pictures, or an .npz file.")
+    input: str = required("A data set, a folder of pictures, or an .npz or .npy file.")
     output: str = required("The compressed file.")
     verify: bool = setting(True, "Decompress the result and compare, before it is written.")
     batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
@@ -65,6 +71,8 @@ def run(settings: CompressSettings) -> Written:
       UserError: the model, the images or a setting does not fit; the message says why. Nothing is
         written then.
     """
+    from biva_tf.compression.codec import Codec
+
     compute_with_threads(1)
     model = settings.load()
     images = _images(settings, model)
@@ -85,12 +93,12 @@ def run(settings: CompressSettings) -> Written:
 
 def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
     path = Path(settings.input)
-    if picture_files.is_npz(path) or path.is_dir():
+    if picture_files.is_given(path):
         return picture_files.read(path, model.spec.image_shape[-1])
     if settings.input not in pipeline.names():
         raise SettingsError(
-            f"--input={settings.input}: expected a folder, an .npz file or a data set, one of "
-            f"{', '.join(pipeline.names())}"
+            f"--input={settings.input}: expected a folder, an .npz or .npy file or a data set, one "
+            f"of {', '.join(pipeline.names())}"
         )
     return model.images(settings.input, data_dir=settings.data_dir)[:]
 

@@ -15,8 +15,6 @@ import numpy as np
 
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import compute_with_threads, start
-from biva_tf.compression.codec import Codec
-from biva_tf.compression.container import Reader
 from biva_tf.compression.errors import BlockError, CompressionError
 from biva_tf.data import picture_files
 from biva_tf.errors import SettingsError
@@ -56,6 +54,9 @@ def run(settings: DecompressSettings) -> Decompressed:
       UserError: the model, the file or a setting does not fit, or the file is damaged; the message
         says why. Nothing is written then; with `keep_good`, the images before the damage are.
     """
+    from biva_tf.compression.codec import Codec
+    from biva_tf.compression.container import Reader
+
     output = Path(settings.output)
     if not picture_files.is_npz(output):
         picture_files.check_empty(output)
@@ -67,7 +68,7 @@ def run(settings: DecompressSettings) -> Decompressed:
         ) from e
     try:
         compute_with_threads(Reader(data).header.threads)
-        codec, start_time = Codec(settings.load().model), time.perf_counter()
+        codec, start_time = Codec(settings.load()), time.perf_counter()
         images = codec.decompress(data)
         seconds = time.perf_counter() - start_time
     except BlockError as e:
@@ -83,9 +84,9 @@ def run(settings: DecompressSettings) -> Decompressed:
 
 
 def _print(settings: DecompressSettings) -> None:
-    found = run(settings)
-    print(f"{found.path}: {len(found.images)} images")
-    print(json.dumps({"images": len(found.images), "seconds": round(found.seconds, 3)}))
+    result = run(settings)
+    print(f"{result.path}: {len(result.images)} images")
+    print(json.dumps({"images": len(result.images), "seconds": round(result.seconds, 3)}))
 
 
 def main() -> None:

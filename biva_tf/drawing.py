@@ -4,10 +4,14 @@ import dataclasses
 
 import numpy as np
 
+from biva_tf import pretrained
 from biva_tf.api import BIVA
+from biva_tf.data.pipeline import Examples
+from biva_tf.data.sources import NotPreparedError
 from biva_tf.inference import exploration
 from biva_tf.plotting import pictures
 from biva_tf.plotting.pages import page
+from biva_tf.runs.run_dir import RunDir
 
 _REACH = 3.0  # of a traversal, in standard deviations
 MAX_UNITS = 8  # of a traversal, unless others are asked for
@@ -105,6 +109,29 @@ def classes(model: BIVA, number: int = 8, *, seed: int = 0, temperature: float =
     """
     images = exploration.every_class(model, number, seed=seed, temperature=temperature)
     return {"images": images, "labels": np.arange(len(images))}
+
+
+def test_images(model: BIVA, run_dir: RunDir, data_dir: str | None = None) -> Examples:
+    """The test images of the model's own data set.
+
+    Where the data set is not prepared, the first of them, if they ship with the model.
+
+    Args:
+      model: the model.
+      run_dir: the folder that it is from.
+      data_dir: where prepared data sets are; by default where the run looked.
+
+    Raises:
+      NotPreparedError: there are none.
+      DataError: they are damaged.
+    """
+    try:
+        return model.images(data_dir=data_dir)
+    except NotPreparedError:
+        shipped = pretrained.examples(run_dir)
+        if shipped is None:
+            raise
+        return shipped
 
 
 def show(model: BIVA, arrays: Arrays) -> Shown:

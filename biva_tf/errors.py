@@ -10,6 +10,8 @@ command prints `--batch_size: expected ...` and `--dataset=celeba64: not found i
 """
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -58,3 +60,11 @@ class UserError(Exception):
 
 class SettingsError(UserError, ValueError):
     """Settings that are wrong or contradict each other; the message names them."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a wrong name: "; the nearest is x", or "" if none is near."""
+    near = difflib.get_close_matches(name, list(names))
+    if not near:
+        return ""
+    return f"; the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"

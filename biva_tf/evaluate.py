@@ -7,25 +7,29 @@ on the last line, one JSON object. The whole result is in MODEL_DIR/evaluations/
 interrupted, the same command resumes it.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
+from biva_tf.data.text.sentences import Sentences
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation import columns, records
-from biva_tf.evaluation.evaluator import Evaluator
-from biva_tf.evaluation.records import EvaluationRecord
-from biva_tf.evaluation.resumable import Results
-from biva_tf.evaluation.summary import Mean, Summary, summarise
+from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.evaluation.resumable import Results
+    from biva_tf.evaluation.summary import EvaluationSummary, Mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,7 @@ class Evaluation:
 
     name: str
     weights_step: int
-    summary: Summary
+    summary: EvaluationSummary
     path: Path
 
 
@@ -72,6 +76,11 @@ def run(settings: EvaluateSettings) -> Evaluation:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf.evaluation import records
+    from biva_tf.evaluation.evaluator import Evaluator
+    from biva_tf.evaluation.records import EvaluationRecord
+    from biva_tf.evaluation.summary import summarise
+
     model = settings.load()
     spec = model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
@@ -82,7 +91,8 @@ def run(settings: EvaluateSettings) -> Evaluation:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     results = evaluator.scores(images, name)
-    summary = summarise(results, config, spec, images.tokens if spec.of_text else None)
+    tokens = images.tokens if isinstance(images, Sentences) else None
+    summary = summarise(results, config, spec, tokens)
     path = evaluator.path(name, images).with_suffix(".json")
     record = EvaluationRecord(dataset, settings.split, model.training.weights_step, config, summary)
     records.write(path, record)
@@ -91,7 +101,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     return Evaluation(name, model.training.weights_step, summary, path)
 
 
-def _table(summary: Summary, iw_samples: int, below: str) -> list[str]:
+def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]:
     of_text = summary.perplexity is not None
     lines = [f"{'':<16}{'nats':>24}" + ("" if of_text else f"{'bits/dim':>26}")]
 
@@ -142,7 +152,7 @@ def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarr
     }
 
 
-def _write_scores(path: Path, table: dict[str, np.ndarray]) -> None:
+def _write_scores(path: Path, table: dict[str, Any]) -> None:
     content = io.BytesIO()
     if path.suffix == ".npz":
         np.savez_compressed(content, **table)
@@ -157,12 +167,12 @@ def _write_scores(path: Path, table: dict[str, np.ndarray]) -> None:
 
 
 def _print(settings: EvaluateSettings) -> None:
-    found = run(settings)
-    summary = found.summary
+    result = run(settings)
+    summary = result.summary
     what = "images" if summary.perplexity is None else "sentences"
     print(
-        f"{found.name}, {summary.examples} {what}, weights of step {found.weights_step} "
-        f"({found.path}):"
+        f"{result.name}, {summary.examples} {what}, weights of step {result.weights_step} "
+        f"({result.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
         print(f"  {line}")

@@ -9,10 +9,9 @@ model's. E/N/assets/biva_tf.json says what was exported.
 import dataclasses
 from pathlib import Path
 
+from biva_tf.choices import WEIGHTS
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
-from biva_tf.runs.config import WEIGHTS
-from biva_tf.serving import exporting
 from biva_tf.settings import required, setting
 
 
@@ -25,7 +24,9 @@ class ExportSettings(ModelSettings):
         None, "The number N of the version; by default the next.", lower=1
     )
     weights: str = setting(
-        "averaged", "The selected moving averages, or the newest raw weights.", choices=WEIGHTS
+        "averaged",
+        "The selected moving averages, or the newest raw weights.",
+        choices=WEIGHTS,
     )
 
 
@@ -44,6 +45,8 @@ def run(settings: ExportSettings) -> Export:
       UserError: the model cannot be loaded, the version exists, or the export does not compute what
         the model does.
     """
+    from biva_tf.serving import exporting
+
     model = settings.load(settings.weights)
     folder = exporting.export(model, Path(settings.export_dir), settings.version)
     return Export(folder, model.training.weights_step)

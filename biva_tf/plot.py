@@ -10,7 +10,6 @@ from pathlib import Path
 
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
-from biva_tf.plotting import curves, figures
 from biva_tf.runs.metrics import read_metrics
 
 
@@ -25,6 +24,8 @@ def run(settings: PlotSettings) -> tuple[Path, ...]:
     Raises:
       RunDirError: it is not the model_dir of a run, or it has no metrics that can be read.
     """
+    from biva_tf.plotting import curves, figures
+
     spec, _ = settings.run_dir.read()
     drawn = curves.draw(read_metrics(settings.run_dir), list(spec.kl_names))
     paths = []

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from biva_tf.commands.start import start
 from biva_tf.data import preparation, sources
+from biva_tf.data.network import NoNetworkError
+from biva_tf.data.preparation import Recipe
 from biva_tf.data.sources import DataError, Location
 from biva_tf.settings import required, setting
 
@@ -48,7 +50,7 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
       DataError: a file is missing, damaged or not the published one, or the settings do not say
         what to make the data set from.
     """
-    dataset, data_dir = settings.dataset, Location.of(settings.data_dir).data_dir
+    dataset, data_dir = settings.dataset, Location.from_text(settings.data_dir).data_dir
     module = sources.module(dataset)
     recipe = getattr(module, "RECIPE", None)
     if settings.source is not None:
@@ -65,13 +67,27 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
         location, path = Location(data_dir, settings.download), data_dir
     else:
         raise DataError(f"{dataset} needs --source=FOLDER with\n{_how(recipe)}")
-    loaded = sources.load(dataset, location)
+    try:
+        loaded = sources.load(dataset, location)
+    except NoNetworkError as e:
+        raise NoNetworkError(e, _without_network(dataset, recipe, data_dir)) from e
     splits = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
     counts = {name: len(split.images) for name, split in splits.items() if split is not None}
     return PreparedDataSet(path, loaded.train.images.shape[1:], counts)
 
 
-def _how(recipe) -> str:
+def _without_network(dataset: str, recipe: Recipe | None, data_dir: Path) -> str:
+    """What to do on a machine that cannot download the files."""
+    if recipe is None:
+        return f". Run the command on another machine, and bring what it writes to {data_dir}"
+    command = f"python -m biva_tf.prepare_data --dataset={dataset} --data_dir={data_dir}"
+    return (
+        f". Bring these files to a folder, and run {command} --source=FOLDER\n"
+        f"{recipe.instructions()}"
+    )
+
+
+def _how(recipe: Recipe | None) -> str:
     if recipe is None:
         return "it ships with biva_tf, or --download lets TFDS fetch it"
     return recipe.instructions() + "\nor, where TFDS has it, --download"

@@ -5,6 +5,8 @@ who sets that variable to 0, 1 or 2 asks for them and gets them.
 """
 
 import contextlib
+import importlib.abc
+import importlib.util
 import logging
 import os
 import re
@@ -65,14 +67,32 @@ def in_program() -> bool:
 
 
 def start_program() -> None:
-    """Imports TensorFlow without its notes, if Python is just starting `-m PACKAGE.MODULE`.
+    """Makes a command's import of TensorFlow quiet, whenever it comes.
 
-    Does nothing in any other process: file descriptor 2 is the user's there. While Python looks for
-    the module it is to run, and so imports its package, `sys.argv[0]` is "-m".
+    Does nothing in any other process: file descriptor 2 is the user's there.
     """
-    if sys.argv[:1] == ["-m"] and "biva_tf" not in sys.orig_argv:  # `-m biva_tf` lists commands
-        with start_up_notes():
-            import tensorflow  # noqa: F401
+    if in_program():
+        sys.meta_path.insert(0, _QuietImport())
+
+
+class _QuietImport(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow, once, for an import that holds its notes back."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_quietly(module):
+                with start_up_notes():
+                    execute(module)
+
+            # The loader is this import's own.
+            setattr(spec.loader, "exec_module", execute_quietly)  # noqa: B010
+        return spec
 
 
 def warnings() -> None:

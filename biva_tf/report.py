@@ -6,31 +6,27 @@ biva_tf.anomaly and biva_tf.classify, and all settings. What a run does not have
 said in a line, so that the page can be written while the run trains.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from biva_tf import api
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
-from biva_tf.evaluation import records
-from biva_tf.evaluation.records import (
-    AnomalyRecord,
-    ClassificationRecord,
-    EvaluationRecord,
-    Record,
-)
 from biva_tf.files import write_atomically
-from biva_tf.plotting.document import Paragraph, Section, page
-from biva_tf.reports import drawings, results, training
 from biva_tf.runs.metrics import read_metrics
 from biva_tf.runs.run_dir import RunDirError
 from biva_tf.settings import setting
 
+if TYPE_CHECKING:
+    from biva_tf.evaluation.records import Record
+
 T = TypeVar("T")
+R = TypeVar("R", bound="Record")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,13 @@ def run(settings: ReportSettings) -> Path:
     Raises:
       RunDirError: it is not the model_dir of a run.
     """
+    from biva_tf import api
+    from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
+    from biva_tf.plotting import figures
+    from biva_tf.plotting.document import Paragraph, Section, page
+    from biva_tf.reports import drawings, results, training
+
+    figures.require()
     run_dir = settings.run_dir
     spec, options = run_dir.read()
     if not options:
@@ -58,32 +61,32 @@ def run(settings: ReportSettings) -> Path:
     result = _read(run_dir.read_summary, "There is no result", lacks)
     metrics = _read(lambda: read_metrics(run_dir), "There are no learning curves", lacks)
     trained = _read(settings.load, "There are no samples", lacks)
-    found = _records(settings, lacks)
+    by_path = _records(settings, lacks)
 
-    def of(kind: type) -> list[tuple[Path, Record]]:
-        return [(path, record) for path, record in found if isinstance(record, kind)]
+    def records_of(kind: type[R]) -> list[tuple[Path, R]]:
+        return [(path, record) for path, record in by_path if isinstance(record, kind)]
 
     model = api.build(spec) if trained is None else trained
     step = None if trained is None else model.training.weights_step
-    evaluations = [record for _, record in of(EvaluationRecord)]
+    evaluations = [record for _, record in records_of(EvaluationRecord)]
     sections = [
         training.summary(options, spec, model.count_params(), step, result, metrics or {}),
         results.bounds(result, evaluations, options["dataset"]),
     ]
     if metrics is not None:
         sections.append(training.learning(metrics, spec))
-    classes = results.classification(of(ClassificationRecord))
+    classes = results.classification(records_of(ClassificationRecord))
     if trained is not None:
         sections += [
             drawings.samples(model, settings.num_samples, settings.seed),
-            drawings.reconstructions(model, settings.seed),
+            drawings.reconstructions(model, run_dir, settings.seed),
             drawings.traversal(model, settings.seed),
         ]
         if spec.classes is not None:
             classes = drawings.classes(model, settings.seed) + classes
     if classes:
         sections.append(Section("Classes", classes))
-    anomalies = of(AnomalyRecord)
+    anomalies = records_of(AnomalyRecord)
     if anomalies:
         sections.append(results.anomalies(anomalies, spec))
     sections.append(training.all_settings(options))
@@ -107,15 +110,17 @@ def _read(read: Callable[[], T], without: str, lacks: list[str]) -> T | None:
 
 def _records(settings: ReportSettings, lacks: list[str]) -> list[tuple[Path, Record]]:
     """The results of evaluations, with their files."""
+    from biva_tf.evaluation import records
+
     paths = sorted(settings.results_dir.evaluations.glob("*.json"))
     shipped = settings.run_dir.path / "evaluation.json"  # of a trained model that ships
     if shipped.exists():
         paths.insert(0, shipped)
-    found = [
+    by_path = [
         (path, _read(functools.partial(records.read, path), "A result was left out", lacks))
         for path in paths
     ]
-    return [(path, record) for path, record in found if record is not None]
+    return [(path, record) for path, record in by_path if record is not None]
 
 
 def _print(settings: ReportSettings) -> None:

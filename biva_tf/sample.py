@@ -13,23 +13,29 @@ Sentences are written to OUTPUT.txt in place of a picture, and printed; OUTPUT.n
 `texts`, too.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf import drawing
-from biva_tf.api import BIVA
+from biva_tf.batch_scoring.rows import Unreadable, fitted
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
-from biva_tf.data import pipeline
-from biva_tf.drawing import Arrays
-from biva_tf.errors import SettingsError, UserError
+from biva_tf.data import picture_files, pipeline
+from biva_tf.data.images import NO_LABEL, Images
+from biva_tf.data.sources import NotPreparedError, Split
+from biva_tf.errors import Setting, SettingsError, UserError
 from biva_tf.files import write_atomically
-from biva_tf.inference import exploration
-from biva_tf.plotting.grid import write_png
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf.api import BIVA
+    from biva_tf.data.pipeline import Examples
+    from biva_tf.drawing import Arrays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,16 +68,19 @@ class SampleSettings(ModelSettings):
         None, "The folder of prepared data sets; by default the one that the run used."
     )
     split: str = setting("test", "The split that images are from.", choices=pipeline.SPLITS)
+    input: str | None = setting(
+        None,
+        "In place of a data set, images of one's own: a folder of pictures, an .npy file, or an "
+        ".npz file with the array `images`; uint8, or floats in [0, 1].",
+    )
     examples: tuple[int, ...] | None = setting(
         None,
-        "Places of images in the split: to reconstruct, in pairs to interpolate, or one to "
-        "traverse from (by default a sample of the prior).",
+        "Places of images in the split or the input: to reconstruct, in pairs to interpolate, or "
+        "one to traverse from (by default a sample of the prior).",
     )
     steps: int = setting(11, "Columns of interpolations and traversals.", lower=2)
     latent: str | None = setting(None, "The latent to traverse; by default the top one.")
-    units: tuple[int, ...] | None = setting(
-        None, f"Its units; by default the first {drawing.MAX_UNITS}."
-    )
+    units: tuple[int, ...] | None = setting(None, "Its units; by default the first 8.")
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
@@ -100,6 +109,9 @@ def run(settings: SampleSettings) -> Samples:
     Raises:
       UserError: the run, the data set or a setting does not fit; the message says why.
     """
+    from biva_tf import drawing
+    from biva_tf.plotting.grid import write_png
+
     model = settings.load()
     try:
         arrays = _MODES[settings.mode](model, settings)
@@ -112,34 +124,75 @@ def run(settings: SampleSettings) -> Samples:
     if output.suffix in (".png", ".npz", ".txt"):
         output = output.with_suffix("")
     output.parent.mkdir(parents=True, exist_ok=True)
-    npz, png, txt = (output.with_name(output.name + end) for end in (".npz", ".png", ".txt"))
+    npz = output.with_name(f"{output.name}.npz")
+    png = txt = None
     shown = drawing.show(model, arrays)
     if shown.text is not None:
+        txt = output.with_name(f"{output.name}.txt")
         write_atomically(txt, shown.text.encode())
-        arrays["texts"] = model.training.vocabulary.texts(arrays["images"])
-        png = None
-    else:
+    if (vocabulary := model.training.vocabulary) is not None:
+        arrays["texts"] = vocabulary.texts(arrays["images"])
+    if shown.picture is not None:
+        png = output.with_name(f"{output.name}.png")
         write_png(png, shown.picture)
-        txt = None
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # names of arrays
     write_atomically(npz, content.getvalue())
     return Samples(arrays, npz, png, txt)
 
 
 def _examples(model: BIVA, settings: SampleSettings, default: list[int]) -> np.ndarray:
     """The images that --examples names."""
-    dataset = settings.dataset or model.training.dataset
-    images = model.images(dataset, settings.split, settings.data_dir)
+    images = _images(model, settings)
+    name = settings.input or f"{settings.dataset or model.training.dataset} {settings.split}"
     places = default if settings.examples is None else settings.examples
     for place in places:
         if not 0 <= place < len(images):
-            expected = f"0..{len(images) - 1} of {dataset} {settings.split}"
+            expected = f"0..{len(images) - 1} of {name}"
             raise SettingsError(f"--examples: expected places in {expected}, got {place}")
     return images[np.array(places, np.int64)]
 
 
+def _images(model: BIVA, settings: SampleSettings) -> Examples:
+    """The images of the input, or of the split."""
+    from biva_tf import drawing
+
+    if settings.input is not None:
+        return _of_user(model, settings.input)
+    try:
+        if settings.dataset is None and settings.split == "test":
+            return drawing.test_images(model, settings.run_dir, settings.data_dir)
+        return model.images(settings.dataset, settings.split, settings.data_dir)
+    except NotPreparedError as e:
+        raise NotPreparedError(e, " Or give images of your own: ", Setting("input")) from e
+
+
+def _of_user(model: BIVA, path: str) -> Images:
+    """The images of the input as the model reads its test images."""
+    spec, given = model.spec, Setting("input", path)
+    if spec.of_text or spec.of_points:
+        raise SettingsError(given, ": expected a model of images")
+    if not picture_files.is_given(Path(path)):
+        raise SettingsError(given, ": expected a folder, an .npz or an .npy file")
+    images = []
+    for place, image in enumerate(picture_files.read(Path(path), spec.image_shape[-1])):
+        image = fitted(image, spec.image_shape)
+        if isinstance(image, Unreadable):
+            raise SettingsError(given, f", image {place}: {image.reason}")
+        images.append(image)
+    pixels = np.stack(images)
+    if pixels.dtype != np.uint8:
+        pixels = np.round(pixels * 255).astype(np.uint8)
+    split = Split(pixels, np.full(len(pixels), NO_LABEL))
+    dataset = None if model.training.settings else "image_folder"
+    found = pipeline.fixed_images(split, "test", model.training.data_config(dataset))
+    pipeline.check_fits(spec, found, path)
+    return found
+
+
 def _prior(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     return drawing.prior(
         model,
         settings.num_samples,
@@ -150,17 +203,25 @@ def _prior(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf.inference import exploration
+
     number = settings.num_samples or 8
-    images = exploration.levels(model, number, seed=settings.seed, temperature=settings.temperature)
+    images = exploration.samples_by_level(
+        model, number, seed=settings.seed, temperature=settings.temperature
+    )
     return {"images": images, "k": np.arange(model.spec.num_levels)[::-1]}
 
 
 def _reconstruct(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     originals = _examples(model, settings, list(range(settings.num_samples or 8)))
     return drawing.reconstructions(model, originals, settings.k, seed=settings.seed)
 
 
 def _interpolate(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf.inference import exploration
+
     ends = _examples(model, settings, list(range(16)))
     if len(ends) % 2:
         raise SettingsError(f"--examples: expected pairs of images, got {len(ends)}")
@@ -174,6 +235,8 @@ def _interpolate(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _traverse(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     image = None
     if settings.examples is not None:
         images = _examples(model, settings, [])
@@ -191,6 +254,8 @@ def _traverse(model: BIVA, settings: SampleSettings) -> Arrays:
 
 
 def _classes(model: BIVA, settings: SampleSettings) -> Arrays:
+    from biva_tf import drawing
+
     return drawing.classes(
         model, settings.num_samples or 8, seed=settings.seed, temperature=settings.temperature
     )

@@ -13,30 +13,28 @@ the command is interrupted or killed, the same command goes on. Needs the packag
 as the last line, one JSON object.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow
-import tensorflow as tf
-
-from biva_tf.batch_scoring import exported, inputs, parts
-from biva_tf.batch_scoring.exported import Exported
-from biva_tf.batch_scoring.output import Scores, ScoresFolder
-from biva_tf.batch_scoring.parts import ImageForm
-from biva_tf.batch_scoring.pool import Pool
-from biva_tf.batch_scoring.scorer import Request
+from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation.progress import Progress
-from biva_tf.inference import objectives
 from biva_tf.runs import config
 from biva_tf.settings import required, setting
-from biva_tf.training.interruption import Interruption
+
+if TYPE_CHECKING:
+    from biva_tf.batch_scoring.exported import Exported
+    from biva_tf.batch_scoring.output import Scores
+    from biva_tf.batch_scoring.parts import ImageForm
+    from biva_tf.batch_scoring.scorer import Request
 
 _GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = SEEDS["test"]  # of the draws that make grey images binary
@@ -122,11 +120,21 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         the message says why.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
+    from biva_tf.batch_scoring import exported, inputs, parts
+    from biva_tf.batch_scoring.output import ScoresFolder
+    from biva_tf.batch_scoring.parts import ImageForm
+    from biva_tf.batch_scoring.pool import Pool
+    from biva_tf.batch_scoring.scorer import Request
+    from biva_tf.evaluation.progress import Progress
+    from biva_tf.inference import objectives
+    from biva_tf.training.interruption import Interruption
+
     export = exported.find(Path(settings.export_dir), settings.version)
     spec = export.spec
     for k in settings.k or ():
         if not 0 <= k < spec.num_levels:
             raise SettingsError(f"--k: expected 0 to {spec.num_levels - 1}, got {k}")
+    extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
     rows = inputs.find(settings.input, settings.column, data, spec)
@@ -164,6 +172,8 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
 
 def _data(settings: ScoreDatasetSettings, export: Exported):
     """How data sets, and the images in files, are read."""
+    from biva_tf.batch_scoring import inputs
+
     known = inputs.split_of(settings.input)
     dataset = known[0] if known else None
     data = config.evaluation_data(export.settings, dataset, settings.data_dir)
@@ -176,11 +186,14 @@ def _data(settings: ScoreDatasetSettings, export: Exported):
 
 
 def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:
+    import pyarrow
+    import tensorflow as tf
+
     form = request.form
     return {
         "export": export.fingerprint,
         "input": [each.describe() for each in rows],
-        "iw_samples": request.iw_samples,
+        "iw_samples": request.num_importance_samples,
         "k": request.ks,
         "seed": request.seed,
         "encodings": request.encodings,
@@ -201,18 +214,18 @@ def _plan(total: int, before: int, form: ImageForm) -> str:
 
 
 def _print(settings: ScoreDatasetSettings) -> None:
-    found = run(settings)
-    scores = found.scores
+    scored = run(settings)
+    scores = scored.scores
     print(f"{len(scores.bounds)} images in {scores.parts}")
     if scores.skipped:
         print(f"{len(scores.skipped)} images could not be read: {scores.skipped_path}")
     result = {
-        "images": found.images,
+        "images": scored.images,
         "skipped": len(scores.skipped),
-        "computed": found.computed,
-        "seconds": round(found.seconds, 3),
+        "computed": scored.computed,
+        "seconds": round(scored.seconds, 3),
         "l_k_nats": float(scores.bounds.mean()),
-        "l_k_bits_per_dim": found.bits_per_dim,
+        "l_k_bits_per_dim": scored.bits_per_dim,
     }
     print(json.dumps(result))
 

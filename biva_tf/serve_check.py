@@ -14,7 +14,6 @@ import sys
 
 from biva_tf.commands.start import start
 from biva_tf.errors import SettingsError
-from biva_tf.serving.checks import FailedError, GrpcClient, RefusedError, RestClient, checks
 from biva_tf.settings import setting
 
 
@@ -35,7 +34,17 @@ class ServeCheckSettings:
 
 def run(settings: ServeCheckSettings) -> bool:
     """Checks the server over each API and prints the results; returns whether all checks passed."""
-    clients, options = {}, (settings.model_name, settings.timeout)
+    from biva_tf.serving.checks import (
+        Client,
+        FailedError,
+        GrpcClient,
+        RefusedError,
+        RestClient,
+        checks,
+    )
+
+    clients: dict[str, Client] = {}
+    options = settings.model_name, settings.timeout
     if settings.target:
         clients[f"gRPC {settings.target}"] = GrpcClient(settings.target, *options)
     if settings.rest:
@@ -43,8 +52,8 @@ def run(settings: ServeCheckSettings) -> bool:
     for name, client in clients.items():
         print(name)
         try:
-            for found in checks(client, settings.classes):
-                print(f"  ok  {found}", flush=True)
+            for passed in checks(client, settings.classes):
+                print(f"  ok  {passed}", flush=True)
         except (FailedError, RefusedError) as e:
             print(f"serve_check: {name}: {e}", file=sys.stderr)
             return False

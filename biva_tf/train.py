@@ -8,19 +8,19 @@ of text, with the perplexity in place of the last.
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from biva_tf import pretrained
-from biva_tf.commands.flags import read
+from biva_tf.commands import flagfiles
+from biva_tf.commands.flags import define, parse, read
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
-from biva_tf.training import devices, dry_run
-from biva_tf.training.hosts import Hosts
-from biva_tf.training.run import Summary, train
+from biva_tf.training.summary import RunSummary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,10 @@ class TrainSettings:
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
 
 
-def run(settings: TrainSettings) -> Summary:
+def run(settings: TrainSettings) -> RunSummary:
     """Trains, or resumes training; see `training.run.train`. Ignores `dry_run`."""
+    from biva_tf.training.run import train
+
     return train(settings.config, Path(settings.model_dir))
 
 
@@ -46,25 +48,59 @@ def read_settings(values: flags.FlagValues = flags.FLAGS) -> TrainSettings:
     Under --init_from, settings without a flag are those of the run there, except for the warm-up of
     the KL weight, which a trained model does not need again. Once this run has begun, they are its
     own.
+
+    Raises:
+      UserError: the settings are wrong, there is no such architecture, or the other run is not
+        there, which only a dry run does without.
     """
+    settings = read(TrainSettings, _inherited(values), values)
+    architectures.read(settings.config.architecture)
+    return settings
+
+
+def _inherited(values: flags.FlagValues) -> dict[str, Any]:
+    """The settings of the run here, or of the run to start from, where they count."""
     if not values.init_from:
-        return read(TrainSettings, values=values)
+        return {}
     this_run = RunDir(Path(values.model_dir))
     if this_run.config.exists():
-        return read(TrainSettings, this_run.read()[1], values)
-    base = pretrained.find(values.init_from).read()[1]
-    return read(TrainSettings, {**base, "kl_warmup_steps": 0}, values)
+        return this_run.read()[1]
+    base = pretrained.find(values.init_from)
+    if values.dry_run and not base.config.exists():
+        return {**_expected(values.init_from), "kl_warmup_steps": 0}
+    return {**base.read()[1], "kl_warmup_steps": 0}
+
+
+def _expected(model_dir: str) -> dict[str, Any]:
+    """The settings that a run gets from the shipped flagfile of its name, if there is one."""
+    name = Path(model_dir).name
+    if name not in flagfiles.names():
+        return {}
+    values = flags.FlagValues()
+    define(TrainSettings, values)
+    parse(["train", f"--flagfile={flagfiles.FOLDER}/{name}.flags"], values)
+    return read(TrainSettings, values=values).config.to_plain()
 
 
 def _print(settings: TrainSettings) -> None:
     config = settings.config
     if settings.dry_run:
-        hosts = Hosts.of(config.strategy)
+        from biva_tf.training import devices, dry_run
+        from biva_tf.training.hosts import Hosts
+
+        hosts = Hosts.for_strategy(config.strategy)
         local = "auto" if config.strategy == "multi_worker" else config.strategy
         replicas = devices.make_strategy(local, config.logical_devices).num_replicas_in_sync
         replicas *= len(hosts.addresses) if hosts else 1
         spec = architectures.read(config.architecture)
         print(dry_run.describe(spec, config, replicas))
+        if config.init_from and not pretrained.find(config.init_from).config.exists():
+            name = Path(config.init_from).name
+            source = f"configs/{name}.flags" if name in flagfiles.names() else "the defaults"
+            print(
+                f"{config.init_from}: the run to start from is not there; its settings are taken "
+                f"from {source}"
+            )
         return
     summary = run(settings)
     rows = [
@@ -81,7 +117,7 @@ def _print(settings: TrainSettings) -> None:
     print(json.dumps(last))
 
 
-def _unit(summary: Summary) -> str:
+def _unit(summary: RunSummary) -> str:
     if summary.perplexity is not None:
         return f"perplexity {summary.perplexity:.2f}"
     return f"{summary.bits_per_dim:.4f} bits/dim"

@@ -31,10 +31,10 @@ def stage(latent, *strides, filters=4, kernel=(3, 3)):
 
 def random_images(spec, rows=4, seed=0):
     """Random images [rows, *image_shape] in [0, 1]; zeros and ones if the spec is binary."""
-    levels = np.random.default_rng(seed).integers(0, 256, (rows, *spec.image_shape))
+    pixels = np.random.default_rng(seed).integers(0, 256, (rows, *spec.image_shape))
     if spec.likelihood.binary:
-        return (levels > 127).astype(np.float32)
-    return levels.astype(np.float32) / 255
+        return (pixels > 127).astype(np.float32)
+    return pixels.astype(np.float32) / 255
 
 
 def perturbed(name_or_spec, seed=0):

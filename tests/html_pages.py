@@ -12,7 +12,7 @@ class Page(HTMLParser):
     """The text, tables and pictures of a page. The tags have to be balanced.
 
     Attributes:
-      text: of the whole page.
+      text: the text of the whole page.
       rows: the cells of every row of every table.
       pictures: (alternative text, decoded PNG) of each.
       headings: the titles of the sections.

@@ -10,10 +10,12 @@ from conftest import ROOT
 ORDER = (
     "quiet",
     "errors",
+    "extras",
     "files",
     "version",
     "artefacts",
     "settings",
+    "choices",
     "nn",
     "model",
     "inference",

@@ -147,7 +147,7 @@ class BIVA(KerasModel):
     def encode(
         self, images, *, draws: bool = False, seed: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The latents of images, by name from "z1" to the top one: what the model represents.
+        """The latents of images by name ("z1_bu", "z1_td", "z2"): what the model represents.
 
         Each is the mean of its posterior, given the means of the latents that it depends on; or,
         with `draws`, a draw from it, given draws. With classes, "y" has the class probabilities.
@@ -256,7 +256,9 @@ class BIVA(KerasModel):
           ValueError: num_samples < 1 or temperature < 0.
         """
         self._warn_if_untrained()
-        return exploration.levels(self, num_samples, seed=_seed(seed), temperature=temperature)
+        return exploration.samples_by_level(
+            self, num_samples, seed=_seed(seed), temperature=temperature
+        )
 
     def images(
         self, dataset: str | None = None, split: str = "test", data_dir: str | None = None
@@ -274,7 +276,7 @@ class BIVA(KerasModel):
         """
         data = self.training.data_config(dataset, data_dir)
         examples = pipeline.evaluation_images(
-            data, split, Form.of(self.spec, self.training.vocabulary)
+            data, split, Form.for_spec(self.spec, self.training.vocabulary)
         )
         pipeline.check_fits(self.spec, examples, data.dataset)
         return examples

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from biva_tf import artefacts, pretrained
+from biva_tf import artefacts, choices, pretrained
 from biva_tf.api.training import Training
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.files import write_json
@@ -47,8 +47,8 @@ def restore(folder: RunDir, model: keras.Model, weights: str = "averaged") -> Tr
       RunDirError: the settings cannot be read.
       CheckpointError: there are no such weights, or they cannot be read or are of another model.
     """
-    if weights not in config.WEIGHTS:
-        raise ValueError(f"weights: expected one of {', '.join(config.WEIGHTS)}, got {weights!r}")
+    if weights not in choices.WEIGHTS:
+        raise ValueError(f"weights: expected one of {', '.join(choices.WEIGHTS)}, got {weights!r}")
     spec, settings = folder.read()
     vocabulary = Vocabulary.read(folder.vocabulary) if spec.of_text else None
     if weights == "raw":

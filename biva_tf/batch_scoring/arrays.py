@@ -5,7 +5,7 @@ import dataclasses
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class ArrayRows(Range):
     stop: int
 
     @staticmethod
-    def of(path: Path, name: str) -> "ArrayRows":
+    def from_file(path: Path, name: str) -> "ArrayRows":
         """All rows, counted by the header of the array. Raises DataError if there is none."""
         with _opened(path, name) as (_, shape, _dtype):
             return ArrayRows(path, name, 0, shape[0])
@@ -54,7 +54,7 @@ class ArrayRows(Range):
 
 
 @contextlib.contextmanager
-def _opened(path: Path, name: str) -> Iterator[tuple[BinaryIO, tuple[int, ...], np.dtype]]:
+def _opened(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype]]:
     """An array's file at its first row, its shape and type."""
     with (
         formats.reading(path, f"an .npz file with the array `{name}`"),

@@ -67,8 +67,8 @@ def find(export_dir: Path, version: int | None) -> Exported:
         expected = f"an export by biva_tf.export ({type(e).__name__}: {e})"
         raise ExportedError(f"{folder}: expected {expected}") from e
     if _NEEDED not in signatures:
-        found = ", ".join(sorted(signatures))
+        present = ", ".join(sorted(signatures))
         raise ExportedError(
-            f"{folder}: expected the signature {_NEEDED}, it has {found}; export the model again"
+            f"{folder}: expected the signature {_NEEDED}, it has {present}; export the model again"
         )
     return Exported(folder, spec, settings, fingerprint.hexdigest()[:32])

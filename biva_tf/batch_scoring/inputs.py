@@ -35,15 +35,15 @@ def find(text: str, column: str | None, config: DataConfig, spec: ModelSpec) -> 
       SettingsError: nothing is there.
       DataError: a file is of another kind or damaged, or there are no images that the model reads.
     """
-    found = tuple(rows for rows in _rows(text, column, config, spec) if len(rows))
-    if not found:
+    all_rows = tuple(rows for rows in _rows(text, column, config, spec) if len(rows))
+    if not all_rows:
         raise DataError(Setting("input", text), ": expected images, found none")
     # Pictures are checked together: one that is corrupt may be alone between other files.
-    paths = [path for rows in found if isinstance(rows, PictureRows) for path in rows.paths]
-    others = [rows for rows in found if not isinstance(rows, PictureRows)]
+    paths = [path for rows in all_rows if isinstance(rows, PictureRows) for path in rows.paths]
+    others = [rows for rows in all_rows if not isinstance(rows, PictureRows)]
     for rows in [PictureRows(tuple(paths))] * bool(paths) + others:
         _check(rows, spec.image_shape)
-    return found
+    return all_rows
 
 
 def split_of(text: str) -> tuple[str, str] | None:
@@ -63,11 +63,11 @@ def _rows(text: str, column: str | None, config: DataConfig, spec: ModelSpec) ->
         name, _, split = text.removeprefix(_TFDS).rpartition("/")
         if not name:
             raise SettingsError(Setting("input", text), f": expected {_TFDS}NAME/SPLIT")
-        yield TfdsRows.of(name, split, config.location.data_dir)
+        yield TfdsRows.from_split(name, split, config.location.data_dir)
     elif known := split_of(text):
         dataset, split = known
         pipeline.check_fits(spec, splits.images(config, split), dataset)
-        yield SplitRows.of(config, split)
+        yield SplitRows.from_split(config, split)
     else:
         # A sorted list of files, in which neighbouring pictures form one range.
         is_picture = formats.is_image_name
@@ -97,9 +97,9 @@ def _files(text: str) -> list[Path]:
 def _of_file(path: Path, column: str | None) -> Rows:
     match path.suffix:
         case ".npz":
-            return ArrayRows.of(path, column or "images")
+            return ArrayRows.from_file(path, column or "images")
         case ".parquet":
-            return TableRows.of(path, column or "image")
+            return TableRows.from_file(path, column or "image")
         case _:
             raise DataError(f"{path}: expected a .parquet or .npz file, or a picture")
 

@@ -78,17 +78,18 @@ class ScoresFolder:
         Raises:
           OutputError: a file was damaged since.
         """
-        bounds, skipped = [], []
+        bounds: list[np.ndarray] = []
+        skipped: list[Skipped] = []
         for path in map(self._path, range(number)):
             try:
-                found = part_files.result(path)
+                part_result = part_files.result(path)
             except (OSError, ValueError) as e:
                 raise OutputError(
                     f"{path}: expected the file of a part ({e}); delete it, and the same command "
                     "writes it again"
                 ) from e
-            bounds.append(found.bounds)
-            skipped += found.skipped
+            bounds.append(part_result.bounds)
+            skipped += part_result.skipped
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(field.name for field in dataclasses.fields(Skipped))

@@ -3,10 +3,9 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from biva_tf.batch_scoring.parts import PartImages, Skipped
 from biva_tf.evaluation import columns
@@ -52,22 +51,28 @@ def parquet(
       codes: the mean of each latent's posterior, float32 [n, ...], by name; each becomes a column
         of lists, with its shape in the metadata of the column.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sources = pa.array(images.sources, pa.string()).dictionary_encode()
-    found = [("id", pa.array(images.ids), {}), ("source", sources, {})]
-    found += [("row", pa.array(images.rows), {})]
+    columns: list[tuple[str, Any, dict[str, str]]] = [
+        ("id", pa.array(images.ids), {}),
+        ("source", sources, {}),
+        ("row", pa.array(images.rows), {}),
+    ]
     for name, values in scored.items():
         unit = "nats" if name.endswith("_nats") else "bits per dimension"
-        found.append((name, pa.array(values, pa.float32()), {"unit": unit}))
+        columns.append((name, pa.array(values, pa.float32()), {"unit": unit}))
     for name, values in codes.items():
         shape = values.shape[1:]
         flat = pa.array(values.reshape(-1), pa.float32())
         lists = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
-        found.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
-    fields = [pa.field(name, array.type, metadata=about) for name, array, about in found]
+        columns.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
+    fields = [pa.field(name, array.type, metadata=about) for name, array, about in columns]
     skipped = json.dumps([dataclasses.asdict(each) for each in images.skipped]).encode()
     schema = pa.schema(fields, metadata={_SKIPPED: skipped})
     content = pa.BufferOutputStream()
-    table = pa.Table.from_arrays([array for _, array, _ in found], schema=schema)
+    table = pa.Table.from_arrays([array for _, array, _ in columns], schema=schema)
     pq.write_table(table, content, compression="zstd")
     return content.getvalue().to_pybytes()
 
@@ -90,6 +95,8 @@ class PartResult:
 
 def result(file) -> PartResult:
     """Reads what a file says; raises OSError or ValueError if it is not one of `parquet`."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(file) as opened:
         metadata = opened.schema_arrow.metadata or {}
         if _SKIPPED not in metadata:

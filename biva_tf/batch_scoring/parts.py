@@ -19,7 +19,7 @@ class ImageForm:
     Attributes:
       shape: (height, width, channels).
       binary: whether every value has to be 0 or 1.
-      binarize, threshold, seed: as of `biva_tf.data.images.Images`. An image has its draws by its
+      binarize, threshold, seed: as in `biva_tf.data.images.Images`. An image has its draws by its
         id. An image that is binary stays as it is.
     """
 
@@ -35,7 +35,8 @@ class ImageForm:
             if self.binarize == "none":
                 return image
             image = image * np.float32(255)
-        return as_read(image[np.newaxis], [number], self.binarize, self.seed, self.threshold)[0]
+        numbers = np.array([number])
+        return as_read(image[np.newaxis], numbers, self.binarize, self.seed, self.threshold)[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +92,12 @@ class Part:
             model expects binary ones.
         """
         ids, places, images, skipped = [], [], [], []
-        found = (
+        read = (
             (place, image)
             for rows in self.rows
             for place, image in zip(rows.places(), rows.read(form.shape), strict=True)
         )
-        for number, ((source, row), image) in enumerate(found, start=self.first):
+        for number, ((source, row), image) in enumerate(read, start=self.first):
             if isinstance(image, Unreadable):
                 skipped.append(Skipped(number, source, row, image.reason))
                 continue

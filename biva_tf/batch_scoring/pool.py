@@ -19,13 +19,12 @@ from biva_tf.batch_scoring.parts import Part
 from biva_tf.batch_scoring.scorer import PartScorer, Request
 from biva_tf.errors import Setting, UserError
 
-_NEEDED = "ray[data]==2.60.0"
 _OBJECT_STORE = 2**29  # bytes, of a local Ray: finished files wait there until they are written
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class PoolError(UserError, RuntimeError):
-    """Ray is missing or cannot be reached, or has failed."""
+    """Ray cannot be reached, or has failed."""
 
 
 class Worker:
@@ -64,7 +63,7 @@ class Pool:
       address: a Ray cluster's address; None for one on this machine, which ends with the pool.
 
     Raises:
-      PoolError: Ray is not installed, the cluster cannot be reached or has too few CPUs.
+      PoolError: the cluster cannot be reached or has too few CPUs.
     """
 
     def __init__(self, workers: int, address: str | None):
@@ -75,14 +74,9 @@ class Pool:
             os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             level = logging.ERROR
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        try:
-            import ray
-            import ray.data
-        except ImportError as e:
-            raise PoolError(
-                f"expected the package ray[data], which is not installed ({e}): "
-                f"pip install '{_NEEDED}'"
-            ) from e
+        import ray
+        import ray.data
+
         self._ray, self._level = ray, level
         self._stdout = contextlib.redirect_stdout(_Notes())
 

@@ -47,12 +47,17 @@ class Range:
     the images.
     """
 
+    start: int
+    stop: int
+    source: Any  # a property
+
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def part(self, start: int, stop: int) -> "Range":
+    def part(self, start: int, stop: int) -> Any:
         """See `Rows`."""
-        return dataclasses.replace(self, start=self.start + start, stop=self.start + stop)
+        moved = {"start": self.start + start, "stop": self.start + stop}
+        return dataclasses.replace(self, **moved)  # type: ignore[type-var]
 
     def places(self) -> Iterator[tuple[str, int]]:
         """See `Rows`."""

@@ -23,7 +23,7 @@ class Request:
       kl_names: the names of its KL terms.
       form: how it reads images.
       ks: every k of L^{>k}; empty for none.
-      iw_samples: importance samples per image.
+      num_importance_samples: importance samples per image.
       seed: the seed of the samples.
       encodings: whether to give the mean of each latent's posterior.
     """
@@ -32,7 +32,7 @@ class Request:
     kl_names: tuple[str, ...]
     form: ImageForm
     ks: tuple[int, ...]
-    iw_samples: int
+    num_importance_samples: int
     seed: int
     encodings: bool
 
@@ -76,7 +76,7 @@ class PartScorer:
                 images=tf.constant(pixels),
                 numbers=tf.constant(ids),
                 k=tf.constant(k),
-                num_importance_samples=tf.constant(request.iw_samples),
+                num_importance_samples=tf.constant(request.num_importance_samples),
                 seed=tf.constant([request.seed, 0]),
             )
             for k in request.ks or (0,)
@@ -84,8 +84,8 @@ class PartScorer:
         scored = part_files.scores(outputs, request.kl_names, request.ks)
         codes = {}
         if request.encodings:
-            found = self._call("encode", number, images=tf.constant(pixels))
-            codes = {name: found[name] for name in request.kl_names}  # in their order
+            means = self._call("encode", number, images=tf.constant(pixels))
+            codes = {name: means[name] for name in request.kl_names}  # in their order
         return part_files.parquet(images, scored, codes)
 
     def _call(self, name: str, number: int, **inputs: tf.Tensor) -> dict[str, np.ndarray]:

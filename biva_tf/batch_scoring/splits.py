@@ -25,7 +25,7 @@ class SplitRows(Range):
     stop: int
 
     @staticmethod
-    def of(config: DataConfig, split: str) -> "SplitRows":
+    def from_split(config: DataConfig, split: str) -> "SplitRows":
         """All examples. Raises DataError if the data set is missing or has no such split."""
         return SplitRows(config, split, 0, len(images(config, split)))
 
@@ -63,7 +63,7 @@ class TfdsRows(Range):
     stop: int
 
     @staticmethod
-    def of(name: str, split: str, data_dir: Path) -> "TfdsRows":
+    def from_split(name: str, split: str, data_dir: Path) -> "TfdsRows":
         """All examples, counted by the data set's metadata.
 
         Raises:
@@ -80,8 +80,8 @@ class TfdsRows(Range):
         builder = prepared.open_builder(folder)
         prepared.check_split(builder, split)
         if "image" not in builder.info.features:
-            found = ", ".join(builder.info.features)
-            raise DataError(f"{folder}: expected the feature 'image', it has {found}")
+            present = ", ".join(builder.info.features)
+            raise DataError(f"{folder}: expected the feature 'image', it has {present}")
         return TfdsRows(folder, split, 0, builder.info.splits[split].num_examples)
 
     @property

@@ -1,19 +1,24 @@
 """Images in a column of a Parquet file: lists of values, or encoded pictures."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from biva_tf import extras
 from biva_tf.batch_scoring.rows import Range, Unreadable, fitted
 from biva_tf.data import formats, picture_files
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _AT_ONCE = 256  # rows that are in memory
 
@@ -32,13 +37,13 @@ class TableRows(Range):
     stop: int
 
     @staticmethod
-    def of(path: Path, column: str) -> "TableRows":
+    def from_file(path: Path, column: str) -> TableRows:
         """All rows, counted by the file's metadata. Raises DataError if they are no images."""
-        with formats.reading(path, "a Parquet file"), pq.ParquetFile(path) as file:
+        with formats.reading(path, "a Parquet file"), _opened(path) as file:
             schema = file.schema_arrow
             if column not in schema.names:
-                found = ", ".join(schema.names)
-                has = f"{path}: expected a column {column!r}, it has {found}; choose one with "
+                present = ", ".join(schema.names)
+                has = f"{path}: expected a column {column!r}, it has {present}; choose one with "
                 raise DataError(has, Setting("column"))
             kind = _stored(schema.field(column).type)
             if not (_is_list(kind) or _is_bytes(kind) or _is_struct(kind)):
@@ -55,8 +60,9 @@ class TableRows(Range):
 
     def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. The row groups that the range is in are read, some rows at a time."""
-        with formats.reading(self.path, "a Parquet file"), pq.ParquetFile(self.path) as file:
-            groups, first, end = [], 0, 0
+        with formats.reading(self.path, "a Parquet file"), _opened(self.path) as file:
+            groups: list[int] = []
+            first, end = 0, 0
             for group in range(file.num_row_groups):
                 begin, end = end, end + file.metadata.row_group(group).num_rows
                 if begin < self.stop and self.start < end:
@@ -75,6 +81,13 @@ class TableRows(Range):
         """See `Rows`."""
         size = self.path.stat().st_size
         return {"source": self.source, "column": self.column, "images": len(self), "bytes": size}
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    extras.require("reading a Parquet file", "pyarrow")
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path)
 
 
 def _image(value: pa.Scalar, shape: tuple[int, ...]) -> np.ndarray | Unreadable:
@@ -97,21 +110,30 @@ def _image(value: pa.Scalar, shape: tuple[int, ...]) -> np.ndarray | Unreadable:
 
 
 def _storage(column: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
     return column.storage if isinstance(column, pa.ExtensionArray) else column
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
+    from pyarrow import types
+
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    from pyarrow import types
+
+    return types.is_binary(kind) or types.is_large_binary(kind)
 
 
 def _is_struct(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    from pyarrow import types
+
+    return types.is_struct(kind) and kind.get_field_index("bytes") >= 0

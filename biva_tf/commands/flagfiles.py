@@ -1,5 +1,6 @@
 """Flagfiles: those of the project are found from any folder."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,23 @@ def found(argv: Sequence[str]) -> list[str]:
         elif i and argv[i - 1] in _FLAGS:
             argv[i] = _find(argument)
     return argv
+
+
+def names() -> list[str]:
+    """The names of the project's flagfiles."""
+    files = {path.stem for place in _PLACES for path in (place / FOLDER).glob("*.flags")}
+    return sorted(files)
+
+
+def missing(error: OSError) -> str:
+    """The message about a flagfile that cannot be read. It lists the project's, nearest first."""
+    path = str(error.filename)
+
+    def distance(name: str) -> float:
+        return -difflib.SequenceMatcher(None, Path(path).stem, name).ratio()
+
+    listed = ", ".join(sorted(names(), key=distance))
+    return f"--flagfile={path}: cannot be read ({error.strerror}); those that ship: {listed}"
 
 
 def _find(path: str) -> str:

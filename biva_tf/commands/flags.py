@@ -1,17 +1,17 @@
 """absl flags from settings dataclasses (`biva_tf.settings`), and back."""
 
 import dataclasses
-import difflib
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from absl import flags
 
-from biva_tf.errors import SettingsError
+from biva_tf.commands import flagfiles
+from biva_tf.errors import SettingsError, nearest
 
 _PLURAL = {int: "integers", float: "numbers"}  # of what a list can be
 
@@ -23,16 +23,15 @@ class _Choice(flags.EnumFlag):
         try:
             super().parse(argument)
         except flags.IllegalFlagValueError as e:
-            near = difflib.get_close_matches(argument, self.parser.enum_values, 1)
-            hint = f"; the nearest is {near[0]}" if near else ""
-            raise flags.IllegalFlagValueError(f"{e}{hint}") from e
+            near = nearest(argument, self.parser.enum_values)
+            raise flags.IllegalFlagValueError(f"{e}{near}") from e
 
 
 def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for every field of a settings dataclass, among the given flags."""
     for field, kind in _fields(settings):
         required = field.default is dataclasses.MISSING
-        default = None if required else field.default
+        default: Any = None if required else field.default
         doc, choices = field.metadata["doc"], field.metadata["choices"]
         name, lower = field.name, field.metadata["lower"]
         if _is_list(kind):
@@ -49,8 +48,31 @@ def define(settings: type, values: flags.FlagValues = flags.FLAGS) -> None:
         else:
             flags.DEFINE_string(name, default, doc, values)
         if required:
-            flags.mark_flag_as_required(name, values)
+            flags.register_validator(name, _is_given, "expected a value, got none", values)
         values.register_key_flag_for_module(sys.argv[0], values[name])  # so that --help lists it
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None
+
+
+def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
+    """Parses the flags among arguments, in flagfiles too; returns the other arguments.
+
+    Raises:
+      SettingsError: there is no such flag or flagfile, or a flag has a wrong value, or none.
+    """
+    try:
+        return values(flagfiles.found(argv))
+    except flags.UnrecognizedFlagError as e:
+        name = f"--{e.flagname}"
+        near = nearest(name, (f"--{known}" for known in values))
+        raise SettingsError(f"{name}: there is no such flag{near}") from e
+    except flags.CantOpenFlagFileError as e:
+        raise SettingsError(flagfiles.missing(e.__context__)) from e
+    except flags.Error as e:
+        message = " ".join(str(e).split())
+        raise SettingsError(message.removeprefix("flag ").replace("=None:", ":")) from e
 
 
 def read(
@@ -71,7 +93,7 @@ def read(
     hints, fields = typing.get_type_hints(settings), {}
     for field in dataclasses.fields(settings):
         kind = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             fields[field.name] = read(kind, inherited, values)
             continue
         flag = values[field.name]
@@ -87,7 +109,7 @@ def _fields(settings: type) -> Iterator[tuple[dataclasses.Field, type]]:
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
         kind = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             yield from _fields(kind)
         else:
             yield field, kind

@@ -1,12 +1,18 @@
 """What the commands that read a trained model share."""
 
+from __future__ import annotations
+
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from biva_tf import api, pretrained
+from biva_tf import pretrained
 from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import setting
+
+if TYPE_CHECKING:
+    from biva_tf import api
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,8 +49,10 @@ class ModelSettings:
 
     @property
     def _own(self) -> Path:
-        return Path(self.model_dir)
+        return Path(self.model_dir or "")
 
     def load(self, weights: str = "averaged") -> api.BIVA:
         """The trained model; see `api.load`."""
+        from biva_tf import api
+
         return api.load(self.run_dir.path, weights)

@@ -1,23 +1,27 @@
 """What the commands that read or score the examples of data sets share."""
 
-import dataclasses
+from __future__ import annotations
 
-from biva_tf import api
+import dataclasses
+from typing import TYPE_CHECKING
+
+from biva_tf.choices import BELOW
 from biva_tf.commands.model import ModelSettings
 from biva_tf.data.pipeline import Examples
 from biva_tf.errors import SettingsError
-from biva_tf.evaluation.evaluator import ScoringConfig
-from biva_tf.inference import scoring
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.runs.config import LOCAL_STRATEGIES
 from biva_tf.settings import setting
-from biva_tf.training import devices
+
+if TYPE_CHECKING:
+    from biva_tf import api
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSetSettings(ModelSettings):
     """The settings of a command that reads examples of data sets as a trained model does."""
 
-    num_examples: int = setting(0, "Take the first so many images of a split; 0 for all.", lower=0)
+    num_examples: int = setting(0, "Take the first N images of a split; 0 for all.", lower=0)
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the run used."
     )
@@ -53,7 +57,7 @@ class ScoringSettings(ExamplesSettings):
     below: str = setting(
         "sample",
         "Latents of levels <= k in L^{>k} are a sample of their prior, or its mode.",
-        choices=tuple(scoring.BELOW),
+        choices=BELOW,
     )
     strategy: str = setting(
         "auto",
@@ -66,6 +70,8 @@ class ScoringSettings(ExamplesSettings):
 
     def load(self, weights: str = "averaged") -> api.BIVA:
         """The trained model on all devices of the strategy; see `api.load`."""
+        from biva_tf.training import devices
+
         with devices.make_strategy(self.strategy, self.logical_devices).scope():
             return super().load(weights)
 

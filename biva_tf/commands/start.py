@@ -1,24 +1,27 @@
-"""The start of a command: flags, devices, and errors in one line with an exit code."""
+"""The start of a command: flags, devices, and errors in one line with an exit code.
+
+Nothing here imports TensorFlow before the flags are read: `--help`, and the answer to wrong flags,
+do not wait for it. So the modules of commands import it in `run` alone.
+"""
 
 import contextlib
 import ctypes
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
 from absl import app
 
 from biva_tf import quiet
-from biva_tf.commands import flagfiles, flags
-from biva_tf.errors import UserError
-from biva_tf.nn import graphs
+from biva_tf.commands import flags
+from biva_tf.errors import SettingsError, UserError
 
 
 def start(
     name: str,
     settings: type,
-    body: Callable[[Any], int | None],
+    body: Callable[..., int | None],
     read: Callable[[], Any] | None = None,
     *,
     passes_arguments: bool = False,
@@ -30,7 +33,7 @@ def start(
     which settings are flags, and the exit code of the error, in most cases 1.
 
     Args:
-      name: of the command, for its messages.
+      name: the command's name, for its messages.
       settings: its settings dataclass.
       body: takes the settings; may return an exit code.
       read: gives the settings from the parsed flags; by default `flags.read(settings)`.
@@ -45,29 +48,43 @@ def start(
         if len(argv) > 1 and not passes_arguments:
             print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
             return 2
-        set_up_process()
-        if not sets_devices_up:
-            initialise_devices()
         try:
+            # Before TensorFlow is imported, so that the answer to wrong settings comes at once.
             values = flags.read(settings) if read is None else read()
+            set_up_process()
+            if not sets_devices_up:
+                initialise_devices()
             return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
         except (UserError, OSError) as e:
-            by_user = isinstance(e, UserError)
-            print(f"{name}: {e.with_flags() if by_user else e}", file=sys.stderr)
-            return e.exit_code if by_user else 1
+            if isinstance(e, UserError):
+                print(f"{name}: {e.with_flags()}", file=sys.stderr)
+                return e.exit_code
+            print(f"{name}: {e}", file=sys.stderr)
+            return 1
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.
     program.__doc__ = program.__doc__ or sys.modules[body.__module__].__doc__
-    argv = flagfiles.found(sys.argv)
+    argv = sys.argv
     given = argv[: argv.index("--")] if "--" in argv else argv
     if "--help" in given[1:]:  # absl's own flag ends with exit code 1
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
-    app.run(main, argv)
+    app.run(main, argv, flags_parser=functools.partial(_parse, name))
+
+
+def _parse(name: str, argv: list[str]) -> list[str]:
+    """The arguments that are not flags. Ends the program if a flag is wrong, with one line."""
+    try:
+        return flags.parse(argv)
+    except SettingsError as e:
+        print(f"{name}: {e.with_flags()}; --help lists the flags", file=sys.stderr)
+        sys.exit(e.exit_code)
 
 
 def set_up_process() -> None:
     """Sets the process up for speed, and keeps the warnings of libraries off the terminal."""
+    from biva_tf.nn import graphs
+
     quiet.warnings()
     graphs.disable_rewriting_on_cpu()
     keep_freed_memory()
@@ -78,6 +95,8 @@ def initialise_devices() -> None:
 
     They cannot be split into logical devices afterwards.
     """
+    import tensorflow as tf
+
     with quiet.start_up_notes():
         tf.config.list_logical_devices()
 
@@ -87,6 +106,8 @@ def compute_with_threads(number: int) -> None:
 
     The last bits of a sum can depend on it.
     """
+    import tensorflow as tf
+
     with contextlib.suppress(RuntimeError):  # they are set up
         tf.config.threading.set_intra_op_parallelism_threads(number)
     initialise_devices()

@@ -11,21 +11,19 @@ It then pushes x under p(x|z), and every latent under its prior. On average the 
 The rows of a batch are one chain: the stack holds them side by side.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
-import constriction
 import numpy as np
 import tensorflow as tf
 
 from biva_tf.compression.grid import Grid
-from biva_tf.compression.passes import Draw, Passes
-from biva_tf.compression.stack import Stack
-
-_VALUES = constriction.stream.model.Categorical(perfect=False)
+from biva_tf.compression.passes import DrawLatent, Passes
+from biva_tf.compression.stack import Stack, ans_package
 
 Grids = Mapping[str, Grid]  # by the name of the latent
 Latents = dict[str, np.ndarray]  # by name, each [rows, *latent shape]
-Gaussian = tuple[np.ndarray, np.ndarray]  # mean and log-variance
+MeanAndLogVariance = tuple[np.ndarray, np.ndarray]  # mean and log-variance
 
 
 class BitsBack:
@@ -40,62 +38,72 @@ class BitsBack:
     def __init__(self, passes: Passes, grids: Grids, values: int):
         self._passes, self._grids, self._greatest = passes, grids, values - 1
 
-    def encode(self, stack: Stack, levels: np.ndarray) -> int:
+    def encode(self, stack: Stack, pixels: np.ndarray) -> int:
         """Pushes images.
 
         Args:
           stack: the stack.
-          levels: uint8 [images, *image_shape], at most as many as the rows of the batch; below the
+          pixels: uint8 [images, *image_shape], at most as many as the rows of the batch; below the
             number of values.
 
         Returns:
           The number of words that the latents took from the stack.
         """
-        number, height = len(levels), stack.height
-        latents, priors = {}, []
+        number, height = len(pixels), stack.height
+        latents: Latents = {}
+        priors: list[tuple[str, MeanAndLogVariance]] = []
         draw = _drawing(number, latents, lambda name, q: self._grids[name].pop_posterior(stack, *q))
-        self._passes.infer(self._passes.batch(self._scaled(levels)), draw)
+        self._passes.infer(self._passes.batch(self._scaled(pixels)), draw)
         taken = height - stack.height
         parameters = self._passes.generate(_looking(number, latents, priors))
-        self._push_images(stack, parameters, levels)
+        self._push_images(stack, parameters, pixels)
         for name, p in reversed(priors):
             self._grids[name].push_prior(stack, latents[name][:number], *p)
         return taken
 
     def decode(self, stack: Stack, number: int) -> np.ndarray:
         """Pops a number of images that `encode` pushed, uint8 [number, *image_shape]."""
-        latents, posteriors = {}, []
+        latents: Latents = {}
+        posteriors: list[tuple[str, MeanAndLogVariance]] = []
         draw = _drawing(number, latents, lambda name, p: self._grids[name].pop_prior(stack, *p))
         parameters = self._passes.generate(draw)
-        levels = self._pop_images(stack, parameters, number)
+        pixels = self._pop_images(stack, parameters, number)
         self._passes.infer(
-            self._passes.batch(self._scaled(levels)), _looking(number, latents, posteriors)
+            self._passes.batch(self._scaled(pixels)), _looking(number, latents, posteriors)
         )
         for name, q in reversed(posteriors):
             self._grids[name].push_posterior(stack, latents[name][:number], *q)
-        return levels
+        return pixels
 
-    def _scaled(self, levels: np.ndarray) -> np.ndarray:
-        return levels.astype(np.float32) / np.float32(self._greatest)
+    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.astype(np.float32) / np.float32(self._greatest)
 
-    def _push_images(self, stack: Stack, parameters: tf.Tensor, levels: np.ndarray) -> None:
-        images = self._scaled(levels)
-        for channel in reversed(range(levels.shape[-1])):
+    def _push_images(self, stack: Stack, parameters: tf.Tensor, pixels: np.ndarray) -> None:
+        images = self._scaled(pixels)
+        for channel in reversed(range(pixels.shape[-1])):
             tables = self._passes.channel_probabilities(parameters, images[..., :channel])
-            symbols = levels[..., channel].ravel().astype(np.int32)
-            stack.push(symbols, _VALUES, tables.reshape(-1, tables.shape[-1]))
+            symbols = pixels[..., channel].ravel().astype(np.int32)
+            stack.push(symbols, _of_values(), tables.reshape(-1, tables.shape[-1]))
 
     def _pop_images(self, stack: Stack, parameters: tf.Tensor, number: int) -> np.ndarray:
-        levels = np.zeros((number, *self._passes.image_shape), np.uint8)
-        for channel in range(levels.shape[-1]):
-            before = self._scaled(levels[..., :channel])
+        pixels = np.zeros((number, *self._passes.image_shape), np.uint8)
+        for channel in range(pixels.shape[-1]):
+            before = self._scaled(pixels[..., :channel])
             tables = self._passes.channel_probabilities(parameters, before)
-            symbols = stack.pop(_VALUES, tables.reshape(-1, tables.shape[-1]))
-            levels[..., channel] = symbols.reshape(levels.shape[:-1])
-        return levels
+            symbols = stack.pop(_of_values(), tables.reshape(-1, tables.shape[-1]))
+            pixels[..., channel] = symbols.reshape(pixels.shape[:-1])
+        return pixels
 
 
-def _drawing(number: int, latents: Latents, pop: Callable[[str, Gaussian], np.ndarray]) -> Draw:
+@functools.cache
+def _of_values():
+    """The family of distributions over the values of a pixel, given by tables."""
+    return ans_package().stream.model.Categorical(perfect=False)
+
+
+def _drawing(
+    number: int, latents: Latents, pop: Callable[[str, MeanAndLogVariance], np.ndarray]
+) -> DrawLatent:
     """Pops the first rows of each latent from its Gaussian, and keeps them; the others are 0."""
 
     def draw(name, mean, log_variance):
@@ -106,7 +114,9 @@ def _drawing(number: int, latents: Latents, pop: Callable[[str, Gaussian], np.nd
     return draw
 
 
-def _looking(number: int, latents: Latents, seen: list[tuple[str, Gaussian]]) -> Draw:
+def _looking(
+    number: int, latents: Latents, seen: list[tuple[str, MeanAndLogVariance]]
+) -> DrawLatent:
     """Gives known latents to a pass, and notes the Gaussians of the first rows."""
 
     def draw(name, mean, log_variance):

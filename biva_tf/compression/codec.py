@@ -15,44 +15,17 @@ import zlib
 
 import numpy as np
 
-from biva_tf.compression import environment, levels
+from biva_tf.compression import environment, pixel_values
 from biva_tf.compression.bits_back import BitsBack
 from biva_tf.compression.container import Block, FormatError, Header, Reader
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
-from biva_tf.compression.grid import WIDTH, Grid
+from biva_tf.compression.grid import Grid
+from biva_tf.compression.options import Options
 from biva_tf.compression.passes import Passes, check_model
-from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack
+from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack, ans_package
 from biva_tf.model.network import Network
 
 _MARGIN = 1.1  # of the bits that a batch may take, over those that batches took per image so far
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to compress.
-
-    Attributes:
-      rows: the images of a batch.
-      block: the images of a block.
-      seed: the seed of the initial bits.
-      width: the width of a cell of the latents' grids; see `grid`.
-
-    Raises:
-      CompressionError: rows, block or seed out of range.
-    """
-
-    rows: int = 32
-    block: int = 1000
-    seed: int = 0
-    width: float = WIDTH
-
-    def __post_init__(self):
-        for name, least, bits in (("rows", 1, 16), ("block", 1, 32), ("seed", 0, 32)):
-            value = getattr(self, name)
-            if not least <= value < 2**bits:
-                raise CompressionError(
-                    f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
-                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +54,11 @@ class Codec:
 
     Raises:
       CompressionError: the model is not one of images, or has classes.
+      MissingPackageError: `constriction` is not installed.
     """
 
     def __init__(self, model: Network):
+        ans_package()
         check_model(model.spec)
         self._model, self._spec = model, model.spec
         # For the next file with batches of the same shape, nothing is traced again.
@@ -93,14 +68,14 @@ class Codec:
         """Compresses images.
 
         Args:
-          images: as of `levels.from_images`.
+          images: as in `pixel_values.from_images`.
           options: how; by default as `Options`.
 
         Raises:
           CompressionError: images of a wrong shape, or values outside the model's range.
         """
         options = options or Options()
-        pixels, form = levels.from_images(images, self._spec)
+        pixels, form = pixel_values.from_images(images, self._spec)
         passes = self._passes(options.rows)
         header = Header(
             model=environment.model_hash(self._model),
@@ -137,7 +112,7 @@ class Codec:
                 f"of this one is {own.hex()}"
             )
         pixels = self._decoded(reader, self._passes(header.rows))
-        return levels.to_images(pixels, self._spec, levels.PixelForm(header.form))
+        return pixel_values.to_images(pixels, self._spec, pixel_values.PixelForm(header.form))
 
     def verify(self, data: bytes, images: np.ndarray) -> None:
         """Raises CompressionError unless a compressed file gives these images."""
@@ -158,36 +133,37 @@ class Codec:
         rng, exponents = np.random.default_rng(0), {}
 
         def draw(name, mean, log_variance):
-            exponents[name] = Grid.of(log_variance[: len(pixels)], width).exponent
+            exponents[name] = Grid.from_log_variance(log_variance[: len(pixels)], width).exponent
             deviation = np.exp(0.5 * log_variance)
             return mean + deviation * rng.standard_normal(mean.shape, np.float32)
 
         passes.infer(
-            passes.batch(levels.to_images(pixels, self._spec, levels.PixelForm.UNIT)), draw
+            passes.batch(pixel_values.to_images(pixels, self._spec, pixel_values.PixelForm.UNIT)),
+            draw,
         )
         return tuple(exponents[latent.name] for latent in self._spec.latents)
 
     def _coder(self, passes: Passes, header: Header) -> BitsBack:
         names = [latent.name for latent in self._spec.latents]
         grids = dict(zip(names, map(Grid, header.exponents), strict=True))
-        return BitsBack(passes, grids, levels.number_of_levels(self._spec))
+        return BitsBack(passes, grids, pixel_values.number_of_values(self._spec))
 
     def _decoded(self, reader: Reader, passes: Passes) -> np.ndarray:
-        """The levels of all images."""
+        """The pixels of all images."""
         header = reader.header
         coder = self._coder(passes, header)
-        found, words = [np.empty((0, *header.image_shape), np.uint8)], np.empty(0, np.uint32)
+        decoded, words = [np.empty((0, *header.image_shape), np.uint8)], np.empty(0, np.uint32)
         for number in range(header.blocks):
             try:
                 pixels, words = _decode(coder, reader, number, words)
                 if number == header.blocks - 1:
                     _check_end(reader, words)
-                found.append(pixels)
+                decoded.append(pixels)
             except FormatError as e:
-                form = levels.PixelForm(header.form)
-                good = levels.to_images(np.concatenate(found), self._spec, form)
+                form = pixel_values.PixelForm(header.form)
+                good = pixel_values.to_images(np.concatenate(decoded), self._spec, form)
                 raise BlockError(str(e), number, good) from None
-        return np.concatenate(found)
+        return np.concatenate(decoded)
 
 
 def _encode(coder: BitsBack, header: Header, stack: Stack, pixels: np.ndarray) -> list[Block]:
@@ -196,15 +172,15 @@ def _encode(coder: BitsBack, header: Header, stack: Stack, pixels: np.ndarray) -
     for number in reversed(range(header.blocks)):
         start = number * header.block
         images = pixels[start : start + header.block_size(number)]
-        left, batches = len(images), []
+        left, sizes = len(images), list[int]()
         while left:
             affordable = int(len(stack) / (_MARGIN * per_image)) if per_image else 1
             rows = min(max(affordable, 1), header.rows, left)
             taken = coder.encode(stack, images[left - rows : left])
             per_image = max(per_image, taken / rows)
-            batches.insert(0, rows)
+            sizes.insert(0, rows)
             left -= rows
-        encoded.append((tuple(batches), zlib.crc32(images), stack.deepest()))
+        encoded.append((tuple(sizes), zlib.crc32(images.data), stack.deepest()))
     blocks, above = [], None
     for batches, crc, deepest in reversed(encoded):
         bottom = deepest if above is None else min(deepest, above)
@@ -226,7 +202,7 @@ def _decode(
         pixels = np.concatenate([coder.decode(stack, rows) for rows in block.batches])
     except MismatchError as e:
         raise _differs(header, number, str(e)) from None
-    if (crc := zlib.crc32(pixels)) != block.images_crc:
+    if (crc := zlib.crc32(pixels.data)) != block.images_crc:
         what = f"the checksum of its images should be {block.images_crc:08x}, got {crc:08x}"
         raise _differs(header, number, what)
     return pixels, stack.words(0)

@@ -19,7 +19,8 @@ import numpy as np
 
 from biva_tf.compression.errors import CompressionError
 
-_MAGIC = b"BIVA\x01"  # with the version of the format
+_FORMAT = 1  # the version of the format
+_MAGIC = b"BIVA" + bytes([_FORMAT])
 _LENGTH = struct.Struct("<H")
 # Model, images, height, width, channels, form, rows of a batch, images of a block, seed, threads,
 # latents.
@@ -41,13 +42,14 @@ class Header:
       model: the first bytes of a hash of the spec and the weights.
       images: their number.
       image_shape: (height, width, channels).
-      form: how the values of the images were stored; see `levels`.
+      form: how the values of the images were stored; see `pixel_values`.
       rows: the rows in a batch of the model's passes.
       block: the images of a block; the last one has the rest.
       seed: the seed of the initial bits.
       threads: with which TensorFlow computed an operation.
       exponents: the exponent of each latent's grid.
-      versions: the versions of the packages that compute, as text.
+      versions: the versions of biva_tf, which wrote the file, and of the packages that compute, as
+        text. Files of biva_tf 0.1 do not name it.
     """
 
     model: bytes
@@ -85,7 +87,7 @@ class Block:
 
     Attributes:
       batches: the number of images of each batch.
-      images_crc: the CRC-32 of its images, uint8 levels.
+      images_crc: the CRC-32 of its images, uint8 pixels.
       words: uint32, the highest of the stack last.
     """
 
@@ -112,20 +114,29 @@ class Reader:
 
     def __init__(self, data: bytes):
         self._data, self._at = data, 0
-        if data[: len(_MAGIC)] != _MAGIC:
+        start = data[: len(_MAGIC)]
+        if start[:-1] == _MAGIC[:-1] and start != _MAGIC:
             raise FormatError(
-                f"expected a file of biva_tf.compress, which begins with {_MAGIC!r}, got "
-                f"{data[: len(_MAGIC)]!r}"
+                f"the header: expected format {_FORMAT}, got {start[-1]}; another version of "
+                "biva_tf wrote the file"
+            )
+        if start != _MAGIC:
+            raise FormatError(
+                f"expected a file of biva_tf.compress, which begins with {_MAGIC!r}, got {start!r}"
             )
         self._take(len(_MAGIC), "the header")
         (length,) = _LENGTH.unpack(self._take(_LENGTH.size, "the header"))
         fields = self._take(length, "the header")
         self._check(0, "the header")
+        numbers: list[int]
         model, images, height, width, channels, *numbers, latents = _FIELDS.unpack_from(fields)
+        form, rows, block, seed, threads = numbers
         rest = fields[_FIELDS.size :]
         exponents = tuple(np.frombuffer(rest[:latents], np.int8).tolist())
         shape, versions = (height, width, channels), rest[latents:].decode()
-        self.header = Header(model, images, shape, *numbers, exponents, versions)
+        self.header = Header(
+            model, images, shape, form, rows, block, seed, threads, exponents, versions
+        )
 
     def block(self, number: int) -> Block:
         """The next block, whose number is given."""

@@ -9,6 +9,7 @@ import os
 import tensorflow as tf
 
 from biva_tf.model.network import Network
+from biva_tf.version import __version__
 
 _PACKAGES = ("tensorflow", "numpy", "constriction")  # whose versions can change a bit
 
@@ -23,10 +24,11 @@ def model_hash(model: Network) -> bytes:
 
 
 def versions() -> str:
-    """The versions of the packages that compute."""
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    """The versions of biva_tf and of the packages that compute."""
+    packages = (f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    return ", ".join([f"biva_tf {__version__}", *packages])
 
 
 def threads() -> int:
     """The number of threads with which TensorFlow computes an operation in this process."""
-    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1

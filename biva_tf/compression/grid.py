@@ -11,22 +11,25 @@ that is much wider than the narrow ones of its latent is cut short there, which 
 """
 
 import dataclasses
+import functools
 import math
 
-import constriction
 import numpy as np
 
 from biva_tf.compression.errors import MismatchError
-from biva_tf.compression.stack import Stack
+from biva_tf.compression.options import WIDTH
+from biva_tf.compression.stack import Stack, ans_package
 
-WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation (README.md)
 _NARROW = 0.05  # the quantile of the standard deviations that is called narrow
 
 _REACH = 4096  # points on each side of 0
 _WINDOW = 64  # points on each side of a posterior's mean
 
-_PRIOR = constriction.stream.model.QuantizedGaussian(-_REACH, _REACH)
-_POSTERIOR = constriction.stream.model.QuantizedGaussian(-_WINDOW, _WINDOW)
+
+@functools.cache
+def _gaussian(reach: int):
+    """The family of Gaussians on the points up to a distance from 0."""
+    return ans_package().stream.model.QuantizedGaussian(-reach, reach)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Grid:
     exponent: int
 
     @staticmethod
-    def of(log_variance: np.ndarray, width: float = WIDTH) -> "Grid":
+    def from_log_variance(log_variance: np.ndarray, width: float = WIDTH) -> "Grid":
         """The grid of a latent whose posteriors have these log-variances.
 
         Args:
@@ -53,7 +56,7 @@ class Grid:
     def pop_posterior(self, stack: Stack, mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
         """Pops values under a posterior, float32 of the shape of the mean."""
         centre, offset, deviation = self._posterior(mean, log_variance)
-        return self._values(centre + stack.pop(_POSTERIOR, offset, deviation), mean.shape)
+        return self._values(centre + stack.pop(_gaussian(_WINDOW), offset, deviation), mean.shape)
 
     def push_posterior(
         self, stack: Stack, values: np.ndarray, mean: np.ndarray, log_variance: np.ndarray
@@ -67,18 +70,18 @@ class Grid:
         points = self._points(values) - centre
         if (np.abs(points) > _WINDOW).any():
             raise MismatchError("a latent is far from its posterior")
-        stack.push(points, _POSTERIOR, offset, deviation)
+        stack.push(points, _gaussian(_WINDOW), offset, deviation)
 
     def pop_prior(self, stack: Stack, mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
         """Pops values under a prior, float32 of the shape of the mean."""
-        points = stack.pop(_PRIOR, *self._scaled(mean, log_variance))
+        points = stack.pop(_gaussian(_REACH), *self._scaled(mean, log_variance))
         return self._values(points, mean.shape)
 
     def push_prior(
         self, stack: Stack, values: np.ndarray, mean: np.ndarray, log_variance: np.ndarray
     ) -> None:
         """Pushes values of the grid under a prior."""
-        stack.push(self._points(values), _PRIOR, *self._scaled(mean, log_variance))
+        stack.push(self._points(values), _gaussian(_REACH), *self._scaled(mean, log_variance))
 
     def _values(self, points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return np.ldexp(points, self.exponent).astype(np.float32).reshape(shape)

@@ -6,6 +6,7 @@ answers when a pass draws a latent.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ from biva_tf.nn import graphs, weight_norm
 
 # A latent's name, the mean and the log-variance of its Gaussian, [rows, *latent shape]; gives its
 # value.
-Draw = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+DrawLatent = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 
 _TABLE_ROWS = 4  # whose tables of probabilities are in memory at once
 _LEAST = 2.0**-30  # far below what the coder gives any value, 2**-24
@@ -49,7 +50,8 @@ class Passes:
 
     def __init__(self, model: Network, rows: int):
         check_model(model.spec)
-        self._model, self._rows, self._draw = model, rows, None
+        self._model, self._rows = model, rows
+        self._draw: DrawLatent = None  # while no pass runs
         self._noise = HostDraws(self._on_host)
         self.read_weights()
 
@@ -69,7 +71,7 @@ class Passes:
         filled[: len(images)] = images
         return filled
 
-    def infer(self, images: np.ndarray, draw: Draw) -> None:
+    def infer(self, images: np.ndarray, draw: DrawLatent) -> None:
         """Both passes: `draw` is given the posterior of every latent, and gives its value.
 
         Args:
@@ -78,7 +80,7 @@ class Passes:
         """
         self._run(draw, lambda: self._infer(tf.constant(images), self._weights))
 
-    def generate(self, draw: Draw) -> tf.Tensor:
+    def generate(self, draw: DrawLatent) -> tf.Tensor:
         """The top-down pass alone: `draw` is given the prior of every latent, and gives its value.
 
         Returns:
@@ -107,7 +109,7 @@ class Passes:
         # Values that are not probabilities only cost bits.
         return np.clip(np.nan_to_num(np.concatenate(tables)[: len(before)]), _LEAST, 1.0)
 
-    def _run(self, draw: Draw, graph: Callable[[], tf.Tensor | None]) -> tf.Tensor | None:
+    def _run(self, draw: DrawLatent, graph: Callable[[], tf.Tensor | None]) -> tf.Tensor | None:
         self._draw = draw
         try:
             with graphs.rewriting(False):
@@ -137,5 +139,5 @@ class Passes:
 
     @tf.function(autograph=False)
     def _tables(self, parameters, before):
-        likelihood = self._model.likelihood
+        likelihood: Any = self._model.likelihood  # of pixels, as `check_model` has seen
         return likelihood.channel_probabilities(likelihood.distribution(parameters), before)

@@ -5,13 +5,24 @@ model draws a symbol from it, with the bits of the stack as randomness; pushing 
 same model gives the same bits back. Bits-back coding (Townsend et al. 2019) is made of that.
 """
 
-import constriction
+import types
+
 import numpy as np
+
+from biva_tf import extras
 
 _MOST_BITS = 24  # that a symbol takes: the coder's probabilities are multiples of 2**-24
 _CHUNK = 4096
 
 WORD_BITS = 32
+
+
+def ans_package() -> types.ModuleType:
+    """The package `constriction`; raises MissingPackageError if it is not installed."""
+    extras.require("compression", "constriction")
+    import constriction
+
+    return constriction
 
 
 class RandomWords:
@@ -43,7 +54,7 @@ class Stack:
     """
 
     def __init__(self, words: np.ndarray, random_words: RandomWords | None = None):
-        self._coder = constriction.stream.stack.AnsCoder(np.array(words, np.uint32))
+        self._coder = ans_package().stream.stack.AnsCoder(np.array(words, np.uint32))
         self._random_words, self._beneath = random_words, 0
         self._deepest = self._deepest_since = self.height
 
@@ -91,12 +102,12 @@ class Stack:
         return symbols
 
     def _make_room(self, symbols: int) -> None:
-        """Puts random words beneath if so many symbols could empty the stack."""
+        """Puts random words beneath if this many symbols could empty the stack."""
         most = symbols * _MOST_BITS // WORD_BITS + 3
         if self._random_words is None or self._coder.num_words() >= most:
             return
         count = 2 * most
         more = self._random_words.last_to_first(self._beneath, self._beneath + count)
         words = np.concatenate([more, self._coder.get_compressed()])
-        self._coder = constriction.stream.stack.AnsCoder(words)
+        self._coder = ans_package().stream.stack.AnsCoder(words)
         self._beneath += count

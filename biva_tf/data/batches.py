@@ -4,11 +4,17 @@ So a resumed run sees the same batches as a run that was never interrupted, and 
 compute its part of a batch.
 """
 
-import abc
+from __future__ import annotations
 
-import tensorflow as tf
+import abc
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from biva_tf.data.images import Batch
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Batches(abc.ABC):
@@ -20,7 +26,7 @@ class Batches(abc.ABC):
         all rows are drawn from all examples, with their labels if there are any.
     """
 
-    labelled = None
+    labelled: np.ndarray | None = None
 
     @property
     @abc.abstractmethod
@@ -43,6 +49,8 @@ class Batches(abc.ABC):
 
         A host has `count` of all `parts` replicas and reads only the parts for its own replicas.
         """
+        import tensorflow as tf
+
         rows = size // parts
 
         def part(index):

@@ -11,17 +11,17 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from scipy import io as scipy_io
 
+from biva_tf import extras
 from biva_tf.data.sources import DataError
 
-Examples = Iterator[tuple[np.ndarray, int]]
+LabelledPictures = Iterator[tuple[np.ndarray, int]]
 
 _BROKEN = (
     OSError,
@@ -36,7 +36,6 @@ _BROKEN = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
     SyntaxError,  # Pillow's, of a broken PNG file
-    scipy_io.matlab.MatReadError,
 )
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -58,12 +57,12 @@ def gzipped_or_not(folder: Path, name: str) -> Path:
     return plain if plain.exists() and not gzipped.exists() else gzipped
 
 
-def open_unzipped(path: Path) -> BinaryIO:
+def open_unzipped(path: Path) -> IO[bytes]:
     """Opens a file; a .gz file is unzipped as it is read."""
-    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else open(path, "rb")
 
 
-def idx(folder: Path, split: str) -> Examples:
+def idx(folder: Path, split: str) -> LabelledPictures:
     """The IDX files of MNIST and FashionMNIST, gzipped or not."""
     prefix = {"train": "train", "test": "t10k"}[split]
     images, labels = (
@@ -73,9 +72,9 @@ def idx(folder: Path, split: str) -> Examples:
     def array(path: Path, magic: int) -> np.ndarray:
         with reading(path, "an IDX file"), open_unzipped(path) as file:
             rank = magic & 0xFF
-            found, *shape = struct.unpack(f">{1 + rank}I", file.read(4 * (1 + rank)))
-            if found != magic:
-                raise ValueError(f"magic number {found}, not {magic}")
+            number, *shape = struct.unpack(f">{1 + rank}I", file.read(4 * (1 + rank)))
+            if number != magic:
+                raise ValueError(f"magic number {number}, not {magic}")
             return np.frombuffer(file.read(), np.uint8).reshape(shape)
 
     pixels, classes = array(images, 0x803), array(labels, 0x801)
@@ -84,7 +83,7 @@ def idx(folder: Path, split: str) -> Examples:
     yield from zip(pixels[..., np.newaxis], classes.tolist(), strict=True)
 
 
-def amat(path: Path) -> Examples:
+def amat(path: Path) -> LabelledPictures:
     """Larochelle's binarised MNIST: one line of 784 zeros and ones per image."""
     with reading(path, "784 zeros and ones per line"), open(path) as file:
         for number, line in enumerate(file, start=1):
@@ -94,14 +93,14 @@ def amat(path: Path) -> Examples:
             yield (pixels.reshape(28, 28, 1) * 255).astype(np.uint8), 0
 
 
-def chardata(path: Path, split: str) -> Examples:
+def chardata(path: Path, split: str) -> LabelledPictures:
     """chardata.mat, the 28x28 OMNIGLOT of Burda et al. 2015.
 
     The pixels of an image are in [0, 1] and stored column by column.
     """
     keys = {"train": ("data", "target"), "test": ("testdata", "testtarget")}[split]
     with reading(path, "the chardata.mat of Burda et al."):
-        file = scipy_io.loadmat(path, variable_names=keys)
+        file = _matlab(path, keys)
         pixels, alphabets = file[keys[0]], file[keys[1]].argmax(axis=0)
         if pixels.shape[0] != 784 or pixels.min() < 0 or pixels.max() > 1:
             raise ValueError(f"{keys[0]} of shape {pixels.shape}, {pixels.min()} to {pixels.max()}")
@@ -110,26 +109,26 @@ def chardata(path: Path, split: str) -> Examples:
     yield from zip(images, alphabets.tolist(), strict=True)
 
 
-def cifar10(path: Path, split: str) -> Examples:
+def cifar10(path: Path, split: str) -> LabelledPictures:
     """cifar-10-binary.tar.gz: each record is a label and 3x32x32 pixels."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
     with reading(path, "cifar-10-binary.tar.gz"), tarfile.open(path) as archive:
         for name in names:
-            content = archive.extractfile(f"cifar-10-batches-bin/{name}").read()
+            content = _member(archive, f"cifar-10-batches-bin/{name}")
             records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
             for record in records:
                 yield record[1:].reshape(3, 32, 32).transpose(1, 2, 0), int(record[0])
 
 
-def svhn(path: Path) -> Examples:
+def svhn(path: Path) -> LabelledPictures:
     """A cropped-digits file of SVHN: X [32, 32, 3, n], and y, which is 10 for the digit 0."""
     with reading(path, "a cropped-digits .mat file of SVHN"):
-        file = scipy_io.loadmat(path, variable_names=("X", "y"))
+        file = _matlab(path, ("X", "y"))
         images, digits = file["X"].transpose(3, 0, 1, 2), file["y"].ravel() % 10
     yield from zip(images, digits.tolist(), strict=True)
 
 
-def npz_channels_first(paths: list[Path], side: int) -> Examples:
+def npz_channels_first(paths: list[Path], side: int) -> LabelledPictures:
     """The downsampled ImageNet of Chrabaszcz et al. 2017.
 
     Each file has arrays `data` [n, 3 * side * side] and `labels` [n], which start from 1.
@@ -141,7 +140,7 @@ def npz_channels_first(paths: list[Path], side: int) -> Examples:
         yield from zip(images, labels.tolist(), strict=True)
 
 
-def image_archive(path: Path) -> Examples:
+def image_archive(path: Path) -> LabelledPictures:
     """The images of a .tar archive, sorted by name, in colour."""
     with reading(path, "an archive of images"):
         with open(path, "rb") as file:
@@ -153,10 +152,10 @@ def image_archive(path: Path) -> Examples:
                 m.name: m for m in archive.getmembers() if m.isfile() and is_image_name(m.name)
             }
             for name in sorted(members):
-                yield _decoded(archive.extractfile(members[name]).read(), f"{path}/{name}"), 0
+                yield _decoded(_member(archive, members[name]), f"{path}/{name}"), 0
 
 
-def images(paths: list[Path]) -> Examples:
+def images(paths: list[Path]) -> LabelledPictures:
     """Image files, in colour."""
     for path in paths:
         with reading(path, "an image"):
@@ -168,7 +167,7 @@ def image_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and is_image_name(path.name))
 
 
-def zipped_images(path: Path, names: list[str]) -> Examples:
+def zipped_images(path: Path, names: list[str]) -> LabelledPictures:
     """The images with these file names, from any folder inside a zip archive."""
     with reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:
         places = {name.rpartition("/")[2]: name for name in archive.namelist()}
@@ -179,6 +178,24 @@ def zipped_images(path: Path, names: list[str]) -> Examples:
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
     return name.lower().endswith(_IMAGES) and not name.rpartition("/")[2].startswith(".")
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member} is not a file")
+    return file.read()
+
+
+def _matlab(path: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+    """These variables of a .mat file."""
+    extras.require(f"reading {path.name}", "scipy")
+    from scipy import io as scipy_io
+
+    try:
+        return scipy_io.loadmat(path, variable_names=names)
+    except scipy_io.matlab.MatReadError as e:
+        raise ValueError(str(e)) from e
 
 
 def _decoded(content: bytes, name: str) -> np.ndarray:

@@ -4,13 +4,17 @@
 epoch and the example, not on the batch, the order of the examples or the host that reads them.
 """
 
+from __future__ import annotations
+
 import dataclasses
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from biva_tf.model.observations import UNIT
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 BINARIZATIONS = ("none", "threshold", "bernoulli", "dynamic")
 NO_LABEL = -1  # the label of an image whose class is unknown
@@ -29,8 +33,10 @@ class Batch(NamedTuple):
     labels: np.ndarray | tf.Tensor
 
     @staticmethod
-    def unlabelled(images: tf.Tensor) -> "Batch":
+    def unlabelled(images: tf.Tensor) -> Batch:
         """A batch of tensors without labels."""
+        import tensorflow as tf
+
         return Batch(images, tf.fill(tf.shape(images)[:1], tf.constant(NO_LABEL, tf.int64)))
 
 
@@ -61,7 +67,9 @@ class Images:
         return len(self.pixels)
 
     def __getitem__(self, indices) -> np.ndarray:
-        return self.batch(np.arange(len(self))[indices]).images
+        places = np.arange(len(self))[indices]
+        images = self.batch(np.atleast_1d(places)).images
+        return images if np.ndim(places) else images[0]
 
     @property
     def values(self) -> tuple[float, float]:
@@ -88,7 +96,7 @@ class Images:
         images = as_read(pixels, examples, self.binarize, self.seed, self.threshold, epoch)
         return Batch(images, labels)
 
-    def first(self, number: int) -> "Images":
+    def first(self, number: int) -> Images:
         """The first `number` images."""
         labels = None if self.labels is None else self.labels[:number]
         return dataclasses.replace(self, pixels=self.pixels[:number], labels=labels)
@@ -107,7 +115,7 @@ def as_read(
     Args:
       pixels: [n, height, width, channels], from 0 to 255.
       examples: the number of each image, by which it has its draws.
-      binarize, seed, threshold: as of `Images`.
+      binarize, seed, threshold: as in `Images`.
       epoch: the epoch of the draws.
     """
     if binarize == "none":

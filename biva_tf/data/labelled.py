@@ -16,12 +16,12 @@ def choose(labels: np.ndarray, classes: int, number: int | None, seed: int) -> n
       seed: the seed of the draw.
 
     Raises:
-      DataError: labels that are no classes of the model, a number that is no multiple of the
+      DataError: labels that are not classes of the model, a number that is not a multiple of the
         classes, or more images than a class has.
     """
     if not np.isin(labels, np.arange(classes)).all():
-        found = ", ".join(map(str, np.unique(labels)[:12]))
-        raise DataError(f"labels: expected classes 0 to {classes - 1}, got {found}")
+        present = ", ".join(map(str, np.unique(labels)[:12]))
+        raise DataError(f"labels: expected classes 0 to {classes - 1}, got {present}")
     if number is None:
         return np.arange(len(labels))
     per_class, rest = divmod(number, classes)

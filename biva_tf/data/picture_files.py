@@ -1,4 +1,4 @@
-"""Images in files of a user, without loss: a folder of pictures, or an .npz file."""
+"""Images in files of a user, without loss: a folder of pictures, or an .npz or .npy file."""
 
 import io
 import os
@@ -21,12 +21,17 @@ def is_npz(path: Path) -> bool:
     return path.suffix == ".npz"
 
 
+def is_given(path: Path) -> bool:
+    """Whether a path is one that `read` takes."""
+    return path.suffix in (".npz", ".npy") or path.is_dir()
+
+
 def read(path: Path, channels: int) -> np.ndarray:
     """The images in a file or a folder.
 
     Args:
-      path: an .npz file with the array `images`; or a folder of pictures of one size, whose order
-        is that of their paths.
+      path: an .npz file with the array `images`; an .npy file; or a folder of pictures of one size,
+        whose order is that of their paths.
       channels: that the images have. Pictures are read as grey if it is 1.
 
     Returns:
@@ -38,6 +43,9 @@ def read(path: Path, channels: int) -> np.ndarray:
     if is_npz(path):
         with formats.reading(path, "an .npz file with the array `images`"), np.load(path) as file:
             return file["images"]
+    if path.suffix == ".npy":
+        with formats.reading(path, "an .npy file"):
+            return np.load(path)
     paths = formats.image_paths(path)
     if not paths:
         raise DataError(f"{path}: expected a folder of pictures, found none")

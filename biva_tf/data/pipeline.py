@@ -13,6 +13,7 @@ from biva_tf.data.text import sentences
 from biva_tf.data.text.sentences import Form, Sentences
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import Setting
+from biva_tf.model import architectures
 from biva_tf.model.spec import REALS, ModelSpec
 
 Examples = Images | Points | Sentences
@@ -33,7 +34,7 @@ class DataConfig:
       binarize: one of `images.BINARIZATIONS`.
       threshold: under binarize="threshold", a pixel above it is 1.
       validation_size: if the source has no validation split, the number of images to cut from the
-        end of the training split and use as one; 0 cuts none.
+        end of the training split and use as one; 0 cuts none. None: `default_validation_size`.
       labels: of `labelled.choose`, for a model with classes.
       label_seed: chooses the labelled images.
       train_on_validation: append the source's validation split to the training split, and cut
@@ -44,7 +45,7 @@ class DataConfig:
     location: sources.Location
     binarize: str
     threshold: int
-    validation_size: int
+    validation_size: int | None
     labels: int | None = None
     label_seed: int = 0
     train_on_validation: bool = False
@@ -118,7 +119,8 @@ class TrainingData(Batches):
 class Data:
     """The splits of a run; `validation` is None if there is no such split.
 
-    Of a data set of text there is the vocabulary, too.
+    Of a data set of text there is the vocabulary, too. `validation_size` is that of the config, or
+    the number that None stood for; None if the data set is a density.
     """
 
     train: Batches
@@ -126,6 +128,12 @@ class Data:
     test: Examples
     version: str = ""
     vocabulary: Vocabulary | None = None
+    validation_size: int | None = None
+
+
+def default_validation_size(images: int) -> int:
+    """How many of all training images become the validation split: a fifth, at most 1,000."""
+    return min(1000, images // 5)
 
 
 def names() -> list[str]:
@@ -150,7 +158,8 @@ def load(
 
     Args:
       config: how to read it.
-      classes: of a model with classes, their number; None for batches without labelled halves.
+      classes: the number of classes of a model with classes; None for batches without labelled
+        halves.
       seed: the seed of the batches and of dynamic binarisation.
       form: the form of a text model's sentences; None for other models.
 
@@ -160,19 +169,21 @@ def load(
         and the data set is.
     """
     if density := DENSITIES.get(config.dataset):
-        validation, test = (points.split(density, name) for name in ("validation", "test"))
-        return Data(EndlessPoints(density, seed), validation, test)
+        validation_points, test_points = (points.split(density, n) for n in ("validation", "test"))
+        return Data(EndlessPoints(density, seed), validation_points, test_points)
     source = sources.load(config.dataset, config.location)
+    config = _sized(config, source)
     splits = _splits(source, config)
     if sources.info(config.dataset).lines:
-        _check_form(form, config)
-        found, vocabulary = sentences.read(splits, form)
-        places = _labelled(found["train"], classes, config)
+        form = _checked_form(form, config)
+        rows, vocabulary = sentences.read(splits, form)
+        places = _labelled(rows["train"], classes, config)
         return Data(
-            train=TrainingData(found["train"], seed, places),
-            validation=found["validation"] if len(found["validation"]) else None,
-            test=found["test"],
+            train=TrainingData(rows["train"], seed, places),
+            validation=rows["validation"] if len(rows["validation"]) else None,
+            test=rows["test"],
             vocabulary=vocabulary,
+            validation_size=config.validation_size,
         )
     train, validation = splits["train"], splits["validation"]
     # A training split that is binarised once is the same in every run.
@@ -180,24 +191,28 @@ def load(
     images = _images(train, config.binarize, train_seed, config)
     return Data(
         train=TrainingData(images, seed, _labelled(images, classes, config)),
-        validation=_fixed(validation, "validation", config) if len(validation.images) else None,
-        test=_fixed(splits["test"], "test", config),
+        validation=fixed_images(validation, "validation", config)
+        if len(validation.images)
+        else None,
+        test=fixed_images(splits["test"], "test", config),
         version=source.version,
+        validation_size=config.validation_size,
     )
 
 
 def _labelled(images: Images | Sentences, classes: int | None, config: DataConfig):
     if classes is None:
         return None
-    return labelled.choose(images.labels, classes, config.labels, config.label_seed)
+    return labelled.choose(np.asarray(images.labels), classes, config.labels, config.label_seed)
 
 
-def _check_form(form: Form | None, config: DataConfig) -> None:
+def _checked_form(form: Form | None, config: DataConfig) -> Form:
     if form is None:
         raise sources.DataError(
             Setting("dataset", config.dataset),
             " has sentences, but the architecture is not of text",
         )
+    return form
 
 
 def evaluation_images(config: DataConfig, split: str, form: Form | None = None) -> Examples:
@@ -206,8 +221,7 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
     Args:
       config: how to read the data set.
       split: its name.
-      form: of the sentences that a model of text reads, with its vocabulary; None if it is not of
-        text.
+      form: the form of a text model's sentences, with its vocabulary; None for other models.
 
     Raises:
       DataError: there is no such source or split, its data is missing or wrong, or the model is not
@@ -216,14 +230,14 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
     if density := DENSITIES.get(config.dataset):
         return points.split(density, split)
     source = sources.load(config.dataset, config.location)
-    chosen = source.test if split == "test" else _splits(source, config)[split]
+    chosen = source.test if split == "test" else _splits(source, _sized(config, source))[split]
     if not len(chosen.images):
         dataset = Setting("dataset", config.dataset)
         raise sources.DataError(Setting("split", split), ": ", dataset, " has none")
     if sources.info(config.dataset).lines:
-        _check_form(form, config)
+        form = _checked_form(form, config)
         return sentences.read({split: chosen}, form)[0][split]
-    return _fixed(chosen, split, config)
+    return fixed_images(chosen, split, config)
 
 
 def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
@@ -232,7 +246,8 @@ def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
         raise sources.DataError(
             Setting("dataset", dataset),
             f" has images of shape {images.image_shape}, the architecture expects "
-            f"{spec.image_shape}",
+            f"{spec.image_shape}; ",
+            *_fitting(images.image_shape),
         )
     if images.values != spec.likelihood.values:
         given, expected = map(_range, (images.values, spec.likelihood.values))
@@ -241,7 +256,7 @@ def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
             f" has {given}, the architecture's likelihood, {spec.likelihood.kind}, expects "
             f"{expected}",
         )
-    if spec.likelihood.binary and images.binarize == "none":
+    if spec.likelihood.binary and isinstance(images, Images) and images.binarize == "none":
         sample = images.pixels[:100]
         if not np.isin(sample, (0, 255)).all():
             raise sources.DataError(
@@ -252,16 +267,35 @@ def check_fits(spec: ModelSpec, images: Examples, dataset: str) -> None:
             )
 
 
+def _fitting(image_shape: tuple[int, ...]) -> tuple[str | Setting, ...]:
+    """The end of a message: the architectures for images of a shape."""
+    names = architectures.of_shape(image_shape)
+    if names:
+        return ("of this shape are ", Setting("architecture", " or ".join(names)))
+    return ("no named one has this shape, but ", Setting("architecture", "FILE.json"), " can")
+
+
 def _range(values: tuple[float, float]) -> str:
     return "real numbers" if values == REALS else "values in [{:g}, {:g}]".format(*values)
 
 
-def _fixed(split: sources.Split, name: str, config: DataConfig) -> Images:
+def fixed_images(split: sources.Split, name: str, config: DataConfig) -> Images:
+    """A split as evaluation reads it, the same in every run. `name` chooses its draws."""
     return _images(split, config.evaluation_binarize, SEEDS[name], config)
 
 
 def _images(split: sources.Split, binarize: str, seed: int, config: DataConfig) -> Images:
     return Images(split.images, binarize, seed, split.labels, config.threshold)
+
+
+def _sized(config: DataConfig, source: sources.Source) -> DataConfig:
+    """The config with a number for the size of the validation split."""
+    if config.validation_size is not None:
+        return config
+    images = len(source.train.images)
+    if source.validation is not None and config.train_on_validation:
+        images += len(source.validation.images)
+    return dataclasses.replace(config, validation_size=default_validation_size(images))
 
 
 def _splits(source: sources.Source, config: DataConfig) -> dict[str, sources.Split]:
@@ -276,7 +310,7 @@ def _splits(source: sources.Source, config: DataConfig) -> dict[str, sources.Spl
             np.concatenate([train.labels, validation.labels]),
         )
     number = len(train.images)
-    if not 0 <= size < number:
+    if size is None or not 0 <= size < number:
         expected = f"an integer in 0..{number - 1} for {name}"
         raise sources.DataError(Setting("validation_size"), f": expected {expected}, got {size}")
     cut = number - size

@@ -1,16 +1,16 @@
 """Makes a data set in TFDS's format from files that a user downloaded."""
 
 import dataclasses
-import functools
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from tqdm import tqdm
 
-from biva_tf.data.formats import Examples, gzipped_or_not, open_unzipped, reading
+from biva_tf.data.formats import LabelledPictures, gzipped_or_not, open_unzipped, reading
 from biva_tf.data.prepared import own_name
 from biva_tf.data.sources import DataError, Info
 from biva_tf.errors import Setting
@@ -63,7 +63,7 @@ class Recipe:
     """
 
     files: tuple[File, ...]
-    examples: Callable[[Path], Mapping[str, Examples]]
+    examples: Callable[[Path], Mapping[str, LabelledPictures]]
     counts: Mapping[str, Mapping[str, int]]
     alternatives: bool = False
 
@@ -105,13 +105,13 @@ def prepare(
         raise DataError(f"{target}: there is a data set already; remove it to make another")
     files = recipe.files
     if recipe.alternatives:
-        files = [file for file in files if file.find(folder)] or files
+        files = tuple(file for file in files if file.find(folder)) or files
     for file in files:
         _check(folder, file, subset)
     counts: dict[str, int] = {}
     shape = info.image_shape
 
-    def counted(split: str, examples: Examples) -> Iterator[tuple[int, dict]]:
+    def counted(split: str, examples: LabelledPictures) -> Iterator[tuple[int, dict]]:
         nonlocal shape
         bar = tqdm(examples, f"{name} {split}", unit="image", disable=not sys.stderr.isatty())
         for count, (image, label) in enumerate(bar, start=1):
@@ -155,22 +155,26 @@ def prepare(
     return target
 
 
+def _open(path: Path) -> IO[bytes]:
+    return open(path, "rb")
+
+
 def _check(folder: Path, file: File, subset: bool) -> None:
-    found = file.find(folder)
-    if not found:
+    paths = file.find(folder)
+    if not paths:
         raise DataError(
             f"{folder}: expected a file {file.published_name} in it, from {file.origin}"
         )
     if file.sha256 is None or subset:
         return
     digest = hashlib.sha256()
-    opened = open_unzipped if file.gzipped else functools.partial(open, mode="rb")
-    with reading(found[0], "a file that is whole"), opened(found[0]) as content:
+    opened: Callable[[Path], IO[bytes]] = open_unzipped if file.gzipped else _open
+    with reading(paths[0], "a file that is whole"), opened(paths[0]) as content:
         while block := content.read(_BLOCK):
             digest.update(block)
     if digest.hexdigest() != file.sha256:
         raise DataError(
-            f"{found[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; ",
+            f"{paths[0]}: expected sha256 {file.sha256}, got {digest.hexdigest()}; ",
             Setting("subset"),
             " accepts it anyway",
         )

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from biva_tf.data.sources import DataError, Info, Location, Source, Split
+from biva_tf.data import network
+from biva_tf.data.sources import DataError, Info, Location, NotPreparedError, Source, Split
 from biva_tf.errors import Setting
 
 _IN_MEMORY = 2**30  # bytes; larger splits are mapped from disk
@@ -77,7 +78,7 @@ def locate(
       The one of the two that was found, and its folder.
 
     Raises:
-      DataError: neither was found. The message says what to do.
+      NotPreparedError: neither was found. The message says what to do.
     """
     for prepared in (own, in_tfds):
         if prepared is not None and (folder := find(prepared, location.data_dir)):
@@ -88,10 +89,10 @@ def locate(
     missing = (Setting("dataset", name), ": not found in ", data_dir, ".")
     by_tfds = _command(name, location, by_tfds=True)
     if own is None:
-        raise DataError(*missing, f" Let TFDS fetch it with: {by_tfds}")
+        raise NotPreparedError(*missing, f" Let TFDS fetch it with: {by_tfds}")
     fetch = f" (or let TFDS fetch it with: {by_tfds})" if in_tfds is not None else ""
     by_files = _command(name, location, by_tfds=False)
-    raise DataError(*missing, f" Prepare it with: {by_files}{fetch}")
+    raise NotPreparedError(*missing, f" Prepare it with: {by_files}{fetch}")
 
 
 def _command(name: str, location: Location, *, by_tfds: bool) -> str:
@@ -113,12 +114,20 @@ def _version(folder: Path) -> tuple[int, ...]:
 
 
 def download(prepared: Prepared, data_dir: Path) -> Path:
-    """Lets TFDS prepare a data set; returns its folder. DataError if it cannot."""
+    """Lets TFDS prepare a data set; returns its folder.
+
+    Raises:
+      NoNetworkError: the server of the files does not answer.
+      DataError: TFDS cannot prepare the data set.
+    """
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder(prepared.dataset, data_dir=str(data_dir))
+        network.check(builder.url_infos or (), data_dir / "downloads")
         builder.download_and_prepare()
+    except network.NoNetworkError:
+        raise
     except Exception as e:  # many kinds: network, server, disk
         raise DataError(
             Setting("download"), f": TFDS could not prepare {prepared.dataset}: {e}"
@@ -139,14 +148,14 @@ def open_builder(folder: Path) -> Any:
 def check_split(builder, split: str) -> None:
     """Raises DataError if a data set does not have a split of this name."""
     if split not in builder.info.splits:
-        found = ", ".join(builder.info.splits)
-        raise DataError(f"{builder.data_path}: expected a split {split!r}, it has {found}")
+        present = ", ".join(builder.info.splits)
+        raise DataError(f"{builder.data_path}: expected a split {split!r}, it has {present}")
 
 
 def _source(name: str, prepared: Prepared, folder: Path, info: Info) -> Source:
     builder = open_builder(folder)
     shape = info.image_shape
-    splits = {}
+    splits: dict[str, Any] = {}
     for ours, theirs in prepared.splits.items():
         if ours == "validation" and theirs not in builder.info.splits:
             continue

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from sklearn import metrics
 
 _BINS = 15  # of the calibration error (Guo et al. 2017)
 
@@ -37,10 +36,11 @@ def assess(probabilities: np.ndarray, labels: np.ndarray) -> Classification:
     of_label = probabilities[np.arange(number), labels]
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = np.bincount(bins, correct - confidence, minlength=_BINS)
+    pairs = np.bincount(classes * np.asarray(labels, np.int64) + predicted, minlength=classes**2)
     return Classification(
         examples=number,
         error=float(1.0 - correct.mean()),
         nll_nats=float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()),
         ece=float(np.abs(gaps).sum() / number),
-        confusion=metrics.confusion_matrix(labels, predicted, labels=np.arange(classes)),
+        confusion=pairs.reshape(classes, classes),
     )

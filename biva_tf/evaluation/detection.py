@@ -3,7 +3,8 @@
 import dataclasses
 
 import numpy as np
-from sklearn import metrics
+
+from biva_tf import extras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,11 @@ def detect(inliers: np.ndarray, outliers: np.ndarray) -> Detection:
 
     Raises:
       ValueError: there are no inliers, no outliers, or scores that are not finite.
+      MissingPackageError: scikit-learn is not installed.
     """
+    extras.require("anomaly detection", "sklearn")
+    from sklearn import metrics
+
     truth = np.concatenate([np.zeros(len(inliers)), np.ones(len(outliers))])
     scores = np.concatenate([inliers, outliers])
     if not (len(inliers) and len(outliers) and np.isfinite(scores).all()):

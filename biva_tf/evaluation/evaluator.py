@@ -3,7 +3,6 @@
 `Evaluator` computes the scores of every image; `summary.summarise` makes the reported numbers.
 """
 
-import dataclasses
 import hashlib
 import json
 import zlib
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf.data.images import Images
+from biva_tf.data.pipeline import Examples
 from biva_tf.errors import Setting, UserError
 from biva_tf.evaluation import resumable
-from biva_tf.evaluation.resumable import Arrays
+from biva_tf.evaluation.resumable import ResultArrays
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import chunks, objectives
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model.network import Network
@@ -28,25 +28,6 @@ _IMAGES_AT_ONCE = 4096  # read for a fingerprint
 
 class EvaluationError(UserError, RuntimeError):
     """A score that is not finite, or settings that the model cannot be evaluated with."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoringConfig:
-    """All that the scores depend on, beside the weights and the images.
-
-    Attributes:
-      iw_samples: the importance samples per image: K of L_K, and the samples whose mean is L^{>k}.
-      ks: every k of L^{>k}; empty to leave them out.
-      bounds: whether to compute L_1, L_K and their terms.
-      below: latents of levels <= k are a "sample" of the prior, or its "mode".
-      seed: the seed of the samples.
-    """
-
-    iw_samples: int
-    ks: tuple[int, ...] = ()
-    bounds: bool = True
-    below: str = "sample"
-    seed: int = 0
 
 
 class Evaluator:
@@ -85,7 +66,7 @@ class Evaluator:
         samples = self.config.iw_samples
         return Scorer(self.model, ks, samples, below, max_rows, with_shifts=with_shifts)
 
-    def scores(self, images: Images, name: str) -> resumable.Results:
+    def scores(self, images: Examples, name: str) -> resumable.Results:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
 
         Args:
@@ -132,7 +113,7 @@ class Evaluator:
             results.totals.update(part.totals)
         return results
 
-    def _bound_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
+    def _bound_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
         (scores,), shifts = self._bounds.chunk(images, first, size, self.config.seed)
         totals = {}
         for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
@@ -141,15 +122,15 @@ class Evaluator:
             totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
         return scores._asdict(), totals
 
-    def _above_arrays(self, images, first: int, size: int) -> tuple[Arrays, Arrays]:
+    def _above_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
         by_k, _ = self._above.chunk(images, first, size, self.config.seed)
         ks = self._above.ks
-        arrays = {}
+        arrays: ResultArrays = {}
         for k, scores in zip(ks, by_k, strict=True):
             arrays |= {f"above_{k}": scores.elbo, f"bound_above_{k}": scores.bound}
         return arrays, {}
 
-    def _check(self, examples: Arrays, first: int, name: str) -> None:
+    def _check(self, examples: ResultArrays, first: int, name: str) -> None:
         for key, values in examples.items():
             finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             if not finite.all():
@@ -159,15 +140,15 @@ class Evaluator:
                     "is left out of a mean, so there is no result"
                 )
 
-    def path(self, name: str, *splits: Images) -> Path:
+    def path(self, name: str, *splits: Examples) -> Path:
         """A file for the results of splits; results that depend on anything else have another."""
         return self._path("all", name, *splits)
 
-    def _path(self, kind: str, name: str, *splits: Images) -> Path:
+    def _path(self, kind: str, name: str, *splits: Examples) -> Path:
         c = self.config
-        bounds = [c.iw_samples if c.bounds else 0]
+        bounds: list[int | str] = [c.iw_samples if c.bounds else 0]
         # "bounds" tells these files from those of earlier versions, which lack `bound_above_k`.
-        above = ["bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
+        above: list[int | str] = ["bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
         depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]
         identity = [kind, c.seed, self._weights, *depends]
         for images in splits:
@@ -185,7 +166,7 @@ class Evaluator:
         return f"{label} {values.mean():.2f} nats {bits:.4f} bits/dim"
 
 
-def _fingerprint(images: Images) -> int:
+def _fingerprint(images: Examples) -> int:
     value = 0
     for start, stop in chunks.spans(len(images), _IMAGES_AT_ONCE):
         value = zlib.crc32(images[start:stop].tobytes(), value)

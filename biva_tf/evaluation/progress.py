@@ -6,6 +6,7 @@ import time
 from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 30
+_LONG = 60  # seconds; what takes less needs no forecast
 
 
 class Progress:
@@ -35,3 +36,40 @@ class Progress:
         if self._bar.disable and now - self._said > _SECONDS_BETWEEN_LINES:
             print(f"{done}/{self._total} images  {note}".rstrip(), file=sys.stderr)
             self._said = now
+
+    def say(self, text: str) -> None:
+        """Writes a line, above the bar if there is one."""
+        self._bar.write(text, file=sys.stderr)
+
+
+class Forecast:
+    """Says once, near the start, how long a computation over images will take.
+
+    By the time of its second part, since the first one also waits for its graphs; by the first one
+    if it took so long that they do not matter.
+
+    Args:
+      total: how many images there are.
+      done: how many of them were done before.
+    """
+
+    def __init__(self, total: int, done: int = 0):
+        self._total, self._done, self._parts = total, done, 0
+        self._at = time.monotonic()
+
+    def after(self, done: int) -> str | None:
+        """The line to say after a part, when `done` images are done; None if there is none."""
+        self._parts += 1
+        if self._parts > 2:
+            return None
+        now = time.monotonic()
+        seconds, images = now - self._at, done - self._done
+        self._at, self._done = now, done
+        if self._parts == 1 and seconds < _LONG:
+            return None
+        self._parts = 2
+        left = seconds / images * (self._total - done)
+        if left < _LONG:
+            return None
+        minutes = f"{left / 60:.0f} minutes" if left < 5400 else f"{left / 3600:.1f} hours"
+        return f"{self._total:,} images: about {minutes} to go"

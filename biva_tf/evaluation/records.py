@@ -11,11 +11,11 @@ from biva_tf import artefacts
 from biva_tf.errors import UserError
 from biva_tf.evaluation.classes import Classification
 from biva_tf.evaluation.detection import Detection
-from biva_tf.evaluation.evaluator import ScoringConfig
-from biva_tf.evaluation.summary import LatentSummary, Mean, Summary
+from biva_tf.evaluation.scoring_config import ScoringConfig
+from biva_tf.evaluation.summary import EvaluationSummary, LatentSummary, Mean
 from biva_tf.files import write_json
 
-Means = dict[int, tuple[Mean, Mean]]  # by k: of the data set that the model knows, of the other
+Means = dict[int, tuple[Mean, Mean]]  # by k: the means of the model's data set and of the other
 
 
 class RecordError(UserError, ValueError):
@@ -37,7 +37,7 @@ class EvaluationRecord:
     split: str
     weights_step: int
     settings: ScoringConfig
-    summary: Summary
+    summary: EvaluationSummary
 
     def to_plain(self) -> dict[str, Any]:
         """The content of its file. The numbers are beside the other fields."""
@@ -47,7 +47,8 @@ class EvaluationRecord:
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> "EvaluationRecord":
         """The opposite of `to_plain`."""
-        summary = {f.name: plain.get(f.name) for f in dataclasses.fields(Summary)}
+        fields = dataclasses.fields(EvaluationSummary)
+        summary: dict[str, Any] = {f.name: plain.get(f.name) for f in fields}
         summary |= {name: Mean(**summary[name]) for name in ("l_1", "l_k")}
         summary |= {
             name: {int(k): Mean(**mean) for k, mean in summary[name].items()}
@@ -59,7 +60,7 @@ class EvaluationRecord:
             plain["split"],
             plain["weights_step"],
             ScoringConfig(**plain["settings"]),
-            Summary(**summary),
+            EvaluationSummary(**summary),
         )
 
 
@@ -98,7 +99,7 @@ class AnomalyRecord:
 
         def means(name: str) -> Means:
             of_k = plain.get(name, {})  # files of earlier versions lack L_K_above
-            return {int(k): tuple(Mean(**mean) for mean in pair) for k, pair in of_k.items()}
+            return {int(k): (Mean(**a), Mean(**b)) for k, (a, b) in of_k.items()}
 
         return AnomalyRecord(
             plain["in_dataset"],
@@ -108,7 +109,7 @@ class AnomalyRecord:
             ScoringConfig(**plain["settings"]),
             means("L_above"),
             means("L_K_above"),
-            {name: Detection(**found) for name, found in plain["detection"].items()},
+            {name: Detection(**detection) for name, detection in plain["detection"].items()},
         )
 
 
@@ -150,7 +151,7 @@ class ClassificationRecord:
 
 Record = EvaluationRecord | AnomalyRecord | ClassificationRecord
 
-_KINDS = {
+_KINDS: dict[str, type[Record]] = {
     "evaluation": EvaluationRecord,
     "anomaly": AnomalyRecord,
     "classification": ClassificationRecord,

@@ -7,16 +7,17 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from biva_tf.evaluation.progress import Progress
+from biva_tf.evaluation.progress import Forecast, Progress
 from biva_tf.files import write_atomically
 from biva_tf.inference import chunks
 
 _SECONDS_BETWEEN_SAVES = 10
 
-Arrays = dict[str, np.ndarray]
+ResultArrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass
@@ -30,12 +31,12 @@ class Results:
     """
 
     done: int
-    examples: Arrays
-    totals: Arrays
+    examples: ResultArrays
+    totals: ResultArrays
 
 
 def compute_all(
-    compute: Callable[[int, int], tuple[Arrays, Arrays]],
+    compute: Callable[[int, int], tuple[ResultArrays, ResultArrays]],
     total: int,
     chunk: int,
     path: Path,
@@ -58,10 +59,13 @@ def compute_all(
     results = _read(path)
     saved, first = time.monotonic(), results.done
     try:
+        forecast = Forecast(total, first)
         with Progress(total, first) as progress:
             for start, stop in chunks.spans(total, chunk, first):
                 results = _with(results, stop, *compute(start, stop))
                 progress.show(stop, describe(results))
+                if (line := forecast.after(stop)) is not None:
+                    progress.say(line)
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
                     _write(path, results)
                     saved = time.monotonic()
@@ -71,7 +75,7 @@ def compute_all(
     return results
 
 
-def _with(results: Results, done: int, examples: Arrays, totals: Arrays) -> Results:
+def _with(results: Results, done: int, examples: ResultArrays, totals: ResultArrays) -> Results:
     if not results.done:
         return Results(done, examples, totals)
     return Results(
@@ -84,7 +88,7 @@ def _with(results: Results, done: int, examples: Arrays, totals: Arrays) -> Resu
 def _read(path: Path) -> Results:
     try:
         with np.load(path) as file:
-            parts = {"examples": {}, "totals": {}}
+            parts: dict[str, ResultArrays] = {"examples": {}, "totals": {}}
             for key in file.files:
                 kind, _, name = key.partition("/")
                 if name:
@@ -99,7 +103,7 @@ def _read(path: Path) -> Results:
 
 
 def _write(path: Path, results: Results) -> None:
-    arrays = {f"examples/{name}": array for name, array in results.examples.items()}
+    arrays: dict[str, Any] = {f"examples/{name}": array for name, array in results.examples.items()}
     arrays |= {f"totals/{name}": array for name, array in results.totals.items()}
     content = io.BytesIO()
     np.savez(content, done=results.done, **arrays)

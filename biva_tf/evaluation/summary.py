@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.evaluation.resumable import Results
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import objectives
 from biva_tf.model.spec import ModelSpec
 
@@ -74,7 +74,7 @@ class LatentSummary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class EvaluationSummary:
     """The reported numbers of a split.
 
     Attributes:
@@ -104,7 +104,7 @@ class Summary:
 
 def summarise(
     results: Results, config: ScoringConfig, spec: ModelSpec, tokens: int | None = None
-) -> Summary:
+) -> EvaluationSummary:
     """The means of the scores that `Evaluator.scores` gave.
 
     Args:
@@ -123,7 +123,7 @@ def summarise(
         latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
     size = values["effective_sample_size"]
     elbo = values.get("above_0")
-    return Summary(
+    return EvaluationSummary(
         examples=results.done,
         l_1=mean_of(values["elbo"], spec),
         l_k=mean_of(values["bound"], spec),

@@ -119,7 +119,7 @@ def _sum_over_classes(
     Args:
       t: a value for every class of every row, [classes * rows].
       log_q: log q(y|x), [classes, rows].
-      labels: as of `bound`.
+      labels: as in `bound`.
     """
     number = log_q.shape[0]
     q_y, kl_y = tf.exp(log_q), math.log(number) + tf.reduce_sum(tf.exp(log_q) * log_q, axis=0)

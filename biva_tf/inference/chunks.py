@@ -40,7 +40,7 @@ def loop(
     static = isinstance(number, int) and isinstance(size, int) and number % size == 0
     if static and number == size:
         return body(tf.constant(0), size, state)
-    dtype = number.dtype if tf.is_tensor(number) else tf.int32
+    dtype = number.dtype if tf.is_tensor(number) else tf.int32  # type: ignore[union-attr]
     number, step = tf.cast(number, dtype), tf.cast(size, dtype)
 
     def next_chunk(first, state):

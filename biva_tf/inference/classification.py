@@ -7,7 +7,7 @@ from biva_tf.inference import chunks
 from biva_tf.inference.scoring import check_images, samples_at_once, sum_over_samples
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
-from biva_tf.nn import weight_norm
+from biva_tf.nn import graphs, weight_norm
 
 
 def classify(
@@ -28,8 +28,8 @@ def classify(
         chunk = images[np.minimum(np.arange(start, start + size), len(images) - 1)]
         first = tf.constant(start, tf.int64)
         seeds = tf.constant((seed, 0), tf.int64)
-        found = _probabilities(model, tf.constant(chunk), first, seeds, num_samples, size, weights)
-        return found.numpy()[: stop - start]
+        arguments = (model, tf.constant(chunk), first, seeds, num_samples, size, weights)
+        return graphs.call(_probabilities, *arguments).numpy()[: stop - start]
 
     return chunks.concat_on_host(rows, len(images), size)
 

@@ -117,7 +117,7 @@ def from_the_top(
     return [model.likelihood.reconstruction(output.px, noise) for output in outputs]
 
 
-def levels(
+def samples_by_level(
     model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
 ) -> np.ndarray:
     """Samples that show what each level adds: levels > k drawn, the rest at their prior's mean.
@@ -197,7 +197,7 @@ def interpolate(
     ends = [check_images(images, model.spec) for images in (first, second)]
     pairs = len(ends[0])
     output = _posterior(model, np.concatenate(ends), seed)
-    plan = []
+    plan: list[plans.LatentSource] = []
     for latent, stats in zip(model.spec.latents, output.latents, strict=True):
         if latent.level <= k:
             plan.append(plans.PriorMode())
@@ -221,7 +221,7 @@ def traverse(
     model: Network,
     latent_name: str,
     units: Sequence[int],
-    values: Sequence[float],
+    values: Sequence[float] | np.ndarray,
     *,
     image=None,
     seed: int = 0,
@@ -254,7 +254,7 @@ def traverse(
     else:
         base = _posterior(model, np.asarray(image)[np.newaxis], seed)
     rows = len(units) * len(values)
-    plan = []
+    plan: list[plans.LatentSource] = []
     for other, stats in zip(model.spec.latents, base.latents, strict=True):
         z = tf.repeat(stats.z, rows, axis=0)
         if other.level < latent.level:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-FREE_BITS_MODES = ("per_example", "batch_mean")
+from biva_tf.choices import FREE_BITS_MODES
 
 
 class Terms(NamedTuple):

@@ -23,14 +23,15 @@ def sample(
 
     Args:
       model, num_samples, seed, temperature, label: as there.
-      kept: of the generative parts, for a model that is sampled many times.
+      kept: the normalised weights of the generative parts, for a model that is sampled many times.
     """
     check_arguments(num_samples, temperature)
     if label is not None:
         check_label(model, label)
     kept = kept or KeptWeights(lambda: model.generative_parts)
     with graphs.rewriting(True):  # so that an export gives the same images, bit for bit
-        return _draw(
+        return graphs.call(
+            _draw,
             model,
             tf.constant(num_samples, tf.int32),
             tf.constant(temperature, tf.float32),
@@ -76,7 +77,7 @@ def draw(
       num_samples: a scalar int32 tensor.
       temperature: a scalar float32 tensor.
       seed: [2].
-      label: of a model with classes, a scalar int32 tensor; negative, or None, for draws from p(y).
+      label: a scalar int32 tensor, for a model with classes; negative, or None, to draw from p(y).
     """
 
     def rows(first, count):

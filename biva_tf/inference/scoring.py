@@ -9,10 +9,12 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from biva_tf.choices import BELOW
 from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans, tokens
@@ -20,9 +22,9 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import weight_norm
+from biva_tf.nn import graphs, weight_norm
 
-BELOW = {"sample": plans.prior_up_to, "mode": plans.prior_mode_up_to}
+_PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
 # For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mean
 # minus the prior's, and the estimated variance of that mean.
@@ -108,11 +110,12 @@ class Scorer:
             raise ValueError(f"below: expected one of {', '.join(BELOW)}, got {below!r}")
         self.ks = tuple(ks)
         for k in self.ks:
-            BELOW[below](model.spec, k)  # raises if there is no such k
+            _PLANS[below](model.spec, k)  # raises if there is no such k
         if with_shifts and self.ks[0] != 0:
             raise ValueError(f"ks: expected 0 before the others, got {self.ks}")
         self._model, self._strategy = model, model.distribute_strategy
-        self._samples, self._below, self._with_shifts = num_importance_samples, below, with_shifts
+        self._num_importance_samples = num_importance_samples
+        self._below, self._with_shifts = below, with_shifts
         # Each k, and each class, has rows of its own in the top-down pass.
         rows = len(self.ks) * (model.spec.num_classes or 1)
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
@@ -140,15 +143,15 @@ class Scorer:
         return tuple(
             Score(
                 k=k,
-                bound_nats=found.bound,
-                elbo_nats=found.elbo,
-                bits_per_dim=objectives.bits_per_dim(found.bound, spec.image_shape),
-                reconstruction_nats=found.reconstruction,
-                kl_nats=found.kl,
-                effective_sample_size=found.effective_sample_size,
+                bound_nats=scores.bound,
+                elbo_nats=scores.elbo,
+                bits_per_dim=objectives.bits_per_dim(scores.bound, spec.image_shape),
+                reconstruction_nats=scores.reconstruction,
+                kl_nats=scores.kl,
+                effective_sample_size=scores.effective_sample_size,
                 latent_names=spec.kl_names,
             )
-            for k, found in zip(self.ks, by_k, strict=True)
+            for k, scores in zip(self.ks, by_k, strict=True)
         )
 
     def image_scores(
@@ -166,7 +169,7 @@ class Scorer:
     @contextlib.contextmanager
     def current_weights(self) -> Iterator[None]:
         """Reads the weights that the model has now; while active, `chunk` uses them."""
-        self._weights = self._normalised_weights()
+        self._weights = graphs.call(self._normalised_weights)
         try:
             yield
         finally:
@@ -210,7 +213,8 @@ class Scorer:
             return part, tf.constant(first_image + first, tf.int64)
 
         distribute = self._strategy.experimental_distribute_values_from_function
-        results = self._scores(distribute(replica_arguments), seed, self._weights, chunk)
+        arguments = (distribute(replica_arguments), seed, self._weights, chunk)
+        results = graphs.call(self._scores, *arguments)
         joined = []
         for tensor in tf.nest.flatten(results):
             parts = self._strategy.experimental_local_results(tensor)
@@ -222,7 +226,7 @@ class Scorer:
     def _specs(self):
         """The specs of what `chunk` returns."""
         spec = self._model.spec
-        shifts = ()
+        shifts: tuple[Any, ...] = ()
         if self._with_shifts:
             shifts = tuple(
                 (tf.TensorSpec([None, *shape], tf.float32),) * 2
@@ -248,7 +252,7 @@ class Scorer:
                 chunks.take(images, first, count),
                 seed=seed,
                 first_image=first_image + tf.cast(first, tf.int64),
-                num_samples=self._samples,
+                num_importance_samples=self._num_importance_samples,
                 max_rows=self._max_chunk,
                 below=self._below,
                 with_shifts=self._with_shifts,
@@ -273,7 +277,7 @@ def image_scores(
     *,
     seed: tf.Tensor,
     first_image: tf.Tensor,
-    num_samples: int | tf.Tensor,
+    num_importance_samples: int | tf.Tensor,
     max_rows: int,
     below: str = "sample",
     with_shifts: bool = False,
@@ -287,15 +291,15 @@ def image_scores(
       seed: int64 [2].
       first_image: the index of the first image among all, a scalar int64 tensor; or the number of
         each, int64 [images], by which it has its noise.
-      num_samples: an int, or a scalar int64 tensor.
+      num_importance_samples: an int, or a scalar int64 tensor.
       max_rows: the (image, sample) pairs in a chunk of samples, which has at least one sample.
       below, with_shifts: as in `Scorer`.
     """
     number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
-    num_samples, at_once = samples_at_once(num_samples, number, max_rows)
+    num_importance_samples, at_once = samples_at_once(num_importance_samples, number, max_rows)
     base = SeededNoise(seed)
     image_features = model.image_features(images, base)
-    plan_of_k = [BELOW[below](model.spec, k) for k in ks]
+    plan_of_k = [_PLANS[below](model.spec, k) for k in ks]
 
     def body(first, samples, state):
         all_sums, shifts = state
@@ -330,12 +334,15 @@ def image_scores(
         return all_sums, shifts
 
     zero = ImportanceSums.zero(number, len(model.spec.kl_names))
-    shifts = ()
+    shifts: tuple[Any, ...] = ()
     if with_shifts:
         shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
-    all_sums, shifts = chunks.loop(body, num_samples, at_once, ((zero,) * len(ks), shifts))
+    state = ((zero,) * len(ks), shifts)
+    all_sums, shifts = chunks.loop(body, num_importance_samples, at_once, state)
     all_scores = tuple(sums.scores() for sums in all_sums)
-    return all_scores, tuple(_moments(*sums, num_samples) for sums in shifts)
+    return all_scores, tuple(
+        _moments(total, squares, num_importance_samples) for total, squares in shifts
+    )
 
 
 def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_rows: int):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from biva_tf.errors import Setting, nearest
 from biva_tf.model.spec import (
     BlockSpec,
     Classes,
@@ -303,6 +304,11 @@ def ablations(name: str) -> list[str]:
     return [f"{name}_{ablation.__name__}" for ablation in _ABLATIONS]
 
 
+def of_shape(image_shape: tuple[int, ...]) -> list[str]:
+    """The names of the architectures for images of this shape; without ablations."""
+    return [name for name, spec in ARCHITECTURES.items() if spec().image_shape == image_shape]
+
+
 def get(name: str) -> ModelSpec:
     """The spec of a named architecture, or of an ablation of it: NAME_lvae, _lvae_plus or _vae.
 
@@ -315,9 +321,11 @@ def get(name: str) -> ModelSpec:
         for ablation in _ABLATIONS:
             if name == f"{biva.__name__}_{ablation.__name__}":
                 return ablation(biva())
+    known = [*ARCHITECTURES, *(each for biva in _BIVA for each in ablations(biva.__name__))]
     raise SpecError(
-        f"architecture: expected one of {', '.join(ARCHITECTURES)}, or a BIVA among them followed "
-        f"by {', '.join('_' + f.__name__ for f in _ABLATIONS)}, got {name!r}"
+        Setting("architecture"),
+        f": expected one of {', '.join(ARCHITECTURES)}, or a BIVA among them followed "
+        f"by {', '.join('_' + f.__name__ for f in _ABLATIONS)}, got {name!r}{nearest(name, known)}",
     )
 
 
@@ -332,6 +340,8 @@ def read(name_or_path: str) -> ModelSpec:
     try:
         return ModelSpec.from_json(Path(name_or_path).read_text())
     except OSError as e:
-        raise SpecError(f"architecture: cannot read {name_or_path}: {e.strerror}") from e
+        raise SpecError(
+            Setting("architecture", name_or_path), f": cannot read it ({e.strerror})"
+        ) from e
     except SpecError as e:
-        raise SpecError(f"architecture: {name_or_path}: {e}") from None
+        raise SpecError(Setting("architecture", name_or_path), ": ", e) from None

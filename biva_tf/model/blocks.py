@@ -2,6 +2,7 @@
 the classifier."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -62,7 +63,8 @@ class GatedBlock(keras.layers.Layer):
             self._conv_out = Conv2D(
                 shape, 2 * filters, kernel, spec.stride, compute=compute, name=scope
             )
-            out_size = tuple(math.ceil(n / s) for n, s in zip(in_shape, spec.stride, strict=False))
+            (height, width), (down, right) = in_shape[:2], spec.stride
+            out_size = math.ceil(height / down), math.ceil(width / right)
         else:
             self._conv_out = Deconv2D(
                 filters, 2 * filters, kernel, spec.stride, out_size, compute=compute, name=scope
@@ -82,7 +84,8 @@ class GatedBlock(keras.layers.Layer):
         out = tf.nn.elu(out)
         if training and self._dropout:
             shape = (tf.shape(out)[0], *out.shape[1:])
-            out *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
+            mask = noise.dropout_mask  # type: ignore[attr-defined]  # a training pass has it
+            out *= mask(f"{self.name}/dropout", self._dropout, shape)
         h1, h2 = tf.split(self._conv_out(out), 2, axis=-1)
         out = h1 * tf.sigmoid(h2)
         return out + self._shortcut(x) if self._residual else out
@@ -181,7 +184,8 @@ class Classifier(keras.layers.Layer):
         h = tf.nn.elu(h)
         if training and self._dropout:
             shape = (tf.shape(h)[0], *h.shape[1:])
-            h *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
+            mask = noise.dropout_mask  # type: ignore[attr-defined]  # a training pass has it
+            h *= mask(f"{self.name}/dropout", self._dropout, shape)
         return self._logits(h)
 
 
@@ -214,7 +218,7 @@ class LatentMap(keras.layers.Layer):
     ):
         super().__init__(name=name)
         self._dense = None
-        self.out_shape = in_shape
+        self.out_shape: Any = in_shape
         if len(in_shape) == 1:
             self._dense = Dense(in_shape[0], math.prod(map_shape), compute=compute, name=name)
             self.out_shape = map_shape

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from biva_tf.model import latents
-from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap
+from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap, MapShape
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec, StageSpec
@@ -53,7 +53,7 @@ class ImageFeatures:
       chains: the chains of the levels computed so far: level 1 if it has a bottom-up latent, else
         all levels.
       q: the posterior of the latent that is drawn first.
-      class_logits: as of `Features`, if the bottom-up pass draws no latent.
+      class_logits: as in `Features`, if the bottom-up pass draws no latent.
     """
 
     chains: tuple[Chains, ...]
@@ -69,7 +69,7 @@ class ImageFeatures:
         def tile(t):
             return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
 
-        chains = tuple(Chains(*map(tile, levels)) for levels in self.chains)
+        chains = tuple(Chains(*map(tile, maps)) for maps in self.chains)
         q = DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
         return ImageFeatures(chains, q, tile(self.class_logits))
 
@@ -113,8 +113,12 @@ class BottomUpStage(keras.layers.Layer):
       compute: how the layers compute.
     """
 
+    td_shape: MapShape
+    skip_shape: MapShape
+    bu_out_shape: MapShape
+
     def __init__(self, spec: ModelSpec, below: "BottomUpStage | None", compute: Compute):
-        self.level = 1 if below is None else below.level + 1
+        self.level: int = 1 if below is None else below.level + 1
         super().__init__(name=f"bottom_up_{self.level}")
         stage = spec.stages[self.level - 1]
         bu_in = td_in = spec.input_shape

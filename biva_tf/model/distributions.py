@@ -252,7 +252,7 @@ class DiscretizedLogisticMixture(tfd.Distribution):
         uniforms = tf.clip_by_value(uniforms, 1e-7, 1.0 - 1e-7)
         gumbels = -tf.math.log(-tf.math.log(uniforms[..., :num_mixtures]))
         chosen = tf.one_hot(tf.argmax(self._logits + gumbels, axis=-1), num_mixtures)
-        channels = []
+        channels: list[tf.Tensor] = []
         for c in range(self._num_channels):
             u = uniforms[..., num_mixtures + c]
             loc = self._channel_loc(self._locs, c, [v[..., tf.newaxis] for v in channels])
@@ -276,7 +276,8 @@ class DiscretizedLogisticMixture(tfd.Distribution):
         take the channels before at their mean, given the component.
         """
         weights = tf.nn.softmax(self._logits)
-        before, means = [], []
+        before: list[tf.Tensor] = []
+        means = []
         for c in range(self._num_channels):
             loc = self._channel_loc(self._locs, c, before)
             scale = tf.exp(self._log_scales[..., c, :])

@@ -55,7 +55,7 @@ def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Dra
 
 def resolve(
     latent: LatentSpec,
-    source: plans.Source,
+    source: plans.LatentSource,
     p: DiagonalGaussian,
     draw: Draw | None,
     noise: Noise,

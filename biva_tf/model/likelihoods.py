@@ -142,7 +142,7 @@ class GaussianLikelihood:
         return self.image(px, noise)
 
 
-def make(likelihood: spec.Likelihood, image_shape: tuple[int, int, int]) -> Likelihood:
+def make(likelihood: spec.LikelihoodSpec, image_shape: tuple[int, int, int]) -> Likelihood:
     """The likelihood that a spec describes, for images of a shape."""
     match likelihood:
         case spec.Bernoulli():

@@ -32,6 +32,9 @@ from biva_tf.model.top_down import TopDownStage
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import Dense
 
+# `spec.py` imports no Keras: commands read specs before they import it.
+keras.saving.register_keras_serializable("biva_tf")(ModelSpec)
+
 
 @dataclasses.dataclass(frozen=True)
 class Output:
@@ -180,7 +183,7 @@ class Network(keras.Model):
           training: whether dropout is active.
 
         Raises:
-          ValueError: the plan has not one source per latent, or features or rows are missing.
+          ValueError: the plan does not have one source per latent, or features or rows are missing.
         """
         if len(plan) != len(self.spec.latents):
             raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")
@@ -195,7 +198,8 @@ class Network(keras.Model):
             classes = None
         elif classes is None:
             classes = self._default_classes(features, rows, noise)
-        latents, outputs, y = (), None, None
+        latents: tuple[LatentStats, ...] = ()
+        outputs = y = None
         for stage in self.top_down_stages:
             latents = (*stage.resolve(outputs, features, sources, rows, noise, training), *latents)
             if stage.reads_class and y is None:

@@ -171,7 +171,7 @@ class _OpsForXla:
     uniform = staticmethod(lambda **arguments: _uniform_of(_words(**arguments)))
 
 
-_ops = _Ops
+_ops: type[_Ops] | type[_OpsForXla] = _Ops
 
 
 @contextlib.contextmanager
@@ -231,7 +231,7 @@ class NumberedNoise:
     """As `SampleNoise`, of images of any numbers: [samples, images] rows in that order.
 
     Args:
-      noise, first_sample, samples: as of `SampleNoise`.
+      noise, first_sample, samples: as in `SampleNoise`.
       numbers: int64 [images]. An image of number n has the noise, up to rounding, that
         `SampleNoise` gives image n. It is drawn by `SampleNoise`, which is faster, if the numbers
         follow each other.
@@ -289,7 +289,7 @@ def of_samples(noise: SeededNoise, first_sample, samples, images) -> Noise:
     """The noise of samples of images.
 
     Args:
-      noise, first_sample, samples: as of `SampleNoise`.
+      noise, first_sample, samples: as in `SampleNoise`.
       images: the index of the first image among all, a scalar, or the number of each, [images].
     """
     if tf.is_tensor(images) and images.shape.rank == 1:
@@ -319,7 +319,9 @@ class GatheredNoise:
 
     def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
         """A dropout mask of `shape` = (gathered rows, *event), float32, scaled."""
-        mask = self._noise.dropout_mask(stream, rate, self._of_batch(shape))
+        mask = self._noise.dropout_mask(  # type: ignore[attr-defined]  # a training pass has it
+            stream, rate, self._of_batch(shape)
+        )
         return tf.gather(mask, self._rows)
 
     def _of_batch(self, shape: Sequence) -> tuple:

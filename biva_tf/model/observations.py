@@ -90,4 +90,4 @@ class Text:
         return (0.0, float(self.vocabulary - 1))
 
 
-Likelihood = Bernoulli | LogisticMixture | Gaussian | Text
+LikelihoodSpec = Bernoulli | LogisticMixture | Gaussian | Text

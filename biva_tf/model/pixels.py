@@ -3,14 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.model.observations import UNIT, Likelihood
+from biva_tf.model.observations import UNIT, LikelihoodSpec
 
 # What `data.images` gives for each value. In a table, since TensorFlow may turn a division by 255
 # into a product, which rounds differently.
 _FLOATS = np.arange(256, dtype=np.float32) / np.float32(255)
 
 
-def as_floats(images: np.ndarray | tf.Tensor, likelihood: Likelihood) -> np.ndarray | tf.Tensor:
+def as_floats(images: np.ndarray | tf.Tensor, likelihood: LikelihoodSpec) -> np.ndarray | tf.Tensor:
     """Images of an array as float32: uint8 values v are v / 255, others stay as they are.
 
     Two kinds of uint8 values stay as they are, too: real numbers and ids; and bits, which are

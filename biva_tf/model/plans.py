@@ -43,11 +43,11 @@ class Switch:
     if_false: Posterior | Prior
 
 
-Source = Posterior | Prior | PriorMode | Given | Switch
-Plan = tuple[Source, ...]  # one source per latent, in the order of `ModelSpec.latents`
+LatentSource = Posterior | Prior | PriorMode | Given | Switch
+Plan = tuple[LatentSource, ...]  # one source per latent, in the order of `ModelSpec.latents`
 
 
-def draws_from_posterior(source: Source) -> bool:
+def draws_from_posterior(source: LatentSource) -> bool:
     """Whether a latent with this source is, or may be, drawn from its posterior."""
     return isinstance(source.if_false if isinstance(source, Switch) else source, Posterior)
 
@@ -94,7 +94,12 @@ def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -
     return _split(spec, k, PriorMode(), Prior(temperature))
 
 
-def _split(spec: ModelSpec, k: int | tf.Tensor, below: Source, above: Source = Posterior()) -> Plan:
+def _split(
+    spec: ModelSpec,
+    k: int | tf.Tensor,
+    below: Prior | PriorMode,
+    above: Posterior | Prior = Posterior(),
+) -> Plan:
     if tf.is_tensor(k):
         return tuple(Switch(latent.level <= k, below, above) for latent in spec.latents)
     if not 0 <= k < spec.num_levels:

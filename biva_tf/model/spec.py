@@ -9,8 +9,6 @@ import enum
 import json
 from typing import Any, ClassVar
 
-import keras
-
 from biva_tf.model.checks import (
     SpecError,
     is_count,
@@ -22,7 +20,7 @@ from biva_tf.model.checks import (
 from biva_tf.model.observations import (
     REALS,
     Bernoulli,
-    Likelihood,
+    LikelihoodSpec,
     LogisticMixture,
     Text,
 )
@@ -89,7 +87,7 @@ class StageSpec:
     latent: Latent
 
     def __post_init__(self):
-        valid = isinstance(self.blocks, tuple) and self.blocks
+        valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
         valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
         require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
         valid = isinstance(self.latent, Latent)
@@ -144,7 +142,6 @@ class LatentSpec:
     branch: Branch
 
 
-@keras.saving.register_keras_serializable("biva_tf")
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.
@@ -170,7 +167,7 @@ class ModelSpec:
 
     image_shape: tuple[int, int, int]
     stages: tuple[StageSpec, ...]
-    likelihood: Likelihood = _BINARY
+    likelihood: LikelihoodSpec = _BINARY
     log_variance: str = "softplus"
     dropout_inference: float = 0.0
     dropout_generative: float = 0.0
@@ -182,15 +179,15 @@ class ModelSpec:
         shape = self.image_shape
         valid = isinstance(shape, tuple) and len(shape) == 3 and all(map(is_count, shape))
         require(valid, "image_shape", "three integers >= 1 (height, width, channels)", shape)
-        valid = isinstance(self.stages, tuple) and self.stages
+        valid = isinstance(self.stages, tuple) and len(self.stages) > 0
         valid = valid and all(isinstance(s, StageSpec) for s in self.stages)
         require(valid, "stages", "a non-empty tuple of StageSpec", self.stages)
         depth = len(self.stages[0].blocks)
         for i, stage in enumerate(self.stages):
             expected = f"{depth} blocks, as in stages[0]"
             require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
-        valid = isinstance(self.likelihood, Likelihood)
-        expected = "one of " + ", ".join(cls.__name__ for cls in Likelihood.__args__)
+        valid = isinstance(self.likelihood, LikelihoodSpec)
+        expected = "one of " + ", ".join(cls.__name__ for cls in LikelihoodSpec.__args__)
         require(valid, "likelihood", expected, self.likelihood)
         channels = self.likelihood.channels
         if channels is not None:
@@ -231,7 +228,7 @@ class ModelSpec:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if self.of_text:
+        if isinstance(self.likelihood, Text):
             return (*self.image_shape[:2], self.likelihood.embedding_units)
         return self.image_shape
 
@@ -309,7 +306,7 @@ def from_plain(plain: Any) -> ModelSpec:
     if isinstance(fields.get("likelihood"), str):
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
-        fields["likelihood"] = _read_kind(fields["likelihood"], Likelihood, "likelihood")
+        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodSpec, "likelihood")
     if fields.get("classes") is not None:
         fields["classes"] = _make(Classes, _mapping(fields["classes"], "classes"), "classes")
     return _make(ModelSpec, fields, "spec")

@@ -141,7 +141,7 @@ class SentenceDistribution(tfp.distributions.Distribution):
     Args:
       likelihood: with the weights of the decoder.
       features: the features of each place, [rows, length, feature units].
-      dropped: as of `TextLikelihood.log_prob`.
+      dropped: as in `TextLikelihood.log_prob`.
 
     `log_prob` of ids [rows, length, 1, 1] gives [rows], in nats.
     """

@@ -1,4 +1,4 @@
-"""The ids of tokens: those that are no words, and what makes a row of ids a sentence.
+"""The ids of tokens that are not words, and the rule for a row of ids that is a sentence.
 
 A sentence is a row of word ids, then END, then PADDING to the end of the row. A sentence that is
 longer than a row is cut: then the row has words alone, and its probability is that of all sentences

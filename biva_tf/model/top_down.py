@@ -40,12 +40,14 @@ class TopDownStage(keras.layers.Layer):
         above: "TopDownStage | None",
         compute: Compute,
     ):
-        self.level = spec.num_levels if above is None else above.level - 1
+        self.level: int = spec.num_levels if above is None else above.level - 1
         super().__init__(name=f"top_down_{self.level}")
         self.latents = spec.level_latents(self.level)
         reversed_stage = bottom_up[self.level - 1]
         features_shape = reversed_stage.features_shape
-        self.priors, self.merge, self.posterior = {}, None, None
+        self.priors: dict[str, StandardGaussian | GaussianHead] = {}
+        self.merge: GatedBlock = None
+        self.posterior: GaussianHead = None
         if above is None:
             self.latent_shape = reversed_stage.posterior.latent_shape
             self.priors[Branch.TOP.value] = StandardGaussian(self.latent_shape, name="pz_top")
@@ -63,7 +65,7 @@ class TopDownStage(keras.layers.Layer):
             all_latents, features_shape, compute=compute, name=f"dense2conv_{self.level - 1}"
         )
         self._skips = spec.generative_skips and above is not None
-        self.blocks = []
+        self.blocks: list[GatedBlock] = []
         shape = self.latent_map.out_shape
         for j, block in enumerate(reversed(spec.stages[self.level - 1].blocks)):
             self.blocks.append(
@@ -128,7 +130,7 @@ class TopDownStage(keras.layers.Layer):
         self,
         above: list[tf.Tensor] | None,
         features: Features | None,
-        sources: Mapping[LatentSpec, plans.Source],
+        sources: Mapping[LatentSpec, plans.LatentSource],
         rows: int | tf.Tensor,
         noise: Noise,
         training: bool,

@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from biva_tf.choices import CONVS, PRECISIONS
 from biva_tf.nn.frequency import FrequencyConvolution
-
-CONVS = ("auto", "direct", "frequency")
-PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 class Cost(NamedTuple):

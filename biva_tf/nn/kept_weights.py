@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.nn import weight_norm
+from biva_tf.nn import graphs, weight_norm
 from biva_tf.nn.weight_norm import NormalisedWeights, WeightNorm
 
 
@@ -18,7 +18,7 @@ class KeptWeights:
     change gives the variable other memory. So the addresses tell whether anything changed.
 
     Args:
-      parts: gives the parts, as of `weight_norm.normalised_weights`.
+      parts: gives the parts, as for `weight_norm.normalised_weights`.
     """
 
     def __init__(self, parts: Callable[[], Sequence[keras.layers.Layer]]):
@@ -33,7 +33,7 @@ class KeptWeights:
         rows = weight_norm.least_rows_alike(layers, rows)
         values = [tf.convert_to_tensor(v.value) for layer in layers for v in (layer.v, layer.g)]
         if self._kept is None or rows != self._rows or not _same(values, self._values):
-            self._kept = _normalised_weights(layers, values, rows)
+            self._kept = graphs.call(_normalised_weights, layers, values, rows)
             self._rows, self._values = rows, values
         return self._kept
 

@@ -87,7 +87,8 @@ class WeightNorm(keras.layers.Layer):
 
     def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
         """W, with its spectrum if a batch of `rows` is convolved in the frequency domain."""
-        return self.normalise(*_values(self.v, self.g), rows)
+        v, g = _values(self.v, self.g)
+        return self.normalise(v, g, rows)
 
     def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
         """What `normalised_weights` gives for these values of V and g."""
@@ -287,20 +288,30 @@ def layers_of(parts: Iterable[keras.layers.Layer]) -> list[WeightNorm]:
 
 
 @contextlib.contextmanager
-def data_dependent_initialisation(model: keras.layers.Layer) -> Iterator[None]:
+def _in_mode(
+    layers: Sequence[WeightNorm], field: str, values: Iterable[typing.Any]
+) -> Iterator[None]:
+    """While active, a field of each layer's `_Mode` has the layer's entry of `values`."""
+    before = [getattr(layer._mode, field) for layer in layers]
+    for layer, value in zip(layers, values, strict=True):
+        setattr(layer._mode, field, value)
+    try:
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            setattr(layer._mode, field, value)
+
+
+def data_dependent_initialisation(
+    model: keras.layers.Layer,
+) -> contextlib.AbstractContextManager[None]:
     """While active, every layer that is called sets its g and b from its inputs.
 
     The layer's outputs on this batch then have mean 0 and a small standard deviation. Run one eager
     forward pass inside it, in cross-replica context.
     """
     layers = layers_of([model])
-    for layer in layers:
-        layer._mode.initialising = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer._mode.initialising = False
+    return _in_mode(layers, "initialising", [True] * len(layers))
 
 
 def is_initialised(model: keras.layers.Layer) -> bool:
@@ -329,30 +340,16 @@ def least_rows_alike(layers: Iterable[WeightNorm], rows: int) -> int:
 Observer = Callable[[WeightNorm, tf.Tensor, tf.Tensor], None]  # takes a layer, its x and its y
 
 
-@contextlib.contextmanager
-def observed(model: keras.layers.Layer, observer: Observer) -> Iterator[None]:
+def observed(
+    model: keras.layers.Layer, observer: Observer
+) -> contextlib.AbstractContextManager[None]:
     """While active, every layer that is called shows the observer its input and its output."""
     layers = layers_of([model])
-    for layer in layers:
-        layer._mode.observer = observer
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer._mode.observer = None
+    return _in_mode(layers, "observer", [observer] * len(layers))
 
 
-@contextlib.contextmanager
 def fixed_weights(
     parts: Iterable[keras.layers.Layer], weights: Sequence[NormalisedWeights]
-) -> Iterator[None]:
+) -> contextlib.AbstractContextManager[None]:
     """While active, the layers of `parts` use these weights and do not look at V and g."""
-    layers = layers_of(parts)
-    before = [layer._mode.fixed_weights for layer in layers]
-    for layer, layer_weights in zip(layers, weights, strict=True):
-        layer._mode.fixed_weights = layer_weights
-    try:
-        yield
-    finally:
-        for layer, layer_weights in zip(layers, before, strict=True):
-            layer._mode.fixed_weights = layer_weights
+    return _in_mode(layers_of(parts), "fixed_weights", weights)

@@ -1,11 +1,15 @@
 """The figures of a training, from the lines of its metrics."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from biva_tf.plotting import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw(lines: dict[str, list[dict[str, Any]]], latents: list[str]) -> dict[str, Figure]:

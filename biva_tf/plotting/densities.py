@@ -1,9 +1,16 @@
 """The figure that compares models of densities over the plane with the true densities."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from biva_tf.plotting.figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SIDE = 2.1  # of a panel, inches
 
@@ -32,8 +39,7 @@ def comparison(drawn: dict[str, Drawn]) -> Figure:
     """
     models = list(next(iter(drawn.values())).maps)
     columns = 1 + 2 * len(models)
-    size = (_SIDE * columns, _SIDE * len(drawn) + 0.3)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(_SIDE * columns, _SIDE * len(drawn) + 0.3)
     panels = figure.subplots(len(drawn), columns, squeeze=False)
     titles = ["p(x)"]
     for model in models:

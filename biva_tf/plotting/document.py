@@ -124,7 +124,7 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
-Part = Paragraph | Lines | Table | Picture | Gallery
+SectionPart = Paragraph | Lines | Table | Picture | Gallery
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Section:
     """A part of the page with a title."""
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[SectionPart, ...]
 
 
 def page(title: str, sections: tuple[Section, ...]) -> str:
@@ -158,7 +158,7 @@ def page(title: str, sections: tuple[Section, ...]) -> str:
     )
 
 
-def _part(part: Part) -> str:
+def _part(part: SectionPart) -> str:
     match part:
         case Paragraph():
             return f"<p>{_prose(part.text)}</p>"
@@ -199,7 +199,7 @@ def _table(table: Table) -> str:
 
     lines = []
     if table.head:
-        cells = (cell(i, _prose(n), "th", ' scope="col"') for i, n in enumerate(table.head))
+        cells = [cell(i, _prose(n), "th", ' scope="col"') for i, n in enumerate(table.head)]
         lines.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
     lines.append("<tbody>")
     for first, *others in table.rows:

@@ -1,23 +1,41 @@
 """The figures: matplotlib, drawn without a display, written as PNG."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from scipy import stats
 
+from biva_tf import extras
 from biva_tf.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DPI = 120
 _MAX_COLUMNS = 5
 _IN, _OUT = "tab:blue", "tab:orange"
 
 
+def require() -> None:
+    """Raises MissingPackageError if a package that draws figures is not installed."""
+    extras.require("plotting", "matplotlib", "scipy")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure; its size is in inches."""
+    require()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def png(figure: Figure) -> bytes:
     """A figure as the content of a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     content = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(content, format="png", dpi=_DPI)
@@ -32,6 +50,8 @@ def write(path: Path, figure: Figure) -> None:
 
 def pixels(figure: Figure) -> np.ndarray:
     """A figure as a picture, uint8 [height, width, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     figure.set_dpi(_DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -68,6 +88,8 @@ def histograms(
       unit: the unit of the scores.
     """
     figure, panels = _panels(len(scores), height=3.4)
+    from scipy import stats
+
     for panel, (k, pair) in zip(panels, scores.items(), strict=True):
         low, high = np.quantile(np.concatenate(pair), (0.002, 0.998))
         margin = 0.0 if high > low else 0.5
@@ -87,10 +109,10 @@ def histograms(
 
 
 def _panels(number: int, height: float) -> tuple[Figure, list]:
-    """A figure with so many panels, in rows, and the panels. The height of one is in inches."""
+    """A figure with a number of panels, in rows, and the panels. The height of one is in inches."""
     columns = min(number, _MAX_COLUMNS)
     rows = -(-number // columns)
-    figure = Figure(figsize=(4.2 * columns, height * rows), layout="constrained")
+    figure = new_figure(4.2 * columns, height * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[number:]:
         panel.set_visible(False)
@@ -105,7 +127,7 @@ def log_kl(steps: np.ndarray, kl: np.ndarray, latents: list[str]) -> Figure:
       kl: [times, latents], nats. Negative one-sample estimates have no logarithm and are left out.
       latents: their names, in the paper's order.
     """
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    figure = new_figure(8, 4.6)
     panel = figure.subplots()
     for values, name, style in zip(kl.T, latents, _styles(latents), strict=True):
         positive = np.where(values > 0, values, np.nan)
@@ -121,6 +143,8 @@ def log_kl(steps: np.ndarray, kl: np.ndarray, latents: list[str]) -> Figure:
 
 def _styles(latents: list[str]) -> list[dict]:
     """A colour by depth; bottom-up latents solid, the others dashed."""
+    from matplotlib import colormaps
+
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(latents)))
     dashed = any(name.endswith("_td") for name in latents)
     return [
@@ -135,7 +159,7 @@ def learning_curves(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     Args:
       curves: for each split, steps and ELBOs in nats.
     """
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure = new_figure(7, 4.2)
     panel = figure.subplots()
     for split, (steps, elbo) in curves.items():
         marker = "o" if split != "train" else None
@@ -175,7 +199,7 @@ def metrics(curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> Figu
 
 def kl_bars(kl: np.ndarray, latents: list[str], title: str) -> Figure:
     """KL(q||p) of each latent, [latents], nats, as bars in the paper's order."""
-    figure = Figure(figsize=(max(4.5, 0.32 * len(latents) + 1.5), 3.8), layout="constrained")
+    figure = new_figure(max(4.5, 0.32 * len(latents) + 1.5), 3.8)
     panel = figure.subplots()
     colours = [style["color"] for style in _styles(latents)]
     panel.bar(range(len(latents)), kl, color=colours)
@@ -190,7 +214,7 @@ def confusion(matrix: np.ndarray) -> Figure:
     """A confusion matrix, [classes, classes]: examples by label (rows) and prediction (columns)."""
     classes = len(matrix)
     side = 1.6 + 0.42 * classes
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = new_figure(side, side)
     panel = figure.subplots()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     panel.imshow(share, cmap="Blues", vmin=0, vmax=1)

@@ -5,13 +5,17 @@ samples.png     samples of its prior
 config.json, metrics.jsonl     as in a model_dir
 weights.npz, weights.json      the selected weights (`runs.weights_file`)
 evaluation.json                what `biva_tf.evaluate` gave on the test split
+examples.npz                   the first test images, uint8 `images`, and their `labels`
 
 `python -m tools.release.ship` makes such a folder from a model_dir.
 """
 
 from pathlib import Path
 
+from biva_tf.data import pipeline, sources
+from biva_tf.data.images import Images
 from biva_tf.errors import SettingsError
+from biva_tf.runs import config
 from biva_tf.runs.run_dir import RunDir
 
 FOLDER = Path(__file__).parent
@@ -39,3 +43,20 @@ def find(folder_or_name: str) -> RunDir:
     if not folder.config.exists() and folder_or_name in names():
         folder = run_dir(folder_or_name)
     return folder
+
+
+def examples(run_dir: RunDir) -> Images | None:
+    """The first test images of a shipped model's data set, as the model reads them.
+
+    Returns:
+      None if the model ships without.
+
+    Raises:
+      RunDirError: it is not the folder of a model.
+      DataError: the file is damaged.
+    """
+    path = run_dir.examples
+    if not path.exists():
+        return None
+    data = config.evaluation_data(run_dir.read()[1])
+    return pipeline.fixed_images(sources.shipped_split(path), "test", data)

@@ -5,7 +5,8 @@ from biva_tf.api import BIVA
 from biva_tf.drawing import Arrays
 from biva_tf.errors import UserError
 from biva_tf.plotting import grid, pictures
-from biva_tf.plotting.document import Lines, Paragraph, Part, Picture, Section
+from biva_tf.plotting.document import Lines, Paragraph, Picture, Section, SectionPart
+from biva_tf.runs.run_dir import RunDir
 
 _RECONSTRUCTED = 8
 
@@ -19,13 +20,13 @@ def samples(model: BIVA, number: int | None, seed: int) -> Section:
     return Section("Samples", _shown(model, arrays, what))
 
 
-def reconstructions(model: BIVA, seed: int) -> Section:
+def reconstructions(model: BIVA, run_dir: RunDir, seed: int) -> Section:
     """The first test images, and their reconstructions without the lowest levels."""
     spec = model.spec
     number = pictures.number(spec) if spec.of_points else _RECONSTRUCTED
     title = "Reconstructions"
     try:
-        originals = model.images()[:number]
+        originals = drawing.test_images(model, run_dir)[:number]
     except (UserError, OSError) as e:
         return Section(title, (Paragraph(f"There are none: {e}"),))
     lowest = ", ".join(map(str, range(spec.num_levels)))
@@ -52,14 +53,14 @@ def traversal(model: BIVA, seed: int) -> Section:
     return Section("Traversal of the top latent", _shown(model, arrays, what))
 
 
-def classes(model: BIVA, seed: int) -> tuple[Part, ...]:
+def classes(model: BIVA, seed: int) -> tuple[SectionPart, ...]:
     """Samples of every class, of a model with classes."""
     arrays = drawing.classes(model, seed=seed)
     return _shown(model, arrays, "Per row a class, per column the same draws in all classes")
 
 
-def _shown(model: BIVA, arrays: Arrays, what: str) -> tuple[Part, ...]:
+def _shown(model: BIVA, arrays: Arrays, what: str) -> tuple[SectionPart, ...]:
     shown = drawing.show(model, arrays)
-    if shown.text is not None:
-        return (Paragraph(what), Lines(shown.text))
-    return (Picture(grid.png(shown.picture), what, what),)
+    if shown.picture is not None:
+        return (Picture(grid.png(shown.picture), what, what),)
+    return (Paragraph(what), Lines(shown.text or ""))

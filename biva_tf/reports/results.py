@@ -7,13 +7,13 @@ from typing import Any
 from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, EvaluationRecord
 from biva_tf.evaluation.summary import Mean, lower_is_better
 from biva_tf.model.spec import ModelSpec
-from biva_tf.plotting.document import Paragraph, Part, Picture, Section, Table
+from biva_tf.plotting.document import Paragraph, Picture, Section, SectionPart, Table
 
-Summary = dict[str, Any]  # the content of summary.json
+SummaryFields = dict[str, Any]  # the content of summary.json
 
 
 def bounds(
-    summary: Summary | None, evaluations: Iterable[EvaluationRecord], dataset: str
+    summary: SummaryFields | None, evaluations: Iterable[EvaluationRecord], dataset: str
 ) -> Section:
     """A table of all bounds, and a table of the latents for each evaluation.
 
@@ -23,7 +23,7 @@ def bounds(
       dataset: that the run was trained on.
     """
     evaluations = tuple(evaluations)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     if summary is not None:
         source = f"{dataset} {summary['split']}"
         step, nats = summary["selected_step"], -summary["elbo_nats"]
@@ -40,7 +40,7 @@ def bounds(
         "log p(x); L^{>k} takes the latents of levels <= k from their prior. The numbers are means "
         "over the examples ± their standard errors. Of -L_1 and -L_K, lower is better."
     )
-    parts: list[Part] = [Paragraph(explained), Table("All bounds", head, tuple(rows))]
+    parts: list[SectionPart] = [Paragraph(explained), Table("All bounds", head, tuple(rows))]
     if summary is not None:
         latents = tuple((name, f"{kl:.3f}") for name, kl in summary["kl_nats"].items())
         parts.append(Table(f"Latents, {source} (all)", ("latent", "KL, nats"), latents))
@@ -49,18 +49,18 @@ def bounds(
 
 
 def _bound_rows(record: EvaluationRecord) -> list[tuple[str, ...]]:
-    found, name = record.summary, f"{record.dataset} {record.split}"
-    means = [("-L_1", found.l_1, -1), (f"-L_{record.settings.iw_samples}", found.l_k, -1)]
+    summary, name = record.summary, f"{record.dataset} {record.split}"
+    means = [("-L_1", summary.l_1, -1), (f"-L_{record.settings.iw_samples}", summary.l_k, -1)]
     below = f", prior {record.settings.below}"
-    means += [(f"-L^{{>{k}}}{below}", mean, -1) for k, mean in found.above.items()]
-    means += [(f"LLR^{{>{k}}}{below}", mean, 1) for k, mean in found.llr.items()]
-    of_text = found.perplexity is not None
-    rows = []
+    means += [(f"-L^{{>{k}}}{below}", mean, -1) for k, mean in summary.above.items()]
+    means += [(f"LLR^{{>{k}}}{below}", mean, 1) for k, mean in summary.llr.items()]
+    of_text = summary.perplexity is not None
+    rows: list[tuple[str, ...]] = []
     for bound, mean, sign in means:
         bits = "-" if of_text else _with_error(mean.bits_per_dim, mean.bits_per_dim_standard_error)
         nats = _with_error(sign * mean.nats, mean.nats_standard_error, 3)
         step = f"{record.weights_step:,}"
-        rows.append((bound, nats, bits, f"{found.examples:,}", step, name))
+        rows.append((bound, nats, bits, f"{summary.examples:,}", step, name))
     return rows
 
 
@@ -70,35 +70,35 @@ def _with_error(mean: float, error: float | None, digits: int = 4) -> str:
 
 
 def _latents(record: EvaluationRecord) -> Table:
-    found = record.summary
+    summary = record.summary
     rows = [
         (z.name, f"{z.kl_nats:.3f}", "-" if z.active_units is None else str(z.active_units),
          str(z.units))
-        for z in found.latents
+        for z in summary.latents
     ]  # fmt: skip
-    if found.kl_y_nats is not None:
-        rows.append(("y", f"{found.kl_y_nats:.3f}", "-", "-"))
-    average, median, least = found.effective_sample_size
+    if summary.kl_y_nats is not None:
+        rows.append(("y", f"{summary.kl_y_nats:.3f}", "-", "-"))
+    average, median, least = summary.effective_sample_size
     caption = (
-        f"Latents, {record.dataset} {record.split}, {found.examples:,} examples. Effective sample "
-        f"size of {record.settings.iw_samples}: mean {average:.1f}, median {median:.1f}, least "
-        f"{least:.1f}"
+        f"Latents, {record.dataset} {record.split}, {summary.examples:,} examples. Effective "
+        f"sample size of {record.settings.iw_samples}: mean {average:.1f}, median {median:.1f}, "
+        f"least {least:.1f}"
     )
-    if found.perplexity is not None:
-        caption += f". Perplexity per token: {found.perplexity:.2f}"
+    if summary.perplexity is not None:
+        caption += f". Perplexity per token: {summary.perplexity:.2f}"
     return Table(caption, ("latent", "KL, nats", "active units", "units"), tuple(rows))
 
 
-def anomalies(found: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> Section:
+def anomalies(records: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> Section:
     """For each detection its histograms, its means and how well each score detects.
 
     Args:
-      found: the detections and their files. The histograms are beside them.
+      records: the detections and their files. The histograms are beside them.
       spec: the model's spec.
     """
-    parts: list[Part] = []
+    parts: list[SectionPart] = []
     factor, unit = lower_is_better(spec)
-    for path, record in found:
+    for path, record in records:
         inner, outer = record.in_dataset, record.out_dataset
         known, other = record.examples
         what = (
@@ -130,14 +130,14 @@ def _named_means(record: AnomalyRecord) -> list[tuple[str, tuple[Mean, Mean]]]:
     return [(f"{name}^{{>{k}}}", pair) for name, means in names for k, pair in means.items()]
 
 
-def classification(found: Iterable[tuple[Path, ClassificationRecord]]) -> tuple[Part, ...]:
+def classification(records: Iterable[tuple[Path, ClassificationRecord]]) -> tuple[SectionPart, ...]:
     """For each classification its numbers and its confusion matrix.
 
     Args:
-      found: the classifications and their files. The pictures of the matrices are beside them.
+      records: the classifications and their files. The pictures of the matrices are beside them.
     """
-    parts: list[Part] = []
-    for path, record in found:
+    parts: list[SectionPart] = []
+    for path, record in records:
         s, name = record.summary, f"{record.dataset} {record.split}"
         rows = (
             ("error", f"{100 * s.error:.2f} %"),

@@ -4,9 +4,9 @@ from typing import Any
 
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting import curves, figures
-from biva_tf.plotting.document import Gallery, Part, Picture, Section, Table
+from biva_tf.plotting.document import Gallery, Picture, Section, SectionPart, Table
 
-Metrics = dict[str, list[dict[str, Any]]]  # by split, the lines of metrics
+MetricLines = dict[str, list[dict[str, Any]]]  # by split, the lines of metrics
 
 _FIGURES = {
     "learning_curves": ("Learning curves", "-ELBO of every split over training, in nats"),
@@ -21,7 +21,7 @@ def summary(
     parameters: int,
     weights_step: int | None,
     result: dict[str, Any] | None,
-    metrics: Metrics,
+    metrics: MetricLines,
 ) -> Section:
     """The model, its data, and the progress of its training.
 
@@ -60,11 +60,11 @@ def _bound(elbo: float, values: dict[str, Any]) -> str:
     return f"{text}, {values['bits_per_dim']:.4f} bits/dim"
 
 
-def learning(metrics: Metrics, spec: ModelSpec) -> Section:
+def learning(metrics: MetricLines, spec: ModelSpec) -> Section:
     """The curves of a training, and every metric in a picture of its own."""
     latents = list(spec.kl_names)
     drawn = curves.draw(metrics, latents)
-    parts: list[Part] = [
+    parts: list[SectionPart] = [
         Picture(figures.png(drawn[name]), alt, caption) for name, (caption, alt) in _FIGURES.items()
     ]
     others = [

@@ -42,7 +42,7 @@ class TrainingCheckpoint:
     Args:
       folder: the folder of the checkpoints.
       model, optimizer: the run's model and optimizer.
-      keep: the newest so many are kept.
+      keep: how many checkpoints are kept, the newest ones.
 
     Attributes:
       best_elbo: the best validation ELBO so far, nats; -inf before the first validation, and where
@@ -115,7 +115,7 @@ class SelectedWeights:
     Args:
       folder: the folder of the weights.
       model: the run's model.
-      keep: as of `TrainingCheckpoint`.
+      keep: as in `TrainingCheckpoint`.
     """
 
     def __init__(self, folder: Path, model: keras.Model, keep: int = 2):
@@ -181,8 +181,8 @@ def _by_path(variables) -> dict[str, tf.Variable]:
 
 def _paths(folder: Path) -> list[str]:
     """The checkpoints in a folder, the oldest first."""
-    found = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
-    return [str(p) for p in sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))]
+    checkpoints = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
+    return [str(p) for p in sorted(checkpoints, key=lambda p: int(p.name.rpartition("-")[2]))]
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from biva_tf.choices import CONVS, FREE_BITS_MODES, PRECISIONS
 from biva_tf.data import images, pipeline, sources
 from biva_tf.errors import Setting, SettingsError
-from biva_tf.inference import objectives
-from biva_tf.nn.compute import CONVS, PRECISIONS
 from biva_tf.settings import setting
 
 LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
 STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
-WEIGHTS = ("averaged", "raw")  # of a run: the selected moving averages, the newest raw ones
 # What runs did before there were settings for it, where it is not the default.
 BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False})
 
@@ -50,10 +48,11 @@ class RunConfig:
     threshold: int = setting(
         127, "With binarize=threshold, a pixel is 1 if its value, 0 to 255, is above this.", lower=0
     )
-    validation_size: int = setting(
-        1000,
+    validation_size: int | None = setting(
+        None,
         "Images cut from the end of the training split to select weights on, where the data set "
-        "has no validation split of its own; 0 for none: the last weights are then the run's.",
+        "has no validation split of its own; 0 for none: the last weights are then the run's. By "
+        "default 1,000, or a fifth of the images if that is less.",
         lower=0,
     )
     train_on_validation: bool = setting(
@@ -87,7 +86,7 @@ class RunConfig:
     free_bits_mode: str = setting(
         "per_example",
         "Where free bits apply: per_example (as the original), or to the mean over the batch.",
-        choices=objectives.FREE_BITS_MODES,
+        choices=FREE_BITS_MODES,
     )
     kl_weight: float = setting(1.0, "The weight of the KL terms (beta).", lower=0.0)
     kl_warmup_steps: int = setting(
@@ -126,7 +125,7 @@ class RunConfig:
     log_every: int = setting(50, "Steps between lines of metrics.", lower=1)
     eval_every: int = setting(1000, "Steps between validations and sample grids.", lower=1)
     checkpoint_every: int = setting(1000, "Steps between checkpoints.", lower=1)
-    keep_checkpoints: int = setting(2, "The newest so many checkpoints are kept.", lower=1)
+    keep_checkpoints: int = setting(2, "How many checkpoints are kept, the newest ones.", lower=1)
     conv: str = setting(
         "auto",
         "How convolutions are computed: direct; frequency: those of stride 1 in the frequency "
@@ -195,7 +194,7 @@ def evaluation_data(
     """How a data set is read to evaluate the model of a run with these settings.
 
     Args:
-      settings: of the run.
+      settings: the run's settings.
       dataset: by default the one that the model was trained on.
       data_dir: where prepared data sets are; by default where the run looked.
     """
@@ -217,7 +216,7 @@ def data_config(settings: Mapping[str, Any], **changes: Any) -> pipeline.DataCon
     changed = {**defaults(), **settings, **changes}
     return pipeline.DataConfig(
         dataset=changed["dataset"],
-        location=sources.Location.of(changed["data_dir"], changed["download"]),
+        location=sources.Location.from_text(changed["data_dir"], changed["download"]),
         binarize=binarize,
         threshold=changed["threshold"],
         validation_size=changed["validation_size"],

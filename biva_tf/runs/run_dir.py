@@ -10,6 +10,7 @@ unfinished.json  what a run that a signal stopped has still to do at the step of
 weights/         the selected weights (models that ship with the project: weights.npz and .json)
 tensorboard/     the metrics for TensorBoard
 evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their finished chunks
+examples.npz     of models that ship with the project: the first test images
 pictures/        the pictures of biva_tf.sample and biva_tf.plot
 report.html      the page of biva_tf.report
 """
@@ -19,9 +20,6 @@ import difflib
 import json
 from pathlib import Path
 from typing import Any
-
-import keras
-import tensorflow as tf
 
 from biva_tf import artefacts
 from biva_tf.errors import Setting, UserError
@@ -91,6 +89,11 @@ class RunDir:
         return self.path / "unfinished.json"
 
     @property
+    def examples(self) -> Path:
+        """The file of a shipped model with the first test images of its data set."""
+        return self.path / "examples.npz"
+
+    @property
     def config(self) -> Path:
         """The file with the spec and the settings."""
         return self.path / "config.json"
@@ -129,10 +132,15 @@ class RunDir:
         changes = {name: (old[name], new[name]) for name in new if old[name] != new[name]}
         if "binarize" in changes and data_config(old).binarize == config.data.binarize:
             del changes["binarize"]  # "auto" says the same
+        if config.validation_size is None:
+            changes.pop("validation_size", None)  # the run keeps its own
         return changes
 
     def write_config(self, spec: ModelSpec, config: RunConfig) -> None:
         """Makes the folder and writes the spec and the settings. RunDirError if it cannot be."""
+        import keras
+        import tensorflow as tf
+
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as e:

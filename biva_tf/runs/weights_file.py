@@ -63,13 +63,13 @@ def restore(folder: Path, model: keras.Model) -> int:
     except (ValueError, zipfile.BadZipFile) as e:
         raise CheckpointError(f"{file}: expected an npz file ({e})") from e
     variables = {v.path: v for v in model.trainable_variables}
-    found = {name: array.shape for name, array in arrays.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
     wanted = {name: tuple(v.shape) for name, v in variables.items()}
-    if found != wanted:
-        name = min(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
+    if shapes != wanted:
+        name = min(n for n in shapes.keys() | wanted.keys() if shapes.get(n) != wanted.get(n))
         raise CheckpointError(
             f"{file}: weights of another model than the one built: expected {name} of shape "
-            f"{wanted.get(name)}, got {found.get(name)}"
+            f"{wanted.get(name)}, got {shapes.get(name)}"
         )
     for name, variable in variables.items():
         variable.assign(arrays[name].astype(np.float32))

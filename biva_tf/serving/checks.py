@@ -8,13 +8,12 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
-import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
-from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
 
-Arrays = dict[str, np.ndarray]
+from biva_tf import extras
+
+SignatureArrays = dict[str, np.ndarray]
 
 _SEED = np.array([3, 0], np.int32)
 _SAMPLE = {"num_samples": np.int32(4), "temperature": np.float32(0.9), "seed": _SEED}
@@ -32,20 +31,31 @@ class FailedError(Exception):
 class Client(Protocol):
     """One of the server's APIs."""
 
-    def call(self, signature: str, inputs: Arrays) -> Arrays:
+    def call(self, signature: str, inputs: SignatureArrays) -> SignatureArrays:
         """Calls a signature and returns its outputs. Raises RefusedError if the server refuses."""
 
 
 class GrpcClient:
-    """A client of the gRPC API: PredictionService.Predict."""
+    """A client of the gRPC API: PredictionService.Predict.
+
+    Raises:
+      MissingPackageError: grpcio or tensorflow-serving-api is not installed.
+    """
 
     def __init__(self, target: str, model_name: str, timeout: float):
+        extras.require("the gRPC API", "grpc", "tensorflow_serving")
+        import grpc
+        from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
+
         self._model_name, self._timeout = model_name, timeout
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._stub = service_grpc.PredictionServiceStub(grpc.insecure_channel(target, options))
 
-    def call(self, signature: str, inputs: Arrays) -> Arrays:
+    def call(self, signature: str, inputs: SignatureArrays) -> SignatureArrays:
         """See `Client.call`."""
+        import grpc
+        from tensorflow_serving.apis import predict_pb2
+
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._model_name
         request.model_spec.signature_name = signature
@@ -67,7 +77,7 @@ class RestClient:
         self._url = f"http://{target}/v1/models/{model_name}:predict"
         self._timeout = timeout
 
-    def call(self, signature: str, inputs: Arrays) -> Arrays:
+    def call(self, signature: str, inputs: SignatureArrays) -> SignatureArrays:
         """See `Client.call`."""
         plain = {name: _to_json(value) for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": plain}).encode()
@@ -111,10 +121,10 @@ def checks(client: Client, classes: int = 0) -> Iterator[str]:
     """
     request = {**_SAMPLE, "label": np.int32(-1)} if classes else _SAMPLE
     sample = yield from _check_samples(client, request)
-    levels = np.rint(sample["images"] * 255)
+    pixels = np.rint(sample["images"] * 255)
     pictures = np.stack([tf.io.decode_png(png).numpy() for png in sample["images_png"]])
-    _require(np.array_equal(pictures, levels), "sample: images_png are not the images")
-    images = (levels / 255).astype(np.float32)
+    _require(np.array_equal(pictures, pixels), "sample: images_png are not the images")
+    images = (pixels / 255).astype(np.float32)
     yield from _check_scores(client, images, sample["images_png"], classes)
     codes = yield from _check_latents(client, images)
     bad = _bad_requests(images, codes, request)
@@ -129,7 +139,9 @@ def checks(client: Client, classes: int = 0) -> Iterator[str]:
     yield f"{refused} bad requests: each an error, and the server answers as before"
 
 
-def _check_samples(client: Client, request: Arrays) -> Generator[str, None, Arrays]:
+def _check_samples(
+    client: Client, request: SignatureArrays
+) -> Generator[str, None, SignatureArrays]:
     sample = client.call("sample", request)
     images = sample["images"]
     _require(images.ndim == 4 and images.shape[0] == 4, f"sample: images of {images.shape}")
@@ -190,24 +202,24 @@ def _check_scores(
     yield "score_png: the score of the same images"
 
 
-def _check_latents(client: Client, images: np.ndarray) -> Generator[str, None, Arrays]:
+def _check_latents(client: Client, images: np.ndarray) -> Generator[str, None, SignatureArrays]:
     top = {"levels": np.int32(1), "seed": _SEED}
     reconstructed = _only(client.call("reconstruct", {"images": images, **top}))
     codes = client.call("encode", {"images": images})
     decoded = _only(client.call("decode", codes))
-    for signature, found in (("reconstruct", reconstructed), ("decode", decoded)):
-        _require(found.shape == images.shape, f"{signature}: images of {found.shape}")
-        _require(_in_unit_range(found), f"{signature}: images outside of [0, 1]")
+    for signature, answer in (("reconstruct", reconstructed), ("decode", decoded)):
+        _require(answer.shape == images.shape, f"{signature}: images of {answer.shape}")
+        _require(_in_unit_range(answer), f"{signature}: images outside of [0, 1]")
     yield f"reconstruct, encode, decode: {len(codes)} latents"
     return codes
 
 
 def _check_classes(
-    client: Client, images: np.ndarray, request: Arrays, classes: int
+    client: Client, images: np.ndarray, request: SignatureArrays, classes: int
 ) -> Iterator[str]:
     inputs = {"images": images, "num_samples": np.int32(3), "seed": _SEED}
-    found = client.call("classify", inputs)
-    q_y, labels = found["probabilities"], found["labels"]
+    answer = client.call("classify", inputs)
+    q_y, labels = answer["probabilities"], answer["labels"]
     _require(q_y.shape == (len(images), classes), f"classify: probabilities of {q_y.shape}")
     _require(np.allclose(q_y.sum(axis=1), 1, atol=1e-4), "classify: they do not sum to 1")
     _require(np.array_equal(labels, q_y.argmax(axis=1)), "classify: labels are not the largest")
@@ -220,8 +232,8 @@ def _check_classes(
 
 
 def _bad_requests_of_classes(
-    images: np.ndarray, codes: Arrays, request: Arrays, classes: int
-) -> dict[str, tuple[str, Arrays]]:
+    images: np.ndarray, codes: SignatureArrays, request: SignatureArrays, classes: int
+) -> dict[str, tuple[str, SignatureArrays]]:
     inputs = {"images": images, "num_samples": np.int32(0), "seed": _SEED}
     return {
         "a label too large": ("sample", {**request, "label": np.int32(classes)}),
@@ -232,8 +244,8 @@ def _bad_requests_of_classes(
 
 
 def _bad_requests(
-    images: np.ndarray, codes: Arrays, sample: Arrays
-) -> dict[str, tuple[str, Arrays]]:
+    images: np.ndarray, codes: SignatureArrays, sample: SignatureArrays
+) -> dict[str, tuple[str, SignatureArrays]]:
     """(Signature, inputs) by what is wrong with them."""
     score, latent = {"images": images, **_SCORE}, next(iter(codes))
     wrong_size = np.zeros((images.shape[1] + 1, *images.shape[2:]), np.uint8)
@@ -262,7 +274,7 @@ def _bad_requests(
     }
 
 
-def _check_refusals(client: Client, bad: dict[str, tuple[str, Arrays]]) -> int:
+def _check_refusals(client: Client, bad: dict[str, tuple[str, SignatureArrays]]) -> int:
     for case, (signature, inputs) in bad.items():
         try:
             client.call(signature, inputs)
@@ -272,7 +284,7 @@ def _check_refusals(client: Client, bad: dict[str, tuple[str, Arrays]]) -> int:
     return len(bad)
 
 
-def _only(outputs: Arrays) -> np.ndarray:
+def _only(outputs: SignatureArrays) -> np.ndarray:
     (value,) = outputs.values()
     return value
 
@@ -281,11 +293,11 @@ def _in_unit_range(images: np.ndarray) -> bool:
     return bool((images >= 0).all() and (images <= 1).all())
 
 
-def _equal(a: Arrays, b: Arrays) -> bool:
+def _equal(a: SignatureArrays, b: SignatureArrays) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
 
 
-def _close(a: Arrays, b: Arrays) -> bool:
+def _close(a: SignatureArrays, b: SignatureArrays) -> bool:
     return a.keys() == b.keys() and all(
         np.allclose(a[key], b[key], rtol=1e-4, atol=1e-4) for key in a
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from biva_tf import api, artefacts
 from biva_tf.errors import UserError
+from biva_tf.extras import MissingPackageError
 from biva_tf.files import write_json
 from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
@@ -26,8 +28,10 @@ class ExportError(UserError, RuntimeError):
     """A version that exists, or an export that does not compute what the model does."""
 
 
-def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Path:
+def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
+
+    Without the package tensorflow-serving-api, the version has no warm-up requests.
 
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
@@ -37,6 +41,7 @@ def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Pat
     if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
+    export_dir = Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
         version = max(versions(export_dir), default=0) + 1
@@ -50,7 +55,10 @@ def export(model: api.BIVA, export_dir: Path, version: int | None = None) -> Pat
         metadata = _metadata(model)
         metadata["parity"] = _parity(model, new)
         write_json(new / "assets" / METADATA, metadata)
-        warmup.write(new, spec)
+        try:
+            warmup.write(new, spec)
+        except MissingPackageError as e:  # a server loads the version without them too
+            print(f"note: no warm-up requests: {e}", file=sys.stderr)
         try:
             new.rename(folder)
         except OSError as e:
@@ -116,13 +124,13 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     """
     seed = 7
     spec = model.spec
-    levels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
     if spec.likelihood.binary:
-        levels = 255 * (levels > 127)
-    images = (levels / 255).astype(np.float32)
+        pixels = 255 * (pixels > 127)
+    images = (pixels / 255).astype(np.float32)
     k = spec.num_levels - 1
     seeds = np.array([seed, 0], np.int32)
-    requests = {
+    requests: dict[str, dict[str, Any]] = {
         "sample": {"num_samples": 4, "temperature": 0.7, "seed": seeds},
         "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
@@ -130,8 +138,8 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
     if spec.classes is not None:
         requests["sample"]["label"] = spec.classes.number - 1
         requests["classify"] = {"images": images, "num_samples": 3, "seed": seeds}
-    found = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
-    arguments = {"num_importance_samples": 3, "seed": seed}
+    answers = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
+    arguments: dict[str, Any] = {"num_importance_samples": 3, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
         ("sample", "images"): model.sample(
@@ -147,7 +155,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
         expected["classify", "probabilities"] = probabilities
     errors = {}
     for (signature, output), value in expected.items():
-        error = np.abs(found[signature][output] - value).max() / np.abs(value).max()
+        error = np.abs(answers[signature][output] - value).max() / np.abs(value).max()
         errors[f"{signature}/{output}"] = float(error)
         if not error <= _TOLERANCE:
             raise ExportError(f"{signature}: {output} of the export is off by {error:.1e}")

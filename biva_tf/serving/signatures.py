@@ -77,7 +77,7 @@ class _Signatures:
             name: tf.TensorSpec([None] * (1 + len(shape)), tf.float32, name)
             for name, shape in exploration.value_shapes(self.model).items()
         }
-        label = ()
+        label: tuple[tf.TensorSpec, ...] = ()
         if self.model.spec.classes is not None:
             label = (tf.TensorSpec([], tf.int32, "label"),)
         sample = _trace(self.sample, num_samples, temperature, seed, *label)
@@ -163,7 +163,7 @@ class _Signatures:
                 chunks.take(images, first, count),
                 seed=seed,
                 first_image=chunks.take(numbers, first, count),
-                num_samples=samples,
+                num_importance_samples=samples,
                 max_rows=chunks.ROWS,
             )
             outputs = {
@@ -247,9 +247,9 @@ class _Signatures:
             )
 
         spec = tf.TensorSpec((None, self.model.spec.classes.number), tf.float32)
-        found = chunks.concat_rows(rows, tf.shape(images)[0], spec)
-        labels = tf.argmax(found, axis=1, output_type=tf.int32)
-        return {"probabilities": found, "labels": labels}
+        probabilities = chunks.concat_rows(rows, tf.shape(images)[0], spec)
+        labels = tf.argmax(probabilities, axis=1, output_type=tf.int32)
+        return {"probabilities": probabilities, "labels": labels}
 
     def decode(self, **inputs: tf.Tensor) -> Tensors:
         number = tf.shape(inputs[self.model.spec.latents[0].name])[0]
@@ -317,9 +317,9 @@ class _Signatures:
 
 
 def _png(images: tf.Tensor) -> tf.Tensor:
-    levels = tf.cast(tf.round(images * 255.0), tf.uint8)
+    pixels = tf.cast(tf.round(images * 255.0), tf.uint8)
     spec = tf.TensorSpec([], tf.string)
-    return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=spec)
+    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=spec)
 
 
 def _checked(value: tf.Tensor, condition: tf.Tensor, message: str, *shown: tf.Tensor) -> tf.Tensor:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from biva_tf import extras
 from biva_tf.model.spec import ModelSpec
 
 _PATH = Path("assets.extra") / "tf_serving_warmup_requests"  # where TF Serving looks
@@ -14,14 +14,14 @@ _PATH = Path("assets.extra") / "tf_serving_warmup_requests"  # where TF Serving 
 def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     """(signature, inputs) of one small request for each signature that has passes of its own.
 
-    `encode` and `decode` are left out: their first run is no slower than the others.
+    `encode` and `decode` are left out: their first run is as fast as the later ones.
     """
     seed = np.zeros(2, np.int32)
     images = np.zeros((1, *spec.image_shape), np.float32)
     one = np.int32(1)
     arguments = {"num_importance_samples": one, "seed": seed}
     sample = {"num_samples": one, "temperature": np.float32(1), "seed": seed}
-    of_classes = ()
+    of_classes: tuple[tuple[str, dict[str, np.ndarray]], ...] = ()
     if spec.classes is not None:
         sample["label"] = np.int32(-1)
         of_classes = (("classify", {"images": images, "num_samples": one, "seed": seed}),)
@@ -35,7 +35,14 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
 
 
 def write(folder: Path, spec: ModelSpec) -> None:
-    """Writes them into a SavedModel's folder, in TF Serving's format."""
+    """Writes them into a SavedModel's folder, in TF Serving's format.
+
+    Raises:
+      MissingPackageError: tensorflow-serving-api, which has the format, is not installed.
+    """
+    extras.require("writing warm-up requests", "tensorflow_serving")
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
     path = folder / _PATH
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:

@@ -11,7 +11,7 @@ from biva_tf.inference import bounds
 from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
-from biva_tf.model.spec import ModelSpec
+from biva_tf.model.spec import ModelSpec, Text
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
 
@@ -27,8 +27,8 @@ def describe(spec: ModelSpec, settings: RunConfig, replicas: int) -> str:
     """The settings, the model, the memory estimate and the steps per epoch, as text.
 
     Args:
-      spec: of the model.
-      settings: of the run.
+      spec: the model's spec.
+      settings: the run's settings.
       replicas: devices that share the batch.
     """
     model = Network(spec, Compute("direct"))  # the way of the GPU that the memory is estimated for
@@ -67,7 +67,8 @@ def _epochs(settings: RunConfig) -> str:
     if info.validation and settings.train_on_validation:
         images += info.validation
     if not info.validation or settings.train_on_validation:
-        images -= settings.validation_size
+        size = settings.validation_size
+        images -= pipeline.default_validation_size(images) if size is None else size
     per_epoch = math.ceil(images / settings.batch_size)
     epochs = settings.steps * settings.batch_size / images
     return (
@@ -111,6 +112,7 @@ def memory(model: Network) -> tuple[int, int]:
             sizes = tensor.shape.as_list() if tensor.shape.is_fully_defined() else []
             if tensor.dtype == tf.float32 and sizes and sizes[0] in rows:
                 per_row += math.prod(sizes) * _BYTES // 2
-    if model.spec.of_text:  # logits and their gradient, if no row is padded
-        per_row += 2 * model.spec.image_shape[0] * model.spec.likelihood.vocabulary * _BYTES
+    likelihood = model.spec.likelihood
+    if isinstance(likelihood, Text):  # logits and their gradient, if no row is padded
+        per_row += 2 * model.spec.image_shape[0] * likelihood.vocabulary * _BYTES
     return model.count_params() * _BYTES * _COPIES_OF_PARAMETERS, per_row

@@ -43,7 +43,7 @@ class Hosts:
         return self.index == 0
 
     @classmethod
-    def of(cls, strategy: str) -> "Hosts | None":
+    def for_strategy(cls, strategy: str) -> "Hosts | None":
         """The hosts that TF_CONFIG names, if the strategy is one of several hosts.
 
         Raises:
@@ -77,7 +77,7 @@ class Hosts:
         """Waits until every host can be reached, or has been.
 
         Raises:
-          HostError: after so many seconds some cannot; the message names them.
+          HostError: some host cannot be reached within this many seconds; the message names them.
           SettingsError: the port of this host is taken.
         """
         missing = dict(enumerate(self.addresses))

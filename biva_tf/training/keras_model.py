@@ -64,24 +64,24 @@ class KerasModel(Network):
                 )
         objective = objective or Objective()
         with self.distribute_strategy.scope():
-            optimizer = optimizers.get(optimizer)
-        if objective.skip_gradient_norm and not isinstance(optimizer, optimizers.Adamax):
+            made = optimizers.get(optimizer)
+        if objective.skip_gradient_norm and not isinstance(made, optimizers.Adamax):
             raise ValueError(
                 "objective.skip_gradient_norm: expected 0, or a biva_tf.Adamax as the optimizer, "
-                f"got {type(optimizer).__name__}"
+                f"got {type(made).__name__}"
             )
         super().compile(
-            optimizer=optimizer,
+            optimizer=made,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=False,
         )
-        self._training_step = TrainingStep(self, optimizer, objective, seed)
+        self._training_step = TrainingStep(self, made, objective, seed)
         with self.distribute_strategy.scope():
-            optimizer.build(self.trainable_variables)
+            made.build(self.trainable_variables)
             names = metric_names(self.spec, objective)
             if not hasattr(self, "_means") or tuple(m.name for m in self._means) != names:
-                self._means = [keras.metrics.Mean(name) for name in names]
+                self._means: list[keras.metrics.Mean] = list(map(keras.metrics.Mean, names))
 
     def initialise(self, images) -> None:
         """Data-dependent initialisation on a batch of images [rows, *spec.image_shape].
@@ -248,7 +248,7 @@ class KerasModel(Network):
             batch.images,
             seed=tf.constant([training_step.seed, EVALUATION], tf.int64),
             first_image=self._image_count.first_of(batch.images),
-            num_samples=1,
+            num_importance_samples=1,
             max_rows=1,
         )
         terms = Terms(tf.cast(scores.reconstruction, tf.float32), tf.cast(scores.kl, tf.float32))
@@ -291,7 +291,14 @@ class KerasModel(Network):
                 of_step = weight
             with tf.control_dependencies([values[0]]):  # so that no data is no update
                 means[name].update_state(value, of_step)
-        return {name: means[name].result() for name in metrics}
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            return {name: means[name].result() for name in metrics}
+        # Keras would take the mean of the replicas' means, whatever their numbers of images.
+        parts = [(means[name].total, means[name].count) for name in metrics]
+        sums = tf.stack([tf.stack([tf.convert_to_tensor(v) for v in part]) for part in parts])
+        total, count = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, sums), axis=1)
+        return dict(zip(metrics, tf.unstack(tf.math.divide_no_nan(total, count)), strict=True))
 
     def _means_over_replicas(self, names) -> dict[str, tf.Tensor]:
         # Keras's `evaluate` gives the mean of what the replicas return, some of which may have

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -104,7 +106,7 @@ class Loop:
                 improved = self._evaluate(step)
             except InterruptionError:
                 left = Unfinished(step, _to_numpy(interval), evaluate=True)
-                self._stop(self.interruption.asked(), left)
+                self._stop(self.interruption.asked() or signal.SIGTERM, left)
         if asked := self.interruption.asked():
             self._stop(asked, Unfinished(step, _to_numpy(interval)))
         # A checkpoint that knows of the selected weights follows them at once.
@@ -164,5 +166,5 @@ def sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
     return sampling.sample(trainer.model, number, seed=config.seed).numpy()
 
 
-def _to_numpy(interval: list[dict[str, tf.Tensor]]) -> list[Metrics]:
+def _to_numpy(interval: list[dict[str, tf.Tensor]]) -> list[dict[str, Any]]:
     return [{name: np.asarray(value) for name, value in m.items()} for m in interval]

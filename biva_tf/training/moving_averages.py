@@ -21,8 +21,8 @@ class MovingAverages:
 
     Args:
       optimizer: that holds the variables.
-      packing: of its slots.
-      weights: of the model, in the order of the optimizer. The averages start at their values.
+      packing: the packing of the optimizer's slots.
+      weights: the model's weights, in the optimizer's order. The averages start at their values.
       decay: in (0, 1).
       warmup: whether the decay warms up.
 

@@ -94,7 +94,7 @@ class Adamax(keras.optimizers.Optimizer):
 
         Args:
           strategy: that the optimizer was built under.
-          gradients: of the weights.
+          gradients: the gradients of the weights.
           skip: a boolean, the same on all replicas; if true, the step is counted, and the weights,
             the slots and the averages stay as they are.
         """
@@ -162,8 +162,9 @@ class Adamax(keras.optimizers.Optimizer):
         sizes = [weight.shape[0] for weight in weights]
         for weight, value in zip(weights, split(new_weights, sizes), strict=True):
             weight.assign(value)
-        for slot in average:
-            self.moving_averages.move(slot, new_weights, average_rate)
+        if self.moving_averages is not None:
+            for slot in average:
+                self.moving_averages.move(slot, new_weights, average_rate)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -24,7 +24,7 @@ class Packing:
         self._weights = weights
         rank = {index: len(weight.shape) for index, weight in enumerate(weights)}
         vectors = tuple(index for index in rank if rank[index] == 1)
-        groups = [(index,) for index in rank if rank[index] != 1]
+        groups: list[tuple[int, ...]] = [(index,) for index in rank if rank[index] != 1]
         self.groups: list[tuple[int, ...]] = [vectors, *groups] if vectors else groups
 
     def add_slots(self, optimizer: keras.optimizers.Optimizer, name: str) -> list[keras.Variable]:
@@ -41,7 +41,7 @@ class Packing:
 
     def unpack(self, slots: Sequence[keras.Variable]) -> list[tf.Tensor]:
         """The values of the slots of one kind, one for each weight."""
-        values = {}
+        values: dict[int, tf.Tensor] = {}
         for group, slot in zip(self.groups, slots, strict=True):
             sizes = [self._weights[index].shape[0] for index in group]
             parts = split(tf.convert_to_tensor(slot.value), sizes)

@@ -10,6 +10,7 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from biva_tf import pretrained
 from biva_tf.data import pipeline
@@ -30,6 +31,7 @@ from biva_tf.training.interruption import Interruption
 from biva_tf.training.loop import Loop, Unfinished, sample
 from biva_tf.training.preemption import Preemption
 from biva_tf.training.reporting import Reporter
+from biva_tf.training.summary import RunSummary
 from biva_tf.training.trainer import Trainer
 
 _VALIDATION_SETTINGS = {
@@ -44,31 +46,7 @@ _VALIDATION_SETTINGS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """The result of a run, which summary.json keeps: the test split, one sample per image.
-
-    Attributes:
-      step: the steps done.
-      elbo_nats, reconstruction_nats: means over the images.
-      bits_per_dim: the mean over the images; of text None.
-      perplexity: of text, exp(-ELBO per token), ends of sentences included; else None.
-      split: "test".
-      selected_step: the step that the weights are from.
-      kl_nats: the KL of each latent, by name.
-    """
-
-    step: int
-    elbo_nats: float
-    bits_per_dim: float | None
-    split: str
-    selected_step: int
-    reconstruction_nats: float
-    kl_nats: dict[str, float]
-    perplexity: float | None = None
-
-
-def train(config: RunConfig, model_dir: Path) -> Summary:
+def train(config: RunConfig, model_dir: Path) -> RunSummary:
     """Trains, or resumes training, up to config.steps.
 
     SIGTERM and SIGINT let the step finish and write a checkpoint; from there, the run goes on bit
@@ -79,7 +57,7 @@ def train(config: RunConfig, model_dir: Path) -> Summary:
       InterruptionError: a signal stopped the run.
       UserError: the run cannot start; the message says why.
     """
-    hosts = Hosts.of(config.strategy)
+    hosts = Hosts.for_strategy(config.strategy)
     with (
         Interruption() as interruption,
         lost_hosts_named(hosts),
@@ -94,21 +72,23 @@ def _run(
     interruption: Interruption,
     hosts: Hosts | None,
     temporary: Path,
-) -> Summary:
+) -> RunSummary:
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     is_chief = hosts is None or hosts.is_chief
     # The chief alone writes the folder of the run, which all hosts read.
     written = run_dir if is_chief else RunDir(temporary / "run")
-    config = _with_warmup_of_the_run(run_dir, config)
+    config = _as_begun(run_dir, config)
     changes = _changes(run_dir, spec, config)
     if hosts is not None:
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
-    form = Form.of(spec, _vocabulary(run_dir, config) if spec.of_text else None)
+    form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
-    _note(_describe(config.dataset, data))
+    _note(_describe(config, data))
+    if data.validation_size is not None:
+        config = dataclasses.replace(config, validation_size=data.validation_size)
     for name, counts in _counts(data).items():
         _note(f"{config.dataset} {name}: {counts}")
     for name, (old, new) in changes.items():
@@ -151,7 +131,7 @@ def _run(
         reporter.samples("final", config.steps, sample(trainer, config), spec)
     finally:
         reporter.close()
-    summary = Summary(
+    summary = RunSummary(
         step=config.steps,
         elbo_nats=metrics["elbo"],
         bits_per_dim=metrics.get("bits_per_dim"),
@@ -179,14 +159,21 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _with_warmup_of_the_run(run_dir: RunDir, config: RunConfig) -> RunConfig:
-    """The settings with the `ema_warmup` that the earlier run in the folder has, if there is one.
+def _as_begun(run_dir: RunDir, config: RunConfig) -> RunConfig:
+    """The settings with what the earlier run in the folder keeps, if there is one.
 
-    A run of an earlier version, made without the setting, so goes on as it began.
+    These are its `ema_warmup`, so that a run of a version without the setting goes on as it began,
+    and its `validation_size`, unless another one is given.
     """
     if not run_dir.config.exists():
         return config
-    return dataclasses.replace(config, ema_warmup=run_dir.read()[1]["ema_warmup"])
+    begun = run_dir.read()[1]
+    size = config.validation_size
+    return dataclasses.replace(
+        config,
+        ema_warmup=begun["ema_warmup"],
+        validation_size=begun.get("validation_size") if size is None else size,
+    )
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
@@ -224,16 +211,21 @@ def _check_data(spec: ModelSpec, config: RunConfig, data: pipeline.Data) -> None
 
 def _alpha(config: RunConfig, data: pipeline.Data) -> float:
     """The weight of the labels, for a model with classes."""
-    if config.alpha is not None or data.train.labelled is None:
+    labelled, number = data.train.labelled, data.train.number
+    if config.alpha is not None or labelled is None or number is None:
         return config.alpha or 0.0
-    return 0.1 * data.train.number / len(data.train.labelled)
+    return 0.1 * number / len(labelled)
 
 
-def _describe(dataset: str, data: pipeline.Data) -> str:
+def _describe(config: RunConfig, data: pipeline.Data) -> str:
     """The data set and its splits, in a line."""
+    dataset = config.dataset
     validation = 0 if data.validation is None else len(data.validation)
     train = "without end" if data.train.number is None else f"{data.train.number:,}"
-    counts = f"{train} to train, {validation:,} to validate, {len(data.test):,}"
+    chosen = ""
+    if config.validation_size is None and validation == data.validation_size and validation < 1000:
+        chosen = " (a fifth of the images: validation_size)"
+    counts = f"{train} to train, {validation:,} to validate{chosen}, {len(data.test):,}"
     version = f" ({data.version})" if data.version else ""
     labelled = "" if data.train.labelled is None else f", {len(data.train.labelled):,} labelled"
     return f"{dataset}{version}: {counts} to test{labelled}"
@@ -249,9 +241,10 @@ def _vocabulary(run_dir: RunDir, config: RunConfig) -> Vocabulary | None:
 
 def _counts(data: pipeline.Data) -> dict[str, Counts]:
     """What became of the lines of each split of text."""
-    if data.vocabulary is None:
+    train, validation, test = data.train, data.validation, data.test
+    if data.vocabulary is None or not isinstance(train, pipeline.TrainingData):
         return {}
-    splits = {"train": data.train.images, "validation": data.validation, "test": data.test}
+    splits: dict[str, Any] = {"train": train.images, "validation": validation, "test": test}
     return {name: split.counts for name, split in splits.items() if split is not None}
 
 

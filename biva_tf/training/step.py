@@ -29,7 +29,7 @@ class Objective:
     and the negative log q(y|x) of the labels times `classifier_weight`.
 
     Attributes:
-      free_bits, free_bits_mode: as of `objectives.training_loss`.
+      free_bits, free_bits_mode: as in `objectives.training_loss`.
       kl_weight: beta.
       kl_warmup_steps: steps over which the KL weight rises from 0 to `kl_weight`.
       classifier_weight: alpha.

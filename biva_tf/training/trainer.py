@@ -7,8 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.data.images import Batch, Images
-from biva_tf.data.pipeline import TrainingData
+from biva_tf.data.batches import Batches
+from biva_tf.data.images import Batch
+from biva_tf.data.pipeline import Examples
+from biva_tf.data.points import Points
+from biva_tf.data.text.sentences import Sentences
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.inference import chunks, classification, objectives
 from biva_tf.inference.objectives import Terms
@@ -28,8 +31,8 @@ class Trainer:
     """A model, its optimizer, and the steps that run under a strategy.
 
     Args:
-      spec: of the model.
-      config: of the run.
+      spec: the model's spec.
+      config: the run's settings.
       strategy: from `devices.make_strategy`.
       classifier_weight: alpha, for a spec with classes. Every second row of its batches is labelled
         (`TrainingData.labelled`).
@@ -54,7 +57,7 @@ class Trainer:
             expected = f"a multiple of the {replicas} replicas"
             if pair == 2:
                 expected = f"a multiple of twice the {replicas} replicas, for a model with classes"
-            got = config.batch_size
+            got = f"{config.batch_size}"
             raise SettingsError(Setting("batch_size"), f": expected {expected}, got {got}")
         self.config = config
         self.strategy = strategy
@@ -99,7 +102,7 @@ class Trainer:
         """Data-dependent initialisation on the first batch; the averages start from its result."""
         self._step.initialise(images)
 
-    def distribute(self, data: TrainingData, first_step: int, last_step: int) -> Iterator:
+    def distribute(self, data: Batches, first_step: int, last_step: int) -> Iterator:
         """The batches of the steps first_step to last_step - 1, as `train_step` takes them.
 
         Every host reads the parts of its own replicas alone.
@@ -137,7 +140,7 @@ class Trainer:
         )
         return self.strategy.gather(values, axis=0).numpy().tolist()
 
-    def evaluate(self, images: Images) -> Metrics:
+    def evaluate(self, images: Examples) -> Metrics:
         """The ELBO of images with the weights that the model has now, and its terms.
 
         One sample of the posterior per image. The same images get the same noise in every
@@ -151,14 +154,14 @@ class Trainer:
         terms = Terms(scores.reconstruction, scores.kl)
         metrics = bound_metrics(self.model.spec, terms)
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
-        if self.model.spec.of_text:
+        if isinstance(images, Sentences):
             means["perplexity"] = objectives.perplexity(means["elbo"] * len(images), images.tokens)
-        if self.model.spec.classes is not None:
+        if self.model.spec.classes is not None and not isinstance(images, Points):
             pixels = images[:]
-            found = classification.classify(
+            probabilities = classification.classify(
                 self.model, pixels, num_samples=1, seed=self.config.seed
             )
-            means["accuracy"] = float(np.mean(found.argmax(axis=1) == images.labels))
+            means["accuracy"] = float(np.mean(probabilities.argmax(axis=1) == images.labels))
         return means
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:

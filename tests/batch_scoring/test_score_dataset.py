@@ -18,13 +18,13 @@ from biva_tf.batch_scoring import exported, inputs, part_files
 from biva_tf.batch_scoring.exported import ExportedError
 from biva_tf.batch_scoring.output import OutputError, ScoresFolder
 from biva_tf.batch_scoring.parts import ImageForm, cut
-from biva_tf.batch_scoring.pool import PoolError
 from biva_tf.batch_scoring.rows import Unreadable, fitted
 from biva_tf.batch_scoring.scorer import PartScorer, Request
 from biva_tf.data.images import Images
 from biva_tf.data.sources import DataError
 from biva_tf.data.sources.mnist_10k import load as load_digits
 from biva_tf.errors import SettingsError
+from biva_tf.extras import MissingPackageError
 from biva_tf.model import architectures
 from biva_tf.model.spec import to_plain
 from biva_tf.runs import config
@@ -287,7 +287,7 @@ def export_dir(tmp_path_factory):
 
 
 def _scored(export_dir, rows, size, **changes):
-    arguments = {"ks": (0, 2), "iw_samples": 5, "seed": 7, "encodings": True} | changes
+    arguments = {"ks": (0, 2), "num_importance_samples": 5, "seed": 7, "encodings": True} | changes
     request = Request(export_dir / "1", SPEC.kl_names, _form(), **arguments)
     scorer = PartScorer(request)
     return [scorer.parquet(part) for part in cut(rows, size)]
@@ -383,7 +383,7 @@ def _settings(export_dir, **changes):
 
 def test_ray_is_asked_for_when_it_is_missing(export_dir, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(PoolError, match=r"expected the package ray\[data\].*: pip install 'ray\["):
+    with pytest.raises(MissingPackageError, match=r"needs ray\[data\]: pip install '"):
         score_dataset.run(_settings(export_dir))
     with pytest.raises(SettingsError, match="--seed: expected 0 to 2147483647, got 2147483648"):
         _settings(export_dir, seed=2**31)

@@ -12,7 +12,8 @@ import pytest
 from conftest import command, last_json, perturbed
 from PIL import Image
 
-from biva_tf.evaluation.evaluator import Evaluator, ScoringConfig
+from biva_tf.evaluation.evaluator import Evaluator
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.serving import exporting
 
 pytest.importorskip("ray")

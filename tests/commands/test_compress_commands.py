@@ -15,6 +15,7 @@ from conftest import ROOT
 from PIL import Image
 
 from biva_tf import compress, decompress
+from biva_tf.compression import codec
 from biva_tf.compression.errors import CompressionError
 from biva_tf.data import picture_files
 from biva_tf.data.sources import DataError
@@ -116,7 +117,7 @@ def test_another_model_is_one_error(written, tmp_path):
 
 def test_a_result_that_does_not_come_back_is_not_written(letters, tmp_path, monkeypatch):
     np.savez(tmp_path / "i.npz", images=letters)
-    monkeypatch.setattr(compress.Codec, "decompress", lambda self, data: letters[::-1])
+    monkeypatch.setattr(codec.Codec, "decompress", lambda self, data: letters[::-1])
     with pytest.raises(CompressionError, match="verification: other images come back"):
         _compress(tmp_path, tmp_path / "i.npz", batch=4)
     assert not (tmp_path / "f.biva").exists()
@@ -127,7 +128,7 @@ def test_wrong_inputs_and_outputs_are_named(letters, written, tmp_path):
     np.savez(tmp_path / "grey.npz", images=grey)
     (tmp_path / "empty").mkdir()
     for source, error, message in (
-        ("nonsense", SettingsError, "--input=nonsense: expected a folder, an .npz file or a data"),
+        ("nonsense", SettingsError, "--input=nonsense: expected a folder, an .npz or .npy"),
         (tmp_path / "missing.npz", DataError, "missing.npz: expected an .npz file with the array"),
         (tmp_path / "empty", DataError, "empty: expected a folder of pictures, found none"),
         (tmp_path / "grey.npz", CompressionError, "grey.npz: images: expected 0 and the greatest"),

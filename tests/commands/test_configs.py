@@ -123,10 +123,10 @@ def _narrowed(spec):
 def _few_images(dataset):
     """A source of ten random images of the shape of a data set, one of each class."""
     info = sources.info(dataset)
-    levels = np.random.default_rng(0).integers(0, 256, (10, *info.image_shape)).astype(np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, *info.image_shape)).astype(np.uint8)
     if dataset == "mnist_static":
-        levels = (levels // 128) * 255
-    split = Split(levels, np.arange(10))
+        pixels = (pixels // 128) * 255
+    split = Split(pixels, np.arange(10))
     return Source(split, split, split if info.validation else None)
 
 
@@ -148,7 +148,7 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
         monkeypatch.setattr(sources, "load", lambda name, location: source)
     spec = _narrowed(architectures.get(settings.architecture))
     data_config = dataclasses.replace(settings.data, labels=spec.num_classes)
-    data = pipeline.load(data_config, settings.seed, spec.num_classes, Form.of(spec))
+    data = pipeline.load(data_config, settings.seed, spec.num_classes, Form.for_spec(spec))
     pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step
     try:
@@ -191,7 +191,7 @@ def test_missing_data_and_an_unknown_flag_give_one_message_each(tmp_path):
     flagfile = f"--flagfile={ROOT / 'configs' / 'cifar10.flags'}"
     for more, message in (
         ("--steps=10", "--dataset=cifar10: not found in --data_dir="),
-        ("--stepz=10", "Unknown command line flag 'stepz'"),
+        ("--stepz=10", "--stepz: there is no such flag; the nearest are --steps"),
     ):
         args = (flagfile, f"--data_dir={tmp_path}", f"--model_dir={tmp_path / 'm'}", more)
         result = run("-m", "biva_tf.train", *args)

@@ -1,3 +1,6 @@
+import json
+import re
+
 import numpy as np
 from conftest import last_json, run
 from PIL import Image
@@ -17,18 +20,18 @@ def test_a_model_trains_on_the_prepared_pictures_of_a_user(tmp_path):
     result = _prepare("--dataset=image_folder", f"--source={folder}", data_dir)
     assert result.returncode == 0, result.stderr[-3000:]
     assert "image_folder: 27 train, 3 test images of 8x8x3" in result.stdout
-    settings = ("--batch_size=4", "--validation_size=4", "--steps=2", "--log_every=1")
-    trained = run(
-        "-m",
-        "biva_tf.train",
-        "--architecture=tiny_conv",
-        "--dataset=image_folder",
-        data_dir,
-        f"--model_dir={tmp_path / 'model'}",
-        *settings,
+    command = (
+        *("-m", "biva_tf.train", "--architecture=tiny_conv", "--dataset=image_folder", data_dir),
+        *(f"--model_dir={tmp_path / 'model'}", "--batch_size=4", "--steps=2", "--log_every=1"),
     )
+    trained = run(*command)
     assert trained.returncode == 0, trained.stderr[-3000:]
-    assert "image_folder: 23 to train, 4 to validate, 3 to test" in trained.stderr
+    validation = "5 to validate (a fifth of the images: validation_size)"
+    assert f"image_folder: 22 to train, {validation}, 3 to test" in trained.stderr
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["settings"]["validation_size"] == 5
+    again = run(*command)
+    assert again.returncode == 0 and "differs" not in again.stderr
     assert last_json(trained.stdout)["step"] == 2
     # A grey data set does not fit a model of colour images.
     grey = run(
@@ -36,6 +39,9 @@ def test_a_model_trains_on_the_prepared_pictures_of_a_user(tmp_path):
     )
     assert grey.returncode == 1
     assert "--dataset=mnist_10k has images of shape (28, 28, 1), the architecture" in grey.stderr
+    assert re.search(
+        r"of this shape are --architecture=mnist_l6 or .* mnist_sample or", grey.stderr
+    )
 
 
 def test_the_error_without_a_source_says_what_is_needed(tmp_path):

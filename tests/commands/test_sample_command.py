@@ -6,6 +6,9 @@ import tensorflow as tf
 from conftest import run
 
 import biva_tf
+from biva_tf import pretrained, sample
+from biva_tf.data import picture_files
+from biva_tf.errors import SettingsError
 
 
 def _sample(model_dir, *args):
@@ -56,3 +59,68 @@ def test_what_cannot_be_drawn_gives_one_message(finished, args, message):
     result = _sample(finished[0], *args)
     assert result.returncode == 1
     assert message in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("mode", ["reconstruct", "interpolate"])
+def test_a_shipped_model_draws_from_images_that_ship_with_it(mode, tmp_path):
+    """On a machine without the data set; and the same as on a machine with it."""
+    result = run(
+        *("-m", "biva_tf.sample", "--pretrained=fashion_small", f"--mode={mode}", "--steps=3"),
+        *("--examples=0,63", f"--data_dir={tmp_path}", f"--output={tmp_path / 'drawn'}"),
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    with np.load(tmp_path / "drawn.npz") as file:
+        first = file["originals"] if mode == "reconstruct" else file["first"]
+    shipped = pretrained.examples(pretrained.run_dir("fashion_small"))
+    np.testing.assert_array_equal(first[0], shipped[0:1][0])
+    assert set(np.unique(first)) == {0, 1}
+
+
+def test_images_of_a_data_set_that_is_not_there_can_be_given(tmp_path):
+    result = run(
+        *("-m", "biva_tf.sample", "--pretrained=fashion_small", "--mode=reconstruct"),
+        *("--split=train", f"--data_dir={tmp_path}"),
+    )
+    assert result.returncode == 1
+    assert "--dataset=fashion_mnist: not found in --data_dir" in result.stderr
+    assert "Or give images of your own: --input" in result.stderr
+
+
+def test_the_users_own_images_are_reconstructed_as_the_model_reads_them(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (3, 28, 28)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", grey)
+    np.savez(tmp_path / "images.npz", images=grey[..., np.newaxis] / 255)
+    picture_files.write(tmp_path / "pictures", grey[..., np.newaxis])
+    drawn = {}
+    for name in ("images.npy", "images.npz", "pictures"):
+        settings = sample.SampleSettings(
+            pretrained="fashion_small",
+            mode="reconstruct",
+            input=str(tmp_path / name),
+            examples=(2, 0),
+            k=(0,),
+            output=str(tmp_path / "drawn"),
+        )
+        drawn[name] = sample.run(settings).arrays
+        binary = (grey[[2, 0], ..., np.newaxis] > 127).astype(np.float32)
+        np.testing.assert_array_equal(drawn[name]["originals"], binary)
+        np.testing.assert_array_equal(drawn[name]["images"], drawn["images.npy"]["images"])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8), np.uint8), r"input=.*, image 0: expected an image of 28x28x1"),
+        (np.full((2, 28, 28), 3.0), r"input=.*, image 0: expected values from 0 to 1"),
+        (None, r"input=.*: expected a folder, an .npz or an .npy file"),
+    ],
+)
+def test_wrong_input_is_named(images, message, tmp_path):
+    path = tmp_path / ("images.npy" if images is not None else "images.txt")
+    if images is not None:
+        np.save(path, images)
+    settings = sample.SampleSettings(
+        pretrained="fashion_small", mode="reconstruct", input=str(path), examples=(0,)
+    )
+    with pytest.raises(SettingsError, match=message):
+        sample.run(settings)

@@ -8,9 +8,10 @@ from conftest import perturbed, random_images, stage
 
 import biva_tf
 from biva_tf.compression import environment
-from biva_tf.compression.codec import Codec, Options
+from biva_tf.compression.codec import Codec
 from biva_tf.compression.container import FormatError, Reader
 from biva_tf.compression.errors import BlockError, CompressionError
+from biva_tf.compression.options import Options
 from biva_tf.model import architectures
 from biva_tf.model.spec import Classes, ConvLatent, DenseLatent, LogisticMixture, ModelSpec
 

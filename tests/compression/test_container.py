@@ -23,6 +23,10 @@ BLOCKS = [
     Block((1, 2), 123, np.arange(5, dtype=np.uint32)),
     Block((1, 1), 2**32 - 1, np.array([2**32 - 1], np.uint32)),
 ]
+OLD = (  # the header as 0.1 wrote it
+    "42495641013300313233343536373805000000000000001c001c000101200003000000ffffffff01"
+    "000300fe008074656e736f72666c6f772032d693731e"
+)
 DATA = HEADER.pack() + b"".join(block.pack() for block in BLOCKS)
 
 
@@ -67,6 +71,18 @@ def test_every_truncation_is_an_error_that_names_its_part():
 def test_another_file_is_told_apart(data):
     with pytest.raises(FormatError, match=r"expected a file of biva_tf\.compress"):
         Reader(data)
+
+
+def test_a_file_of_a_newer_format_is_told_apart_from_other_files():
+    newer = b"BIVA" + bytes([DATA[4] + 1]) + DATA[5:]
+    with pytest.raises(FormatError, match="expected format 1, got 2; another version of biva_tf"):
+        Reader(newer)
+
+
+def test_the_format_is_that_of_version_0_1():
+    """A file that biva_tf 0.1 wrote; it names no version of biva_tf."""
+    old = bytes.fromhex(OLD)
+    assert Reader(old).header == HEADER and HEADER.pack() == old
 
 
 def test_bytes_after_the_last_block_are_an_error():

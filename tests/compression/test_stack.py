@@ -106,7 +106,7 @@ def test_values_of_a_grid_follow_the_posterior():
         np.full((number, 1), 0.6, np.float32),
     )
     stack = Stack(np.empty(0, np.uint32), RandomWords(0))
-    z = Grid.of(log_variance).pop_posterior(stack, mean, log_variance)
+    z = Grid.from_log_variance(log_variance).pop_posterior(stack, mean, log_variance)
     deviation = np.exp(0.3)
     assert abs(z.mean() - 3.3) < 5 * deviation / number**0.5
     np.testing.assert_allclose(z.std(), deviation, rtol=0.05)
@@ -119,7 +119,7 @@ def test_the_net_length_does_not_depend_on_the_width():
     p = (mean + np.float32(0.5), q[1] + np.float32(0.5))
     lengths = []
     for width in (0.5, 0.125):
-        grid = Grid.of(q[1], width)
+        grid = Grid.from_log_variance(q[1], width)
         stack = Stack(RandomWords(0).last_to_first(0, 9000))
         before = len(stack.words(0))
         grid.push_prior(stack, grid.pop_posterior(stack, *q), *p)

@@ -62,7 +62,7 @@ def test_few_labels_are_drawn_with_replacement(data):
 def test_loading_for_classes_chooses_labels_of_the_training_split():
     config = pipeline.DataConfig(
         dataset="mnist_10k",
-        location=sources.Location.of("unused"),
+        location=sources.Location.from_text("unused"),
         binarize="threshold",
         threshold=127,
         validation_size=1000,

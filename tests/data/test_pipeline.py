@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from biva_tf.data import pipeline, sources
-from biva_tf.data.images import NO_LABEL, Images
+from biva_tf.data.images import BINARIZATIONS, NO_LABEL, Images
 
 NO_FOLDER = sources.Location(Path("nowhere"))  # for data sets that are part of the package
 
@@ -113,6 +113,21 @@ def test_the_validation_split_of_a_data_set_is_used(monkeypatch):
     np.testing.assert_array_equal(both.validation.pixels, with_validation.validation.images[30:])
 
 
+def test_the_validation_split_of_few_images_is_a_fifth_of_them(monkeypatch):
+    source = sources.load("mnist_10k", sources.Location(Path("nowhere")))
+    few = dataclasses.replace(
+        source, train=sources.Split(source.train.images[:300], source.train.labels[:300])
+    )
+    default = _settings(validation_size=None)
+    all_images, given = pipeline.load(default, 0), pipeline.load(_settings(), 0)
+    assert all_images.validation_size == len(given.validation) == 1000
+    np.testing.assert_array_equal(all_images.validation.pixels, given.validation.pixels)
+    monkeypatch.setattr(sources, "load", lambda name, location: few)
+    data = pipeline.load(default, 0)
+    assert (len(data.train.images), len(data.validation), data.validation_size) == (240, 60, 60)
+    assert len(pipeline.evaluation_images(default, "validation")) == 60
+
+
 def _test_arrays(source):
     return source.test.images, source.test.labels
 
@@ -194,3 +209,12 @@ def test_dynamic_binarization_changes_with_every_epoch_and_static_does_not():
 def test_the_attribution_ships_with_the_data():
     text = (Path(sources.__path__[0]) / "mnist_10k.md").read_text()
     assert "CC BY-SA 3.0" in text and "LeCun" in text
+
+
+@pytest.mark.parametrize("binarize", BINARIZATIONS)
+def test_one_index_gives_one_image(binarize):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 1), np.uint8)
+    split = Images(pixels, binarize, seed=3)
+    for place in (0, 3, -1):
+        assert split[place].shape == (4, 4, 1)
+        np.testing.assert_array_equal(split[place], split[:][place])

@@ -34,8 +34,8 @@ def test_words_become_the_line_again(line):
 
 def test_a_vocabulary_has_the_most_frequent_words():
     lines = [["b", "a", "c"], ["b", "c", "d"], ["b"]]
-    assert Vocabulary.of(lines, tokens.SPECIAL + 3).words == ("b", "c", "a")
-    assert Vocabulary.of(lines, 100).words == ("b", "c", "a", "d")
+    assert Vocabulary.from_sentences(lines, tokens.SPECIAL + 3).words == ("b", "c", "a")
+    assert Vocabulary.from_sentences(lines, 100).words == ("b", "c", "a", "d")
 
 
 def test_a_vocabulary_is_read_as_it_was_written(tmp_path):
@@ -87,7 +87,7 @@ def _config(dataset, data_dir="nowhere", validation_size=2):
 
 def test_the_shipped_definitions():
     spec = architectures.get("text_small")
-    data = pipeline.load(_config("glosses"), 0, form=Form.of(spec))
+    data = pipeline.load(_config("glosses"), 0, form=Form.for_spec(spec))
     assert (data.train.number, len(data.validation), len(data.test)) == (18_000, 1_000, 1_000)
     for split in (data.train.images, data.validation, data.test):
         pipeline.check_fits(spec, split, "glosses")
@@ -96,7 +96,7 @@ def test_the_shipped_definitions():
     lines = {tuple(row) for row in data.train.images.ids}
     assert not lines & {tuple(row) for row in data.test.ids}
     assert len(data.vocabulary.words) <= 4_000
-    form = Form.of(spec, data.vocabulary)
+    form = Form.for_spec(spec, data.vocabulary)
     again = pipeline.evaluation_images(_config("glosses"), "validation", form)
     np.testing.assert_array_equal(again[:], data.validation[:])
 
@@ -194,11 +194,11 @@ def test_a_data_set_of_tfds_with_other_features_is_refused(tmp_path):
 
 def test_a_model_of_images_does_not_read_sentences():
     with pytest.raises(DataError, match="glosses has sentences, but the architecture is not of"):
-        pipeline.load(_config("glosses"), 0, form=Form.of(architectures.get("tiny_dense")))
+        pipeline.load(_config("glosses"), 0, form=Form.for_spec(architectures.get("tiny_dense")))
 
 
 def test_a_model_of_sentences_does_not_read_images():
     spec = architectures.get("text_small")
-    images = pipeline.evaluation_images(_config("mnist_10k"), "test", Form.of(spec))
+    images = pipeline.evaluation_images(_config("mnist_10k"), "test", Form.for_spec(spec))
     with pytest.raises(DataError, match=r"has images of shape \(28, 28, 1\)"):
         pipeline.check_fits(spec, images, "mnist_10k")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import last_json, perturbed, random_images, run
 
-from biva_tf.evaluation.evaluator import EvaluationError, Evaluator, ScoringConfig
+from biva_tf.evaluation.evaluator import EvaluationError, Evaluator
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.evaluation.summary import summarise
 
 EVALUATE = ("--iw_samples=20", "--num_examples=30")

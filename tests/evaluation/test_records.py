@@ -9,8 +9,8 @@ from biva_tf import pretrained
 from biva_tf.evaluation import records
 from biva_tf.evaluation.classes import Classification
 from biva_tf.evaluation.detection import Detection
-from biva_tf.evaluation.evaluator import ScoringConfig
 from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, RecordError
+from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.evaluation.summary import Mean
 
 MEANS = {k: (Mean(-1.0 - k, 0.1, 0.5, 0.05), Mean(-3.0, None, 0.9, None)) for k in (1, 0)}

@@ -20,7 +20,7 @@ def test_a_reconstruction_gives_the_lowest_k_levels_their_prior_modes(model):
 
 
 def test_the_last_column_of_levels_is_a_sample_of_the_prior(model):
-    columns = exploration.levels(model, 3, seed=2)
+    columns = exploration.samples_by_level(model, 3, seed=2)
     assert columns.shape == (3, model.spec.num_levels, *model.spec.image_shape)
     np.testing.assert_allclose(columns[:, -1], model.sample(3, seed=2), atol=1e-5)
     assert not np.allclose(columns[:, 0], columns[:, -1])

@@ -191,16 +191,16 @@ def test_the_command_writes_a_version_once_with_its_metadata(trained, tmp_path):
 
 def test_raw_weights_are_of_the_newest_checkpoint_and_not_the_averages(trained):
     raw, averaged = (api.load(trained, weights=kind) for kind in ("raw", "averaged"))
-    assert (raw.weights, raw.weights_step) == ("raw", 40)
+    assert (raw.training.weights, raw.training.weights_step) == ("raw", 40)
     newest = {
         kind: tf.train.load_checkpoint(tf.train.latest_checkpoint(str(trained / folder)))
         for kind, folder in (("raw", "checkpoints"), ("averaged", "weights"))
     }
-    for kind, model in (("raw", raw.model), ("averaged", averaged.model)):
+    for kind, model in (("raw", raw), ("averaged", averaged)):
         for variable in model.trainable_variables:
             key = f"weights/{variable.path.replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
             np.testing.assert_array_equal(variable, newest[kind].get_tensor(key))
-    pairs = zip(raw.model.trainable_variables, averaged.model.trainable_variables, strict=True)
+    pairs = zip(raw.trainable_variables, averaged.trainable_variables, strict=True)
     assert any(not np.array_equal(a, b) for a, b in pairs)
     with pytest.raises(ValueError, match="weights: expected one of averaged, raw"):
         api.load(trained, weights="best")

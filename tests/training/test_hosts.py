@@ -32,17 +32,19 @@ def _config(addresses, index, kind="worker"):
 def test_hosts_are_those_of_the_environment(monkeypatch):
     addresses = ["a:1", "b:2"]
     monkeypatch.setenv("TF_CONFIG", _config(addresses, 1))
-    assert Hosts.of("auto") == Hosts.of("multi_worker") == Hosts(("a:1", "b:2"), 1)
-    assert Hosts.of("one_device") is Hosts.of("mirrored") is None
+    assert (
+        Hosts.for_strategy("auto") == Hosts.for_strategy("multi_worker") == Hosts(("a:1", "b:2"), 1)
+    )
+    assert Hosts.for_strategy("one_device") is Hosts.for_strategy("mirrored") is None
     with_chief = {"cluster": {"chief": ["c:0"], "worker": addresses}, "task": {}}
     for kind, index, expected in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
         with_chief["task"] = {"type": kind, "index": index}
         monkeypatch.setenv("TF_CONFIG", json.dumps(with_chief))
-        hosts = Hosts.of("auto")
+        hosts = Hosts.for_strategy("auto")
         assert hosts.addresses == ("c:0", "a:1", "b:2") and hosts.index == expected
         assert hosts.is_chief == (kind == "chief")
     monkeypatch.delenv("TF_CONFIG")
-    assert Hosts.of("auto") is None
+    assert Hosts.for_strategy("auto") is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_hosts_are_those_of_the_environment(monkeypatch):
 def test_a_wrong_environment_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(SettingsError, match="TF_CONFIG: expected"):
-        Hosts.of("auto")
+        Hosts.for_strategy("auto")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_the_examples_make_the_environment(monkeypatch, example, environment, in
         check=True,
     )
     monkeypatch.setenv("TF_CONFIG", made.stdout)
-    hosts = Hosts.of("multi_worker")
+    hosts = Hosts.for_strategy("multi_worker")
     assert hosts.index == index and len(set(hosts.addresses)) == len(hosts.addresses) > index
 
 

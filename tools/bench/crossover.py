@@ -129,7 +129,7 @@ def _constants(measured, mode: str) -> tuple[float, float, float]:
     Returns:
       The nanoseconds of a direct multiply-add, and `product` and `number` in multiples of these.
     """
-    times = [(case, found[mode]) for case, found in measured]
+    times = [(case, times_by_mode[mode]) for case, times_by_mode in measured]
     direct = float(np.median([1e6 * t["direct"] / case.direct_work for case, t in times]))
     work = np.array([case.work_in_frequency(mode) for case, _ in times])
     milliseconds = np.array([t["frequency"] for _, t in times])

@@ -28,12 +28,13 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf.api import BIVA
+from biva_tf.choices import CONVS, PRECISIONS
 from biva_tf.commands.start import start
 from biva_tf.data.images import Batch, Images
 from biva_tf.inference import sampling
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model import architectures
-from biva_tf.nn.compute import CONVS, PRECISIONS, Compute
+from biva_tf.nn.compute import Compute
 from biva_tf.settings import setting
 from tools.bench import START, flops, step_time, timing
 

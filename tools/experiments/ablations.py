@@ -23,13 +23,13 @@ import keras
 import numpy as np
 
 from biva_tf import anomaly, api, evaluate
+from biva_tf.choices import BELOW
 from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.summary import Mean
 from biva_tf.files import write_json
 from biva_tf.inference import objectives
-from biva_tf.inference.scoring import BELOW
 from biva_tf.model import architectures
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
@@ -62,7 +62,7 @@ class AblationsSettings:
     )
     iw_samples: int = setting(0, "K of L_K on the test split; 0 to leave L_1 and L_K out.", lower=0)
     num_examples: int = setting(
-        0, "Compute L_1 and L_K of the first so many test images; 0 for all.", lower=0
+        0, "Compute L_1 and L_K of the first N test images; 0 for all.", lower=0
     )
     out_dataset: str | None = setting(
         None, "Another data set, to tell from the models' own.", choices=sources.names()
@@ -70,13 +70,11 @@ class AblationsSettings:
     anomaly_samples: int = setting(
         10, "Samples whose mean is L^{>k}, and the K of L_K^{>k}.", lower=1
     )
-    anomaly_examples: int = setting(
-        0, "Score the first so many test images of both; 0 for all.", lower=0
-    )
+    anomaly_examples: int = setting(0, "Score the first N test images of both; 0 for all.", lower=0)
     below: str = setting(
         "sample",
         "Latents of levels <= k are a sample of their prior, or its mode.",
-        choices=tuple(BELOW),
+        choices=BELOW,
     )
 
 
@@ -158,9 +156,9 @@ def run(settings: AblationsSettings, passed: Sequence[str] = ()) -> Ablations:
             for seed in settings.seeds:
                 _copy_run(runs.run_dir(_run(name, seed)), longer.run_dir(_run(name, seed)))
             equal_time.append(_row(settings, longer, name, steps))
-    found = Ablations(tuple(equal_steps), tuple(equal_time), seconds)
-    write_json(folder / "ablations.json", dataclasses.asdict(found))
-    return found
+    result = Ablations(tuple(equal_steps), tuple(equal_time), seconds)
+    write_json(folder / "ablations.json", dataclasses.asdict(result))
+    return result
 
 
 def _run(name: str, seed: int) -> str:
@@ -224,9 +222,9 @@ def _copy_run(source: RunDir, target: RunDir) -> None:
         part.rename(target.path)
 
 
-def _lines(settings: AblationsSettings, found: Ablations) -> list[str]:
+def _lines(settings: AblationsSettings, result: Ablations) -> list[str]:
     lines = []
-    for title, rows in (("equal steps", found.equal_steps), ("equal time", found.equal_time)):
+    for title, rows in (("equal steps", result.equal_steps), ("equal time", result.equal_time)):
         if rows:
             lines += [f"Test split, {title}; one number per seed:", *_table(settings, rows)]
             lines += _kl_table(rows)
@@ -283,8 +281,8 @@ def _detection_table(out_dataset: str, rows: tuple[AblationRow, ...]) -> list[st
 
 
 def _print(settings: AblationsSettings, passed: list[str]) -> None:
-    found = run(settings, passed)
-    sweep.show(_lines(settings, found), dataclasses.asdict(found))
+    result = run(settings, passed)
+    sweep.show(_lines(settings, result), dataclasses.asdict(result))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def draw_entropy(pixels: np.ndarray) -> np.ndarray:
 
 def run(settings: BinarizationSettings) -> Binarization:
     """Measures the test split of a data set. Raises DataError if it cannot be read."""
-    location = Location.of(settings.data_dir)
+    location = Location.from_text(settings.data_dir)
     pixels = sources.load(settings.dataset, location).test.images
     entropy = draw_entropy(pixels)
     white = {threshold: float((pixels > threshold).mean()) for threshold in settings.thresholds}
@@ -62,15 +62,15 @@ def run(settings: BinarizationSettings) -> Binarization:
 
 
 def _print(settings: BinarizationSettings) -> None:
-    found = run(settings)
-    entropy = sweep.plus_minus(found.entropy_nats, found.entropy_nats_standard_error, 2)
+    result = run(settings)
+    entropy = sweep.plus_minus(result.entropy_nats, result.entropy_nats_standard_error, 2)
     title = (
-        f"{settings.dataset}, {found.images:,} test images: random draws have an entropy of "
+        f"{settings.dataset}, {result.images:,} test images: random draws have an entropy of "
         f"{entropy} nats"
     )
-    cells = [[str(threshold), f"{share:.3f}"] for threshold, share in found.white.items()]
+    cells = [[str(threshold), f"{share:.3f}"] for threshold, share in result.white.items()]
     table = sweep.table(["threshold", "share of pixels above it"], cells, left=0)
-    sweep.show([title, *table], dataclasses.asdict(found))
+    sweep.show([title, *table], dataclasses.asdict(result))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from PIL import Image
 
 from biva_tf.commands.scoring import DataSetSettings
 from biva_tf.commands.start import compute_with_threads, start
-from biva_tf.compression import levels
-from biva_tf.compression.codec import Codec, Options
+from biva_tf.compression import pixel_values
+from biva_tf.compression.codec import Codec
+from biva_tf.compression.options import Options
 from biva_tf.errors import UserError
 from biva_tf.inference import objectives
 from biva_tf.settings import setting
@@ -113,8 +114,8 @@ def run(settings: CodecsSettings) -> CodecComparison:
     decoded = time.perf_counter()
     own = 8 * len(compressed.data) / images.size
     rows = [CodecResult("biva_tf", own, ended - began, decoded - ended)]
-    pixels, _ = levels.from_images(images, spec)
-    general = _general(255 // (levels.number_of_levels(spec) - 1))
+    pixels, _ = pixel_values.from_images(images, spec)
+    general = _general(255 // (pixel_values.number_of_values(spec) - 1))
     rows += [_measured(name, other, pixels) for name, other in general.items()]
     bound = model.score(images, seed=0).elbo_nats.mean()
     return CodecComparison(
@@ -159,7 +160,7 @@ def _general(white: int) -> dict[str, General]:
         import pillow_jxl  # noqa: F401, it adds the format to Pillow
     except ImportError as e:
         raise UserError(f"JPEG XL needs pip install pillow-jxl-plugin ({e})") from e
-    found = {}
+    codecs = {}
     for name, kind, options in (
         ("PNG", "PNG", {"optimize": True}),
         ("WebP", "WEBP", {"lossless": True, "quality": 100, "method": 6, "exact": True}),
@@ -168,19 +169,19 @@ def _general(white: int) -> dict[str, General]:
         encode = functools.partial(_encode_picture, white, kind, options)
         decode = functools.partial(_decode_picture, white)
         for form, how in ((list, "each"), (_sheet, "sheet")):
-            found[f"{name}, {how}"] = General(encode, decode, form)
+            codecs[f"{name}, {how}"] = General(encode, decode, form)
     strongest = lzma.PRESET_EXTREME | 9
     for name, encode, decode in (
         ("bz2", functools.partial(bz2.compress, compresslevel=9), bz2.decompress),
         ("xz", functools.partial(lzma.compress, preset=strongest), lzma.decompress),
         ("zstd", zstandard.ZstdCompressor(level=22).compress, zstandard.decompress),
     ):
-        found[name] = General(
+        codecs[name] = General(
             functools.partial(_encode_bytes, white, encode),
             functools.partial(_decode_bytes, white, decode),
             _whole,
         )
-    return found
+    return codecs
 
 
 def _encode_picture(white: int, kind: str, options: dict[str, Any], pixels: np.ndarray) -> bytes:
@@ -210,17 +211,17 @@ def _decode_bytes(white: int, decode: Callable[[bytes], bytes], data: bytes) -> 
 
 
 def _print(settings: CodecsSettings) -> None:
-    found = run(settings)
+    result = run(settings)
     title = (
-        f"{found.images} images; -L_1 {found.bound_bits_per_dim:.5f} bits/dim; initial bits "
-        f"{found.initial_bits_per_dim:.5f} bits/dim"
+        f"{result.images} images; -L_1 {result.bound_bits_per_dim:.5f} bits/dim; initial bits "
+        f"{result.initial_bits_per_dim:.5f} bits/dim"
     )
     cells = [
         [r.codec, f"{r.bits_per_dim:.4f}", f"{r.seconds:.2f}", f"{r.decode_seconds:.2f}"]
-        for r in found.rows
+        for r in result.rows
     ]
     table = sweep.table(["codec", "bits/dim", "seconds", "decoding"], cells)
-    sweep.show([title, *table], {row.codec: row.bits_per_dim for row in found.rows})
+    sweep.show([title, *table], {row.codec: row.bits_per_dim for row in result.rows})
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def run(settings: DensitiesSettings) -> DensityComparison:
     """Trains the models that are not trained yet, scores them, and draws the figure.
 
     Raises:
-      SettingsError: there is no density of a name.
+      SettingsError: there is no density of that name.
       TrainingError: a training run failed.
     """
     sweep.check_some("densities", settings.densities, DENSITIES)
@@ -175,13 +175,13 @@ def _draw(settings: DensitiesSettings, runs: Sweep, name: str) -> Drawn:
     maps, samples = {}, {}
     for model in MODELS:
         trained = api.load(runs.run_dir(_run(name, model)).path)
-        found = trained.score(
+        result = trained.score(
             as_images(points),
             num_importance_samples=settings.grid_iw_samples,
             seed=0,
             max_rows=_MAX_ROWS,
         )
-        maps[model] = np.exp(found.bound_nats).reshape(settings.grid, settings.grid)
+        maps[model] = np.exp(result.bound_nats).reshape(settings.grid, settings.grid)
         samples[model] = trained.sample(pictures.number(trained.spec), seed=0).reshape(-1, 2)
         keras.backend.clear_session()
     true = np.exp(density.log_prob(points)).reshape(settings.grid, settings.grid)
@@ -189,7 +189,7 @@ def _draw(settings: DensitiesSettings, runs: Sweep, name: str) -> Drawn:
 
 
 def _print(settings: DensitiesSettings) -> None:
-    found = run(settings)
+    result = run(settings)
     head = ["density", "model", "entropy", f"-L_{settings.iw_samples}", "KL, at most", "of L_1"]
     cells = [
         [
@@ -200,11 +200,11 @@ def _print(settings: DensitiesSettings) -> None:
             sweep.plus_minus(row.kl, row.kl_standard_error, 4),
             f"{row.kl_of_elbo:.3f}",
         ]
-        for row in found.rows
+        for row in result.rows
     ]
     title = f"{settings.num_examples} test points, nats:"
-    lines = [title, *sweep.table(head, cells, left=2), str(found.figure)]
-    sweep.show(lines, sweep.plain(found.rows))
+    lines = [title, *sweep.table(head, cells, left=2), str(result.figure)]
+    sweep.show(lines, sweep.plain(result.rows))
 
 
 if __name__ == "__main__":

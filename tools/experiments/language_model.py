@@ -134,11 +134,11 @@ def run(settings: LanguageModelSettings) -> LanguageModelResult:
       DataError: the data set is missing or is not text.
     """
     spec = architectures.read(settings.architecture)
-    form = Form.of(spec)
+    form = Form.for_spec(spec)
     if form is None:
         got = settings.architecture
         raise SettingsError(f"--architecture: expected one of text, got {got}")
-    location = Location.of(settings.data_dir)
+    location = Location.from_text(settings.data_dir)
     config = pipeline.DataConfig(settings.dataset, location, "none", 127, settings.validation_size)
     data = pipeline.load(config, settings.seed, form=form)
     keras.utils.set_random_seed(settings.seed)
@@ -159,8 +159,8 @@ def run(settings: LanguageModelSettings) -> LanguageModelResult:
         nats = _nats(model, data.validation)
         if nats < best:
             best, weights = nats, model.get_weights()
-        found = perplexity(-nats, data.validation.tokens)
-        print(f"epoch {done}: validation perplexity {found:.2f}, {spent:.0f} seconds", flush=True)
+        result = perplexity(-nats, data.validation.tokens)
+        print(f"epoch {done}: validation perplexity {result:.2f}, {spent:.0f} seconds", flush=True)
     model.set_weights(weights)
     nats = _nats(model, data.test)
     return LanguageModelResult(
@@ -174,12 +174,12 @@ def run(settings: LanguageModelSettings) -> LanguageModelResult:
 
 
 def _print(settings: LanguageModelSettings) -> None:
-    found = run(settings)
+    result = run(settings)
     line = (
-        f"{settings.dataset} test, LSTM of {found.units} units, {found.parameters:,} parameters: "
-        f"{found.nats:.3f} nats per sentence, perplexity {found.perplexity:.2f} per token"
+        f"{settings.dataset} test, LSTM of {result.units} units, {result.parameters:,} parameters: "
+        f"{result.nats:.3f} nats per sentence, perplexity {result.perplexity:.2f} per token"
     )
-    sweep.show([line], dataclasses.asdict(found))
+    sweep.show([line], dataclasses.asdict(result))
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ def _result(
     own = {**own, "labels": settings.labels, "label_seed": seed}
     run_dir = runs.train(f"{name}_{settings.labels}_labels_{seed}", own)
     asked = classify.ClassifySettings(model_dir=str(run_dir.path), num_samples=settings.num_samples)
-    found = classify.run(asked).summary
+    summary = classify.run(asked).summary
     keras.backend.clear_session()
-    return found
+    return summary
 
 
 def _plain(settings: SemiSettings, rows: list[SemiRow]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def run(settings: ShapesSettings) -> list[ShapeRow]:
     """Trains the models that are not trained yet, and returns the table, best first.
 
     Raises:
-      SettingsError: there is no model of a name.
+      SettingsError: there is no model of that name.
       TrainingError: a training run failed.
     """
     known = shapes()

@@ -24,8 +24,7 @@ from typing import Any
 from absl import flags
 
 from biva_tf import train
-from biva_tf.commands import flagfiles
-from biva_tf.commands.flags import define
+from biva_tf.commands.flags import define, parse
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
@@ -162,16 +161,16 @@ def _parse(arguments: Sequence[str]) -> flags.FlagValues:
     values = flags.FlagValues()
     define(train.TrainSettings, values)
     try:
-        _, *others = values(flagfiles.found(["biva_tf.train", *arguments]))
-    except flags.Error as e:
-        raise SettingsError(f"biva_tf.train: {e}") from e
+        _, *others = parse(["biva_tf.train", *arguments], values)
+    except SettingsError as e:
+        raise SettingsError("biva_tf.train: ", e) from e
     if others:
         raise SettingsError(f"biva_tf.train: expected flags, got {others[0]!r}")
     return values
 
 
 def _is_finished(run_dir: RunDir, config: RunConfig) -> bool:
-    """Whether a run has the settings and the result of all steps. RunDirError as of `check`."""
+    """Whether a run has the settings and the result of all steps. RunDirError as in `check`."""
     changes = run_dir.check(architectures.read(config.architecture), config)
     summary = run_dir.read_summary()
     return not changes and summary is not None and summary["step"] == config.steps

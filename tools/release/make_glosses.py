@@ -53,15 +53,15 @@ def _read(folder: Path) -> list[str]:
 
 def _definitions(lines: list[str]) -> list[str]:
     """The definitions that are taken, in random order."""
-    found = {}
+    words_of = {}
     for line in lines:
         definition = line.partition(" | ")[2].partition(";")[0].strip()
         words = tokenizer.words(definition)
         if _PLAIN.fullmatch(definition) and _SHORTEST <= len(words) <= _LONGEST:
-            found.setdefault(definition, words)
-    count = collections.Counter(word for words in found.values() for word in words)
+            words_of.setdefault(definition, words)
+    count = collections.Counter(word for words in words_of.values() for word in words)
     common = {word for word, _ in sorted(count.items(), key=lambda c: (-c[1], c[0]))[:_COMMON]}
-    plain = [text for text, words in found.items() if common.issuperset(words)]
+    plain = [text for text, words in words_of.items() if common.issuperset(words)]
     if len(plain) < NUMBER:
         raise UserError(f"--wordnet: expected {NUMBER} plain definitions, got {len(plain)}")
     order = np.random.default_rng(_SEED).permutation(len(plain))

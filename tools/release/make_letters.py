@@ -110,7 +110,7 @@ def _letter(letter: str, ink: float, rng: np.random.Generator) -> np.ndarray:
 def make(number: int) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8 [number, 28, 28], and labels, uint8 [number], the positions in the alphabet."""
     rng = np.random.default_rng(2019)
-    digits = sources.load("mnist_10k", Location.of("")).train.images
+    digits = sources.load("mnist_10k", Location.from_text("")).train.images
     brightness = rng.choice(digits.mean(axis=(1, 2, 3)), number)
     letters = rng.choice(list(_LETTERS), number)
     images = [_letter(letter, b, rng) for letter, b in zip(letters, brightness, strict=True)]

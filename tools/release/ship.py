@@ -4,25 +4,31 @@
       --flagfiles=configs/fashion_small.flags --licence="FashionMNIST is under the MIT licence."
 
 Writes biva_tf/pretrained/NAME/: the selected weights in float16, the settings and metrics of the
-run, samples, and a model card. The test split is scored with the weights of the run and again with
-the written ones; if L_1 or L_K moves by 0.05 nats or more, nothing is shipped.
+run, samples, the first test images, and a model card. The test split is scored with the weights of
+the run and again with the written ones; if L_1 or L_K moves by 0.05 nats or more, nothing is
+shipped.
 """
 
 import dataclasses
+import io
 import shutil
 from pathlib import Path
+
+import numpy as np
 
 from biva_tf import api, evaluate, pretrained, sample
 from biva_tf.api import presets
 from biva_tf.commands.start import start
+from biva_tf.data.images import Images
 from biva_tf.errors import UserError
-from biva_tf.evaluation.summary import Summary
+from biva_tf.evaluation.summary import EvaluationSummary
 from biva_tf.files import write_atomically
 from biva_tf.runs import config, weights_file
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import required, setting
 
 TOLERANCE_NATS = 0.05
+_EXAMPLES = 64
 
 # Settings that say where a run was made, not how.
 _OF_A_MACHINE = ("data_dir", "init_from", "strategy", "logical_devices")
@@ -41,7 +47,7 @@ class ShipSettings:
     flagfiles: tuple[str, ...] = required("The flagfiles of its trainings, first to last.")
     licence: str = required("A sentence about the licence of the data.")
     iw_samples: int = setting(100, "The K of the L_K that the card reports.", lower=1)
-    num_examples: int = setting(0, "Score the first so many test images; 0 for all.", lower=0)
+    num_examples: int = setting(0, "Score the first N test images; 0 for all.", lower=0)
     folder: str = setting(str(pretrained.FOLDER), "The folder of the shipped models.")
 
 
@@ -56,7 +62,7 @@ class Shipped:
     """
 
     folder: Path
-    summary: Summary
+    summary: EvaluationSummary
     moved_nats: tuple[float, float]
 
 
@@ -99,6 +105,7 @@ def run(settings: ShipSettings) -> Shipped:
     shutil.rmtree(made.evaluations)
     sample.run(sample.SampleSettings(model_dir=str(made.path), output=str(made.path / "samples")))
     (made.path / "samples.npz").unlink()
+    _write_examples(model, made)
     card = _card(settings, made.path, after, moved)
     write_atomically(made.path / "README.md", card.encode())
     folder = Path(settings.folder) / settings.name
@@ -118,8 +125,18 @@ def _evaluate(settings: ShipSettings, run_dir: RunDir, data_dir: str) -> evaluat
     )
 
 
+def _write_examples(model: api.BIVA, made: RunDir) -> None:
+    """Writes the first test images, for commands on machines without the data set."""
+    images = model.images()
+    if isinstance(images, Images):
+        content = io.BytesIO()
+        first = images.first(_EXAMPLES)
+        np.savez_compressed(content, images=first.pixels, labels=first.labels)
+        write_atomically(made.examples, content.getvalue())
+
+
 def _card(
-    settings: ShipSettings, folder: Path, summary: Summary, moved: tuple[float, float]
+    settings: ShipSettings, folder: Path, summary: EvaluationSummary, moved: tuple[float, float]
 ) -> str:
     model = api.load(folder)
     spec, run_settings = model.spec, model.training.settings
@@ -168,7 +185,8 @@ Samples of the prior, {samples}:
 
 ![samples](samples.png)
 
-It scores {height}x{width} images {kind}. It was not tested for any use beyond
+It scores {height}x{width} images {kind}; `examples.npz` has the first
+{_EXAMPLES} of the test split, in 8 bits. It was not tested for any use beyond
 the benchmarks in the project's `configs/RESULTS.md`.
 
 The weights are under the project's MIT licence. {settings.licence}

@@ -18,6 +18,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from biva_tf.choices import CONVS
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline, sources
 from biva_tf.errors import SettingsError, UserError
@@ -25,7 +26,7 @@ from biva_tf.evaluation.summary import mean_of
 from biva_tf.model import architectures
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn.compute import CONVS, Compute
+from biva_tf.nn.compute import Compute
 from biva_tf.runs import config
 from biva_tf.settings import setting
 from tools.tf1 import checkpoint as tf1_checkpoint
@@ -113,29 +114,29 @@ def _compare_noise(settings: CompareSettings) -> CheckpointBounds:
     pipeline.check_fits(model.spec, images, dataset)
     load_variables(model, averages or weights, str(path))
     images = images[: settings.num_examples]
-    found = bounds(model, images, settings.iw_samples)
-    return CheckpointBounds(found, bool(averages), model.spec)
+    result = bounds(model, images, settings.iw_samples)
+    return CheckpointBounds(result, bool(averages), model.spec)
 
 
-def _print_parity(found: Parity, rtol: float) -> int:
-    for key, error in found.errors.items():
+def _print_parity(result: Parity, rtol: float) -> int:
+    for key, error in result.errors.items():
         print(f"{key:<72} {error:.2e}{'' if error <= rtol else '  FAILS'}")
-    for key in found.not_compared:
+    for key in result.not_compared:
         print(f"not compared: {key} is not part of the format")
-    worst = max(found.errors, key=found.errors.get)
-    print(f"parity: max relative error {found.errors[worst]:.2e} ({worst})")
-    return 0 if found.errors[worst] <= rtol else 1
+    worst = max(result.errors, key=result.errors.get)
+    print(f"parity: max relative error {result.errors[worst]:.2e} ({worst})")
+    return 0 if result.errors[worst] <= rtol else 1
 
 
-def _print_bounds(found: CheckpointBounds, settings: CompareSettings) -> int:
-    which = "moving averages" if found.averaged else "weights"
-    number = len(found.bounds.tied)
+def _print_bounds(result: CheckpointBounds, settings: CompareSettings) -> int:
+    which = "moving averages" if result.averaged else "weights"
+    number = len(result.bounds.tied)
     print(f"{settings.checkpoint} ({which}), the first {number} images of {settings.dataset} test:")
     for name, values in (
-        ("tied, no bound", found.bounds.tied),
-        ("independent", found.bounds.independent),
+        ("tied, no bound", result.bounds.tied),
+        ("independent", result.bounds.independent),
     ):
-        mean = mean_of(values, found.spec)
+        mean = mean_of(values, result.spec)
         error = "" if mean.nats_standard_error is None else f" ± {mean.nats_standard_error:.3f}"
         print(
             f"  L_{settings.iw_samples}, noise {name:<16}{mean.nats:>12.3f}{error} nats"
@@ -146,13 +147,13 @@ def _print_bounds(found: CheckpointBounds, settings: CompareSettings) -> int:
 
 def _print(settings: CompareSettings) -> int:
     try:
-        found = run(settings)
+        result = run(settings)
     except UserError as e:
         print(f"compare_tf1: {e.with_flags()}", file=sys.stderr)
         return 2  # not 1, which means that an error is too large
-    if isinstance(found, Parity):
-        return _print_parity(found, settings.rtol)
-    return _print_bounds(found, settings)
+    if isinstance(result, Parity):
+        return _print_parity(result, settings.rtol)
+    return _print_bounds(result, settings)
 
 
 if __name__ == "__main__":

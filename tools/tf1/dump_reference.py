@@ -151,11 +151,11 @@ def saved_variables(path, shapes, weights, variables):
             f"variables are missing, such as {missing[0]}"
         )
     for name, variable in names.items():
-        expected, found = variable.get_shape().as_list(), list(shapes[name])
-        if expected != found:
+        expected, shape = variable.get_shape().as_list(), list(shapes[name])
+        if expected != shape:
             raise DumpError(
                 f"--checkpoint: {path}: does not fit --config: {name}: expected {expected}, "
-                f"got {found}"
+                f"got {shape}"
             )
     return names
 

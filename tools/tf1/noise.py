@@ -48,7 +48,9 @@ class Bounds:
     independent: np.ndarray
 
 
-def bounds(model: Network, images: np.ndarray, iw_samples: int, seed: int = 0) -> Bounds:
+def bounds(
+    model: Network, images: np.ndarray, num_importance_samples: int, seed: int = 0
+) -> Bounds:
     """Computes L_K of images [images, *spec.image_shape] in [0, 1] with both kinds of noise.
 
     Raises:
@@ -66,7 +68,7 @@ def bounds(model: Network, images: np.ndarray, iw_samples: int, seed: int = 0) -
         def l_k_of_rows(first: int, stop: int) -> np.ndarray:
             batch = tf.constant(images[first:stop])
             sums = objectives.ImportanceSums.zero(len(batch), len(model.spec.latents))
-            for sample in range(iw_samples):
+            for sample in range(num_importance_samples):
                 indices = (tf.constant(first, tf.int64), tf.constant(sample, tf.int64))
                 sums = sums.add(terms(batch, *indices, tied), 1)
             return sums.scores().bound.numpy()

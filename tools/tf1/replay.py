@@ -118,11 +118,11 @@ class _Replayer:
         losses.append(self._compiled_loss().numpy())
         weights = {name: v.numpy() for name, v in self._variables.items()}
         self._reset()
-        found = {
+        slots = {
             layer.name: [int(step) + 1 for step in np.flatnonzero(late[:, i])]
             for i, layer in enumerate(self.layers)
         }
-        return Replay(np.array(losses), weights, {n: s for n, s in found.items() if s})
+        return Replay(np.array(losses), weights, {n: s for n, s in slots.items() if s})
 
     @tf.function(autograph=False)
     def _reset(self):

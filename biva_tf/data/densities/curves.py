@@ -7,9 +7,8 @@ much closer to each other than the noise is wide.
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special
 
-from biva_tf.data.densities.density import Density
+from biva_tf.data.densities.density import Density, special
 
 _NODES = 400  # of the sum, per curve
 _CHUNK = 256  # points whose distances to all nodes are in memory together
@@ -37,7 +36,7 @@ class NoisyCurves(Density):
         log_normaliser = np.log(2 * np.pi * self._scale**2 * len(self._nodes))
         nodes = self._nodes / self._scale
         half_squares = 0.5 * np.square(nodes).sum(axis=-1)
-        found = np.empty(len(points))
+        log_prob = np.empty(len(points))
         for start in range(0, len(points), _CHUNK):
             part = points[start : start + _CHUNK] / self._scale
             exponents = part @ nodes.T - half_squares
@@ -45,15 +44,15 @@ class NoisyCurves(Density):
             exponents -= largest[:, np.newaxis]
             sums = np.exp(exponents, out=exponents).sum(axis=1)
             outer = largest - 0.5 * np.square(part).sum(axis=-1)
-            found[start : start + _CHUNK] = outer + np.log(sums)
-        return found - log_normaliser
+            log_prob[start : start + _CHUNK] = outer + np.log(sums)
+        return log_prob - log_normaliser
 
     def from_uniforms(self, uniforms):
         """See `Density.from_uniforms`."""
         number = len(self._curves)
         chosen = np.minimum((uniforms[:, 0] * number).astype(np.int64), number - 1)
         on_curves = np.stack([curve(uniforms[:, 1]) for curve in self._curves])
-        noise = self._scale * special.ndtri(uniforms[:, 2:])
+        noise = self._scale * special().ndtri(uniforms[:, 2:])
         return on_curves[chosen, np.arange(len(uniforms))] + noise
 
 

@@ -2,10 +2,21 @@
 
 import abc
 import functools
+import types
 from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
+
+from biva_tf import extras
+
+
+def special() -> types.ModuleType:
+    """SciPy's special functions; raises MissingPackageError if SciPy is not installed."""
+    extras.require("a density", "scipy")
+    from scipy import special
+
+    return special
 
 
 class Density(abc.ABC):

@@ -1,9 +1,8 @@
 """Eight Gaussians, a checkerboard and a pinwheel: mixtures of parts that are drawn alike."""
 
 import numpy as np
-from scipy import special
 
-from biva_tf.data.densities.density import Density
+from biva_tf.data.densities.density import Density, special
 
 _LOG_2PI = np.log(2 * np.pi)
 
@@ -27,11 +26,11 @@ class EightGaussians(Density):
         """See `Density.log_prob`."""
         squares = np.square(points[:, np.newaxis] - self._centres).sum(axis=-1) / self._scale**2
         each = -0.5 * squares - _LOG_2PI - 2 * np.log(self._scale) - np.log(8)
-        return special.logsumexp(each, axis=1)
+        return special().logsumexp(each, axis=1)
 
     def from_uniforms(self, uniforms):
         """See `Density.from_uniforms`."""
-        noise = self._scale * special.ndtri(uniforms[:, 1:])
+        noise = self._scale * special().ndtri(uniforms[:, 1:])
         return self._centres[_part(uniforms[:, 0], 8)] + noise
 
 
@@ -77,11 +76,11 @@ class Pinwheel(Density):
             scaled = (_turned(halves, -twist - self._angle(blade)) - [1, 0]) / self._scales
             each.append(-0.5 * np.square(scaled).sum(axis=-1))
         log_normaliser = _LOG_2PI + np.log(self._scales).sum() + np.log(4) + np.log(5)
-        return special.logsumexp(each, axis=0) - log_normaliser
+        return special().logsumexp(each, axis=0) - log_normaliser
 
     def from_uniforms(self, uniforms):
         """See `Density.from_uniforms`."""
-        flat = [1, 0] + self._scales * special.ndtri(uniforms[:, 1:])
+        flat = [1, 0] + self._scales * special().ndtri(uniforms[:, 1:])
         blade = _part(uniforms[:, 0], 5)
         return 2 * _turned(flat, self._twist(flat) + self._angle(blade))
 

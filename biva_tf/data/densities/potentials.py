@@ -8,9 +8,8 @@ z1. The first potential is a ring, pinched at two ends; it is tabulated.
 import functools
 
 import numpy as np
-from scipy import special
 
-from biva_tf.data.densities.density import Density, midpoints
+from biva_tf.data.densities.density import Density, midpoints, special
 
 _REACH = 4.0  # |z1| is at most this
 _HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
@@ -25,7 +24,7 @@ def _w2(z1: np.ndarray) -> np.ndarray:
 
 
 def _w3(z1: np.ndarray) -> np.ndarray:
-    return 3 * special.expit((z1 - 1) / 0.3)
+    return 3 * special().expit((z1 - 1) / 0.3)
 
 
 class Ridges(Density):
@@ -49,7 +48,7 @@ class Ridges(Density):
         """See `Density.log_prob`."""
         z1, z2 = points.T
         scaled = [(z2 - m(z1)) / s for m, s in zip(self._means, self._scales, strict=True)]
-        log_sum = special.logsumexp(-0.5 * np.square(scaled), axis=0)
+        log_sum = special().logsumexp(-0.5 * np.square(scaled), axis=0)
         log_normaliser = np.log(2 * _REACH * self._scales.sum()) + _HALF_LOG_2PI
         return np.where(np.abs(z1) <= _REACH, log_sum - log_normaliser, -np.inf)
 
@@ -59,7 +58,9 @@ class Ridges(Density):
         shares = np.cumsum(self._scales / self._scales.sum())
         ridge = np.searchsorted(shares[:-1], uniforms[:, 1])
         means = np.stack([mean(z1) for mean in self._means])
-        z2 = means[ridge, np.arange(len(z1))] + self._scales[ridge] * special.ndtri(uniforms[:, 2])
+        z2 = means[ridge, np.arange(len(z1))] + self._scales[ridge] * special().ndtri(
+            uniforms[:, 2]
+        )
         return np.stack([z1, z2], axis=-1)
 
 
@@ -98,7 +99,7 @@ class Ring(Density):
     def _unnormalised(points):
         radius = np.hypot(*points.T)
         ends = [-0.5 * ((points[:, 0] + end) / 0.6) ** 2 for end in (-2, 2)]
-        return special.logsumexp(ends, axis=0) - 0.5 * ((radius - 2) / 0.4) ** 2
+        return special().logsumexp(ends, axis=0) - 0.5 * ((radius - 2) / 0.4) ** 2
 
     @functools.cached_property
     def _log_normaliser(self) -> float:

@@ -24,6 +24,10 @@ class DataError(UserError, ValueError):
     """Data that is missing or wrong; the message names the file and says what was expected."""
 
 
+class NotPreparedError(DataError):
+    """A data set that is not there yet; the message says how to prepare it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Info:
     """A data set's shape and counts, known without reading its data.
@@ -45,8 +49,8 @@ class Info:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of images in each split."""
-        counts = {"train": self.train, "test": self.test}
+        """The number of images in each split, of a data set whose counts are known."""
+        counts = {"train": self.train or 0, "test": self.test or 0}
         return counts | ({"validation": self.validation} if self.validation else {})
 
 
@@ -58,7 +62,7 @@ class Location:
     download: bool = False
 
     @staticmethod
-    def of(data_dir: str, download: bool = False) -> "Location":
+    def from_text(data_dir: str, download: bool = False) -> "Location":
         """The location with data_dir as text, in which ~ is the user's home folder."""
         return Location(Path(data_dir).expanduser(), download)
 
@@ -128,11 +132,17 @@ def shipped(path: Path, train: int) -> Source:
     Raises:
       DataError: the file is missing or damaged.
     """
-    try:
-        with np.load(path) as file:
-            images, labels = file["images"][..., np.newaxis], file["labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
-        raise DataError(f"{path}: expected the npz file that ships with biva_tf ({e})") from e
+    split = shipped_split(path)
+    images, labels = split.images[..., np.newaxis], split.labels
     return Source(
         train=Split(images[:train], labels[:train]), test=Split(images[train:], labels[train:])
     )
+
+
+def shipped_split(path: Path) -> Split:
+    """The arrays `images` and `labels` of an npz file that ships. DataError if it is damaged."""
+    try:
+        with np.load(path) as file:
+            return Split(file["images"], file["labels"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+        raise DataError(f"{path}: expected the npz file that ships with biva_tf ({e})") from e

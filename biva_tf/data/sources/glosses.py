@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ def load(location: Location) -> Source:
         raise DataError(f"{FILE}: expected the file that ships with biva_tf ({e})") from e
     if len(lines) != (expected := sum(INFO.counts.values())):
         raise DataError(f"{FILE}: expected {expected} lines, got {len(lines)}")
-    splits, first = {}, 0
+    splits: dict[str, Any] = {}
+    first = 0
     for name in ("train", "validation", "test"):
         part = np.array(lines[first : first + INFO.counts[name]], object)
         splits[name] = Split(part, np.zeros(len(part), np.int64))

@@ -11,4 +11,4 @@ _FILE = Path(__file__).with_name("letters_2k.npz")
 
 def load(location: Location) -> Source:
     """28x28 grey letters in file order: 1,000 training images, then 1,000 test images."""
-    return shipped(_FILE, train=INFO.train)
+    return shipped(_FILE, train=INFO.counts["train"])

@@ -11,4 +11,4 @@ _FILE = Path(__file__).with_name("mnist_10k.npz")
 
 def load(location: Location) -> Source:
     """28x28 grey digits in file order: 9,000 training images, then 1,000 test images."""
-    return shipped(_FILE, train=INFO.train)
+    return shipped(_FILE, train=INFO.counts["train"])

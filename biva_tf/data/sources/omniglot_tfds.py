@@ -34,7 +34,7 @@ def load(location: Location) -> Source:
         dataset = Setting("dataset", "omniglot_tfds")
         raise DataError(dataset, f": expected 32,460 drawings, got {len(images)}")
     order = np.random.Generator(np.random.Philox(0)).permutation(len(images))
-    train, test = INFO.train, INFO.test
+    train, test = INFO.counts["train"], INFO.counts["test"]
     if len(images) < train + test:
         train = len(images) * train // (train + test)
     in_train, in_test = order[:train], order[train : train + test]

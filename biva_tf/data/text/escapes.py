@@ -15,4 +15,4 @@ def of_reviews(text: str) -> str:
 def of_news(text: str) -> str:
     r"""A description of AG's corpus: a new line is \ there, and characters are HTML entities."""
     text = text.replace(r"\$", "$").replace("\\", "\n")
-    return _ENTITY.sub(lambda found: html.unescape(f"&{found[1]};"), text)
+    return _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), text)

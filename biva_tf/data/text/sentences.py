@@ -14,7 +14,7 @@ from biva_tf.data.sources import Split
 from biva_tf.data.text import tokenizer
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.model import tokens
-from biva_tf.model.spec import ModelSpec
+from biva_tf.model.spec import ModelSpec, Text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Form:
     Attributes:
       length: tokens in a row.
       size: the number of ids.
-      vocabulary: of the model; None before its run has made it of its training split.
+      vocabulary: the model's vocabulary; None before its run has made it from the training split.
     """
 
     length: int
@@ -32,9 +32,9 @@ class Form:
     vocabulary: Vocabulary | None = None
 
     @staticmethod
-    def of(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
+    def for_spec(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
         """The form that a model reads; None if it is not of text."""
-        if not spec.of_text:
+        if not isinstance(spec.likelihood, Text):
             return None
         return Form(spec.image_shape[0], spec.likelihood.vocabulary, vocabulary)
 
@@ -47,7 +47,7 @@ class Counts:
       lines: all of them.
       empty: those without a word, which were dropped.
       cut: those with more words than a row has places.
-      words, unknown: in the rows, and those of them that the vocabulary has not.
+      words, unknown: the words in the rows, and how many of them are not in the vocabulary.
     """
 
     lines: int
@@ -125,7 +125,7 @@ def read(splits: Mapping[str, Split], form: Form) -> tuple[dict[str, Sentences],
     vocabulary = form.vocabulary
     if vocabulary is None:
         lines = splits["train"].images
-        vocabulary = Vocabulary.of((tokenizer.words(line) for line in lines), form.size)
+        vocabulary = Vocabulary.from_sentences((tokenizer.words(line) for line in lines), form.size)
     return {name: _encode(split, form, vocabulary) for name, split in splits.items()}, vocabulary
 
 
@@ -135,12 +135,12 @@ def _encode(split: Split, form: Form, vocabulary: Vocabulary) -> Sentences:
     ids = np.zeros((number, form.length), np.uint16 if form.size <= 2**16 else np.int32)
     cut = 0
     for row, line in zip(ids, split.images, strict=True):
-        found = vocabulary.ids(tokenizer.words(line, form.length))
-        row[: len(found)] = found
-        if len(found) == form.length:
+        known = vocabulary.ids(tokenizer.words(line, form.length))
+        row[: len(known)] = known
+        if len(known) == form.length:
             cut += 1
-        elif found:
-            row[len(found)] = tokens.END
+        elif known:
+            row[len(known)] = tokens.END
     kept = ids[:, 0] != tokens.PADDING
     ids = ids[kept]
     words = int((ids > tokens.END).sum())

@@ -30,8 +30,8 @@ def read(
     for split in in_tfds.splits:
         prepared.check_split(builder, split)
     if text not in builder.info.features:
-        found = ", ".join(builder.info.features)
-        raise DataError(f"{folder}: expected a feature {text!r}, it has {found}")
+        features = ", ".join(builder.info.features)
+        raise DataError(f"{folder}: expected a feature {text!r}, it has {features}")
     train, test = (_lines(builder, split, text, unescape) for split in ("train", "test"))
     return Source(train=train, test=test)
 

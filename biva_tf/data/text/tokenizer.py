@@ -17,7 +17,7 @@ def words(line: str, at_most: int | None = None) -> list[str]:
     """The words of a line, or its first `at_most` words."""
     if at_most is None:
         return _WORD.findall(line.lower())
-    return [found[0] for found in itertools.islice(_WORD.finditer(line.lower()), at_most)]
+    return [match[0] for match in itertools.islice(_WORD.finditer(line.lower()), at_most)]
 
 
 def join(words: Sequence[str]) -> str:

@@ -23,14 +23,14 @@ class Vocabulary:
     words: tuple[str, ...]
 
     @staticmethod
-    def of(sentences: Iterable[Sequence[str]], size: int) -> "Vocabulary":
+    def from_sentences(sentences: Iterable[Sequence[str]], size: int) -> "Vocabulary":
         """The most frequent words of sentences, the most frequent first; equals by the alphabet.
 
         Args:
           sentences: lists of words. They are counted one by one, so a generator saves memory.
           size: the number of ids, those of `tokens` included.
         """
-        count = collections.Counter()
+        count: collections.Counter[str] = collections.Counter()
         for words in sentences:
             count.update(words)
         ordered = sorted(count, key=lambda word: (-count[word], word))
@@ -61,8 +61,8 @@ class Vocabulary:
         return np.array([self._text(row) for row in rows]).reshape(ids.shape[:-3])
 
     def _text(self, ids: np.ndarray) -> str:
-        found = [self._word(id_) for id_ in ids if id_ not in (tokens.PADDING, tokens.END)]
-        return tokenizer.join(found)
+        words = [self._word(id_) for id_ in ids if id_ not in (tokens.PADDING, tokens.END)]
+        return tokenizer.join(words)
 
     def _word(self, id_: int) -> str:
         place = id_ - tokens.SPECIAL

@@ -8,16 +8,16 @@ from tools.experiments import codecs
 
 
 @pytest.mark.parametrize(
-    "shape,levels", [((7, 9, 6, 1), 2), ((7, 9, 6, 1), 256), ((4, 8, 8, 3), 256)]
+    "shape,values", [((7, 9, 6, 1), 2), ((7, 9, 6, 1), 256), ((4, 8, 8, 3), 256)]
 )
-def test_every_general_codec_gives_the_pixels_back(shape, levels):
-    pixels = np.random.default_rng(0).integers(0, levels, shape).astype(np.uint8)
-    for name, codec in codecs._general(255 // (levels - 1)).items():
+def test_every_general_codec_gives_the_pixels_back(shape, values):
+    pixels = np.random.default_rng(0).integers(0, values, shape).astype(np.uint8)
+    for name, codec in codecs._general(255 // (values - 1)).items():
         row = codecs._measured(name, codec, pixels)
         size = sum(len(codec.encode(part)) for part in codec.form(pixels))
         assert row.bits_per_dim == 8 * size / pixels.size
         # No code of random pixels is shorter than they are.
-        assert row.bits_per_dim > np.log2(levels), name
+        assert row.bits_per_dim > np.log2(values), name
 
 
 def test_a_codec_with_loss_is_refused():

@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
 import biva_tf
+from biva_tf import pretrained
+from biva_tf.runs.run_dir import RunDir
 from tools.release import ship
 
 
@@ -28,7 +31,7 @@ def test_a_shipped_model_scores_as_its_card_says(trained, tmp_path):
     names = {path.name for path in shipped.folder.iterdir()}
     assert names == {
         *("README.md", "config.json", "evaluation.json", "metrics.jsonl", "samples.png"),
-        *("weights.json", "weights.npz"),
+        *("weights.json", "weights.npz", "examples.npz"),
     }
     card = (shipped.folder / "README.md").read_text()
     bound = shipped.summary.l_k
@@ -38,6 +41,8 @@ def test_a_shipped_model_scores_as_its_card_says(trained, tmp_path):
     settings = json.loads((shipped.folder / "config.json").read_text())["settings"]
     assert "data_dir" not in settings and settings["seed"] == 3
     again = biva_tf.load(shipped.folder)
+    examples = pretrained.examples(RunDir(shipped.folder))
+    np.testing.assert_array_equal(examples[:], again.images()[:64])
     assert again.training.weights_step == biva_tf.load(trained).training.weights_step
     score = again.score(again.images()[:16], num_importance_samples=2, seed=0)
     assert score.bound_nats.mean() == pytest.approx(bound.nats, rel=1e-5)

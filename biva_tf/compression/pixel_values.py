@@ -1,4 +1,4 @@
-"""Images as levels, integers from 0, and back to the values that they came with."""
+"""Images as pixels, integers from 0, and back to the values that they came with."""
 
 import enum
 
@@ -16,13 +16,13 @@ class PixelForm(enum.IntEnum):
     BITS = 2  # uint8, 0 and 1
 
 
-def number_of_levels(spec: ModelSpec) -> int:
+def number_of_values(spec: ModelSpec) -> int:
     """The number of values that a pixel of the model can have."""
     return 2 if spec.likelihood.binary else 256
 
 
 def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, PixelForm]:
-    """The levels of images, uint8 of their shape, and their form.
+    """The pixels of images, uint8 of their shape, and their form.
 
     Args:
       images: [n >= 1, *spec.image_shape]: uint8, or floats in [0, 1]. Of a binary model all values
@@ -37,16 +37,16 @@ def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, PixelF
     if images.shape[1:] != spec.image_shape or not len(images):
         expected = ", ".join(map(str, spec.image_shape))
         raise CompressionError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")
-    greatest = number_of_levels(spec) - 1
+    greatest = number_of_values(spec) - 1
     if images.dtype == np.uint8:
         if greatest == 255:
             return images, PixelForm.BYTES
         form = PixelForm.BITS if images.max() <= 1 else PixelForm.BYTES
-        levels = images if form is PixelForm.BITS else images // 255
+        pixels = images if form is PixelForm.BITS else images // 255
     else:
         form, images = PixelForm.UNIT, images.astype(np.float32)
-        levels = np.round(np.clip(np.nan_to_num(images), 0, 1) * greatest).astype(np.uint8)
-    wrong = to_images(levels, spec, form) != images
+        pixels = np.round(np.clip(np.nan_to_num(images), 0, 1) * greatest).astype(np.uint8)
+    wrong = to_images(pixels, spec, form) != images
     if wrong.any():
         values = "0 and the greatest value" if greatest == 1 else "multiples of 1/255"
         place = int(np.flatnonzero(wrong.reshape(len(images), -1).any(axis=1))[0])
@@ -54,16 +54,16 @@ def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, PixelF
         raise CompressionError(
             f"images: expected {values} for this model, got {got} in image {place}"
         )
-    return levels, form
+    return pixels, form
 
 
-def to_images(levels: np.ndarray, spec: ModelSpec, form: PixelForm) -> np.ndarray:
-    """The images of levels, in a form: float32 or uint8."""
-    greatest = number_of_levels(spec) - 1
+def to_images(pixels: np.ndarray, spec: ModelSpec, form: PixelForm) -> np.ndarray:
+    """The images of pixels, in a form: float32 or uint8."""
+    greatest = number_of_values(spec) - 1
     match form:
         case PixelForm.UNIT:
-            return levels.astype(np.float32) / np.float32(greatest)
+            return pixels.astype(np.float32) / np.float32(greatest)
         case PixelForm.BYTES:
-            return levels * np.uint8(255 // greatest)
+            return pixels * np.uint8(255 // greatest)
         case PixelForm.BITS:
-            return levels
+            return pixels

@@ -1,0 +1,35 @@
+"""The options of compression."""
+
+import dataclasses
+
+from biva_tf.compression.errors import CompressionError
+
+WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation (README.md)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to compress.
+
+    Attributes:
+      rows: the images of a batch.
+      block: the images of a block.
+      seed: the seed of the initial bits.
+      width: the width of a cell of the latents' grids; see `grid`.
+
+    Raises:
+      CompressionError: rows, block or seed out of range.
+    """
+
+    rows: int = 32
+    block: int = 1000
+    seed: int = 0
+    width: float = WIDTH
+
+    def __post_init__(self):
+        for name, least, bits in (("rows", 1, 16), ("block", 1, 32), ("seed", 0, 32)):
+            value = getattr(self, name)
+            if not least <= value < 2**bits:
+                raise CompressionError(
+                    f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
+                )

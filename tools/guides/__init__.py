@@ -1,0 +1,1 @@
+"""Guides: scripts in percent format, to read, run, or open as notebooks."""
