@@ -252,8 +252,7 @@ class KerasModel(Network):
             max_rows=1,
         )
         terms = Terms(tf.cast(scores.reconstruction, tf.float32), tf.cast(scores.kl, tf.float32))
-        names = self._updated(training_step.row_metrics(terms), None)
-        return self._means_over_replicas(names)
+        return self._updated(training_step.row_metrics(terms), None)
 
     def predict_step(self, data) -> tf.Tensor:
         """Reconstructions of a replica's part of a batch."""
@@ -299,16 +298,6 @@ class KerasModel(Network):
         sums = tf.stack([tf.stack([tf.convert_to_tensor(v) for v in part]) for part in parts])
         total, count = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, sums), axis=1)
         return dict(zip(metrics, tf.unstack(tf.math.divide_no_nan(total, count)), strict=True))
-
-    def _means_over_replicas(self, names) -> dict[str, tf.Tensor]:
-        # Keras's `evaluate` gives the mean of what the replicas return, some of which may have
-        # seen fewer images than others. So each returns the mean over the images of all.
-        means = [mean for mean in self._means if mean.name in names]
-        sums = tf.stack([(mean.total.value, mean.count.value) for mean in means])
-        context = tf.distribute.get_replica_context()
-        totals, counts = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, sums), axis=1)
-        values = tf.unstack(tf.math.divide_no_nan(totals, counts))
-        return {mean.name: value for mean, value in zip(means, values, strict=True)}
 
     @functools.cached_property
     def _image_count(self) -> ImageCount:
