@@ -12,8 +12,10 @@ import pytest
 from conftest import command, last_json, perturbed
 from PIL import Image
 
+from biva_tf import api
 from biva_tf.evaluation.evaluator import Evaluator
 from biva_tf.evaluation.scoring_config import ScoringConfig
+from biva_tf.runs import config
 from biva_tf.serving import exporting
 
 pytest.importorskip("ray")
@@ -24,7 +26,9 @@ NUMBER, PART, CORRUPT = 160, 16, 70
 
 @pytest.fixture(scope="module")
 def trained(digits_spec):
-    return perturbed(digits_spec)
+    model = perturbed(digits_spec)
+    model.training = api.Training(settings=config.defaults())
+    return model
 
 
 @pytest.fixture(scope="module")
