@@ -138,7 +138,7 @@ def _sample(settings: BenchmarkSettings, compute: Compute, *, fresh: bool = Fals
     number = _BATCHES * settings.batch
 
     def run():
-        drawn = sampling.sample(model, number) if fresh else model.sample(number, seed=0)
+        return sampling.sample(model, number).numpy() if fresh else model.sample(number, seed=0)
         return drawn.numpy()
 
     run()
