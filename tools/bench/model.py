@@ -139,7 +139,6 @@ def _sample(settings: BenchmarkSettings, compute: Compute, *, fresh: bool = Fals
 
     def run():
         return sampling.sample(model, number).numpy() if fresh else model.sample(number, seed=0)
-        return drawn.numpy()
 
     run()
     startup["first_run"] = clock()
