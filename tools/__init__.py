@@ -3,4 +3,4 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # Python is starting a tool, not importing this package for a user
-    import biva_tf  # noqa: F401  # imports TensorFlow without its notes on the terminal
+    import biva_tf  # noqa: F401  # so that TensorFlow comes without its notes, once it is imported

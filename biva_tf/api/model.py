@@ -338,8 +338,9 @@ class BIVA(KerasModel):
           CheckpointError: a run has not written weights yet, or they cannot be read.
         """
         folder = presets.find(name_or_folder)
-        model = cls(folder.read()[0])
-        model.training = presets.restore(folder, model, weights)
+        spec, settings = folder.read()
+        model = cls(spec)
+        model.training = presets.restore(folder, model, settings, weights)
         return model
 
     def save_to_preset(self, folder: str | Path) -> None:
@@ -354,7 +355,7 @@ class BIVA(KerasModel):
         if self.compiled and (more := int(self.optimizer.iterations)):
             step = training.weights_step + more
             training = dataclasses.replace(training, weights="own", weights_step=step)
-        presets.save(folder, self, self.spec, training)
+        presets.save(folder, self, training)
 
     def _warn_if_untrained(self) -> None:
         if not self._warned and not weight_norm.is_initialised(self):

@@ -4,15 +4,16 @@ A preset has config.json, weights.npz and weights.json, and a model of text its 
 models that ship with the project are presets with a card, metrics and an evaluation.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-
-import keras
+from typing import Any
 
 from biva_tf import artefacts, choices, pretrained
 from biva_tf.api.training import Training
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.files import write_json
-from biva_tf.model.spec import ModelSpec, to_plain
+from biva_tf.model.network import Network
+from biva_tf.model.spec import to_plain
 from biva_tf.runs import config, weights_file
 from biva_tf.runs.checkpoints import restore_raw
 from biva_tf.runs.run_dir import RunDir, RunDirError
@@ -34,23 +35,24 @@ def find(name_or_folder: str | Path) -> RunDir:
     return folder
 
 
-def restore(folder: RunDir, model: keras.Model, weights: str = "averaged") -> Training:
+def restore(
+    folder: RunDir, model: Network, settings: Mapping[str, Any], weights: str = "averaged"
+) -> Training:
     """Gives a model the weights in a folder, and returns how they were trained.
 
     Args:
       folder: a run's model_dir, or a preset.
       model: a model with the folder's spec.
+      settings: the folder's settings, as `RunDir.read` gives them.
       weights: "averaged" for the selected weights, "raw" for those of a run's newest checkpoint.
 
     Raises:
       ValueError: weights is neither "averaged" nor "raw".
-      RunDirError: the settings cannot be read.
       CheckpointError: there are no such weights, or they cannot be read or are of another model.
     """
     if weights not in choices.WEIGHTS:
         raise ValueError(f"weights: expected one of {', '.join(choices.WEIGHTS)}, got {weights!r}")
-    spec, settings = folder.read()
-    vocabulary = Vocabulary.read(folder.vocabulary) if spec.of_text else None
+    vocabulary = Vocabulary.read(folder.vocabulary) if model.spec.of_text else None
     if weights == "raw":
         step = restore_raw(folder.checkpoints, model)
     else:
@@ -60,19 +62,12 @@ def restore(folder: RunDir, model: keras.Model, weights: str = "averaged") -> Tr
     return Training(weights, step, settings, vocabulary)
 
 
-def save(
-    folder: str | Path,
-    model: keras.Model,
-    spec: ModelSpec,
-    training: Training,
-    dtype: str = "float32",
-) -> None:
+def save(folder: str | Path, model: Network, training: Training, dtype: str = "float32") -> None:
     """Writes a preset, with the weights that the model has now.
 
     Args:
       folder: the preset's folder; it is made if it is missing.
       model: the model.
-      spec: its spec.
       training: how it was trained.
       dtype: "float32", or "float16" for files of half the size.
 
@@ -86,5 +81,5 @@ def save(
     weights_file.write(run_dir.path, model, training.weights_step, dtype)
     if training.vocabulary is not None:
         training.vocabulary.write(run_dir.vocabulary)
-    content = {"spec": to_plain(spec), "settings": dict(training.settings)}
+    content = {"spec": to_plain(model.spec), "settings": dict(training.settings)}
     write_json(run_dir.config, artefacts.stamped("run", content))

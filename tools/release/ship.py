@@ -89,9 +89,7 @@ def run(settings: ShipSettings) -> Shipped:
     shutil.rmtree(made.path, ignore_errors=True)
     plain = {name: value for name, value in training.settings.items() if name not in _OF_A_MACHINE}
     plain["binarize"] = config.data_config(training.settings).binarize  # earlier runs have "auto"
-    presets.save(
-        made.path, model, model.spec, dataclasses.replace(training, settings=plain), "float16"
-    )
+    presets.save(made.path, model, dataclasses.replace(training, settings=plain), "float16")
     shutil.copy(run_dir.metrics, made.metrics)
     evaluated = _evaluate(settings, made, data_dir)
     after = evaluated.summary
