@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from biva_tf import quiet
+from biva_tf.commands.catalogue import COMMANDS as _COMMANDS
 
 if TYPE_CHECKING:
     from biva_tf.api import BIVA, Training, build, load
@@ -82,29 +83,13 @@ _MODULES = {
     "build": "biva_tf.api",
     "load": "biva_tf.api",
 }
-# The commands, each a module with its settings and `run`: `biva_tf.evaluate.run(settings)`.
-_COMMANDS = (
-    "anomaly",
-    "classify",
-    "compress",
-    "decompress",
-    "evaluate",
-    "export",
-    "plot",
-    "prepare_data",
-    "report",
-    "sample",
-    "score_dataset",
-    "serve_check",
-    "train",
-)
 
 
 quiet.start_program()
 
 
 def __getattr__(name: str) -> Any:
-    if name in _COMMANDS:
+    if name in _COMMANDS:  # so that `biva_tf.evaluate.run(settings)` needs no further import
         return importlib.import_module(f"biva_tf.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,20 +2,12 @@
 
 import ast
 import importlib
-import importlib.metadata
 import sys
 from pathlib import Path
 
+from biva_tf.commands.catalogue import COMMANDS, GROUPS
 from biva_tf.errors import nearest
-
-GROUPS = {
-    "get data and train": ("prepare_data", "train", "plot", "report"),
-    "judge a model": ("evaluate", "anomaly", "classify", "score_dataset"),
-    "see what it draws": ("sample",),
-    "compress": ("compress", "decompress"),
-    "serve": ("export", "serve_check"),
-}
-COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+from biva_tf.version import __version__
 
 
 def main() -> int:
@@ -30,7 +22,7 @@ def main() -> int:
         return 0
     name = arguments[0]
     if name == "--version":
-        print(importlib.metadata.version("biva_tf"))
+        print(__version__)
         return 0
     if name not in COMMANDS:
         near = nearest(name, COMMANDS)
