@@ -28,9 +28,9 @@ def traced_once(function: Callable) -> Callable:
 def call(function: Any, *args):
     """Calls a `tf.function` which has a graph for each shape of its arguments, on purpose.
 
-    The graph is traced first, if need be: TensorFlow warns of calls that trace.
+    TensorFlow takes its tracing for a mistake, and would warn the user of it.
     """
-    function.get_concrete_function(*args)
+    function._omit_frequent_tracing_warning = True
     return function(*args)
 
 
