@@ -15,11 +15,11 @@ from biva_tf.data import preparation, sources
 from biva_tf.data.network import NoNetworkError
 from biva_tf.data.preparation import Recipe
 from biva_tf.data.sources import DataError, Location
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Settings):
     """The settings of `python -m biva_tf.prepare_data`."""
 
     dataset: str = required("The data set.")

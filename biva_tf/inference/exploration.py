@@ -16,6 +16,7 @@ from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
 from biva_tf.model.noise import GatheredNoise, Noise, NoNoise, SameNoise, SeededNoise
 from biva_tf.model.spec import LatentSpec
+from biva_tf.ranges import Range, require
 
 _MAX_ROWS = 64  # in memory at once
 
@@ -191,8 +192,7 @@ def interpolate(
     Raises:
       ValueError: images of a wrong shape or range, or k or steps out of range.
     """
-    if steps < 2:
-        raise ValueError(f"steps: expected an integer >= 2, got {steps}")
+    require("steps", steps, Range(int, lower=2))
     plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
     ends = [check_images(images, model.spec) for images in (first, second)]
     pairs = len(ends[0])
@@ -241,13 +241,15 @@ def traverse(
       [units, values, *spec.image_shape].
 
     Raises:
-      ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
+      ValueError: there is no such latent or unit, a value is not finite, or the
+        image is of a wrong shape or range.
     """
     index, latent = _find(model, latent_name)
     size = model.latent_shapes[index][-1]
     for unit in units:
-        if not 0 <= unit < size:
-            raise ValueError(f"unit: expected an integer in 0..{size - 1}, got {unit}")
+        require("unit", unit, Range(int, lower=0, upper=size - 1))
+    for value in values:
+        require("value", value, Range(float))
     noise = SeededNoise(seed)
     if image is None:
         base = model.top_down(None, plans.prior(model.spec), noise, rows=1)
