@@ -1,8 +1,8 @@
 """How a model of binary images reads grey ones: the same wherever they come from.
 
 The rule is that of the model's own data set, which its `config.json` and the metadata of its export
-have as `settings["binarize"]` and `settings["threshold"]`. Data sets, `score_dataset`, `--input` and
-the signatures of an export that take pictures follow it.
+have as `settings["binarize"]` and `settings["threshold"]`. Data sets, `score_dataset`, `--input`
+and the signatures of an export that take pictures follow it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from biva_tf.model.observations import UNIT, LikelihoodSpec
 
+SIXTEEN_BITS = 257  # a pixel of 16 bits is this many times one of 8 bits
+BACKGROUND = 255  # white: what shows through a transparent pixel, as in a browser
+
 # What `data.images` gives for each value. In a table, since TensorFlow may turn a division by 255
 # into a product, which rounds differently.
 FLOATS = np.arange(256, dtype=np.float32) / np.float32(255)
