@@ -6,7 +6,7 @@ from biva_tf.errors import UserError
 
 
 class SpecError(UserError, ValueError):
-    """A spec that describes no model. The message says which field is wrong, and what is expected."""
+    """A spec that describes no model. The message names the field and says what is expected."""
 
 
 def require(condition: bool, field: str, expected: str, got: Any) -> None:
