@@ -90,7 +90,7 @@ class SampleSettings(ModelSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """What was drawn.
+    """Drawn images: arrays, and a picture or text of them.
 
     Attributes:
       arrays: `images`, float32, and the values along its axes.
