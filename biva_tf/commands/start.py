@@ -21,7 +21,7 @@ from biva_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class _Messages:
+class MessageSettings:
     """The setting of all commands about their messages."""
 
     traceback: bool = setting(
@@ -54,7 +54,7 @@ def start(
         them: the logical devices that the CPU is split into, or the number of threads.
     """
     flags.define(settings)
-    flags.define(_Messages)
+    flags.define(MessageSettings)
 
     def main(argv: list[str]) -> int:
         if len(argv) > 1 and not passes_arguments:
@@ -71,7 +71,7 @@ def start(
                 sys.stdout.flush()  # here, where a full disk can still be told
             return code
         except (Exception, KeyboardInterrupt) as e:
-            return endings.end(name, e, show=flags.read(_Messages).traceback)
+            return endings.end(name, e, show=flags.read(MessageSettings).traceback)
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.
