@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]  # `images`, float32, and the values along its ax
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What is seen of arrays: of a model of text the sentences, else a picture.
+    """How arrays are shown: as sentences for a model of text, else as a picture.
 
     Attributes:
       picture: uint8 [height, width, 1 or 3]; None of text.
