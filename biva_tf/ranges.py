@@ -12,7 +12,7 @@ _GREATEST: dict[type, float] = {int: 2**63 - 1, float: 3.4028234663852886e38}
 
 
 @dataclasses.dataclass(frozen=True)
-class Range:
+class Numbers:
     """Integers, or finite numbers, between two ends. Booleans are neither.
 
     Attributes:
@@ -68,7 +68,7 @@ class Range:
         return isinstance(value, numbers.Real) and (isinstance(value, int) or math.isfinite(value))
 
 
-def require(name: str, value: Any, allowed: Range) -> None:
+def require(name: str, value: Any, allowed: Numbers) -> None:
     """Checks an argument of a function.
 
     Raises:

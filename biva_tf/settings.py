@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from biva_tf.errors import Setting, SettingsError, nearest
-from biva_tf.ranges import Range
+from biva_tf.ranges import Numbers
 
 
 def setting(
@@ -32,7 +32,7 @@ def setting(
       default: its default.
       doc: what it does, for `--help`; where there are no flags, the dataclass's docstring says it.
       choices: the strings it can be.
-      lower, upper, above, below: the numbers it can be, or that a tuple can hold; see `Range`.
+      lower, upper, above, below: the numbers it can be, or that a tuple can hold; see `Numbers`.
     """
     limits = {"lower": lower, "upper": upper, "above": above, "below": below}
     metadata = {"doc": doc, "choices": choices, "limits": limits}
@@ -86,9 +86,9 @@ def checked_value(field: dataclasses.Field, hint: Any, value: Any) -> Any:
     return _checked_item(field, kind, value)
 
 
-def allowed(field: dataclasses.Field, kind: type) -> Range:
+def allowed(field: dataclasses.Field, kind: type) -> Numbers:
     """The numbers that a field of numbers can have."""
-    return Range(kind, **field.metadata.get("limits", {}))
+    return Numbers(kind, **field.metadata.get("limits", {}))
 
 
 def without_none(hint: Any) -> tuple[Any, bool]:

@@ -17,7 +17,7 @@ from biva_tf.errors import SettingsError
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.model import architectures
 from biva_tf.model.spec import SpecError
-from biva_tf.ranges import Range
+from biva_tf.ranges import Numbers
 from biva_tf.runs.config import RunConfig
 from biva_tf.settings import Settings, is_list, without_none
 from biva_tf.train import TrainSettings
@@ -162,4 +162,4 @@ def test_every_default_is_a_value_that_its_setting_can_have():
             defaults = field.default if isinstance(field.default, tuple) else (field.default,)
             for default in defaults:
                 if default not in (None, dataclasses.MISSING):
-                    assert Range(kind, **field.metadata.get("limits", {})).has(default), field
+                    assert Numbers(kind, **field.metadata.get("limits", {})).has(default), field

@@ -22,7 +22,7 @@ from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.kept_weights import KeptWeights
-from biva_tf.ranges import Range, require
+from biva_tf.ranges import Numbers, require
 from biva_tf.training.keras_model import KerasModel
 
 _SCORERS = 4  # whose graphs a model keeps
@@ -414,7 +414,7 @@ def _seed(seed: int | None) -> int:
     """
     if seed is None:
         return random.randrange(2**31)
-    require("seed", seed, Range(int))
+    require("seed", seed, Numbers(int))
     return seed
 
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from biva_tf.commands import flagfiles
 from biva_tf.errors import SettingsError, nearest
-from biva_tf.ranges import Range
+from biva_tf.ranges import Numbers
 from biva_tf.settings import allowed, is_list, without_none
 
 _PLURAL = {int: "integers", float: "numbers"}  # of what a list can be
@@ -31,7 +31,7 @@ class _Choice(flags.EnumFlag):
 class _NumberParser(flags.ArgumentParser):
     """Parses the numbers of a range."""
 
-    def __init__(self, numbers: Range):
+    def __init__(self, numbers: Numbers):
         super().__init__()
         self._numbers = numbers
         self.syntactic_help = str(numbers)  # for --help

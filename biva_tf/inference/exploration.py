@@ -16,7 +16,7 @@ from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
 from biva_tf.model.noise import GatheredNoise, Noise, NoNoise, SameNoise, SeededNoise
 from biva_tf.model.spec import LatentSpec
-from biva_tf.ranges import Range, require
+from biva_tf.ranges import Numbers, require
 
 _MAX_ROWS = 64  # in memory at once
 
@@ -175,7 +175,7 @@ def interpolate(
     model: Network, first, second, steps: int, *, k: int = 0, seed: int = 0
 ) -> np.ndarray:
     """Images between two images, as `BIVA.interpolate` describes them."""
-    require("steps", steps, Range(int, lower=2))
+    require("steps", steps, Numbers(int, lower=2))
     plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
     ends = [check_images(images, model.spec) for images in (first, second)]
     pairs, others = map(len, ends)
@@ -232,9 +232,9 @@ def traverse(
     index, latent = _find(model, latent_name)
     size = model.latent_shapes[index][-1]
     for unit in units:
-        require("unit", unit, Range(int, lower=0, upper=size - 1))
+        require("unit", unit, Numbers(int, lower=0, upper=size - 1))
     for value in values:
-        require("value", value, Range(float))
+        require("value", value, Numbers(float))
     noise = SeededNoise(seed)
     if image is None:
         base = model.top_down(None, plans.prior(model.spec), noise, rows=1)

@@ -8,7 +8,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import graphs, weight_norm
 from biva_tf.nn.kept_weights import KeptWeights
-from biva_tf.ranges import Range, require
+from biva_tf.ranges import Numbers, require
 
 
 def sample(
@@ -44,8 +44,8 @@ def sample(
 
 def check_arguments(num_samples: int, temperature: float) -> None:
     """Raises ValueError unless num_samples is an integer >= 1 and temperature finite and >= 0."""
-    require("num_samples", num_samples, Range(int, lower=1))
-    require("temperature", temperature, Range(float, lower=0.0))
+    require("num_samples", num_samples, Numbers(int, lower=1))
+    require("temperature", temperature, Numbers(float, lower=0.0))
 
 
 def check_label(model: Network, label: int) -> None:
@@ -53,7 +53,7 @@ def check_label(model: Network, label: int) -> None:
     classes = model.spec.classes
     if classes is None:
         raise ValueError(f"label: the model has no classes, got {label}")
-    require("label", label, Range(int, lower=0, upper=classes.number - 1))
+    require("label", label, Numbers(int, lower=0, upper=classes.number - 1))
 
 
 @tf.function(autograph=False)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from biva_tf.errors import UserError
-from biva_tf.ranges import Range
+from biva_tf.ranges import Numbers
 
 
 class SpecError(UserError, ValueError):
@@ -34,5 +34,5 @@ def require_pair(value: Any, field: str) -> None:
 
 def require_rate(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a probability below 1."""
-    rates = Range(float, lower=0.0, below=1.0)
+    rates = Numbers(float, lower=0.0, below=1.0)
     require(rates.has(value), field, str(rates), value)

@@ -12,7 +12,7 @@ from biva_tf.inference.scoring import check_images, image_scores
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
-from biva_tf.ranges import Range, require
+from biva_tf.ranges import Numbers, require
 from biva_tf.training import optimizer as optimizers
 from biva_tf.training.keras_data import (
     ImageCount,
@@ -64,7 +64,7 @@ class KerasModel(Network):
                     f"{name}: expected None, got {value!r}: the bound gives the loss and the "
                     "metrics, and `objective` sets its free bits and weights"
                 )
-        require("seed", seed, Range(int))
+        require("seed", seed, Numbers(int))
         objective = objective or Objective()
         with self.distribute_strategy.scope():
             made = optimizers.get(optimizer)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from biva_tf.nn import graphs
-from biva_tf.ranges import Range, require
+from biva_tf.ranges import Numbers, require
 from biva_tf.training.moving_averages import MovingAverages
 from biva_tf.training.packing import Packing, join, split
 
@@ -48,10 +48,10 @@ class Adamax(keras.optimizers.Optimizer):
         name: str = "adamax",
     ):
         if isinstance(learning_rate, numbers.Real):
-            require("learning_rate", learning_rate, Range(float, lower=0.0))
+            require("learning_rate", learning_rate, Numbers(float, lower=0.0))
         for rate_name, rate in (("beta_1", beta_1), ("beta_2", beta_2), ("ema_decay", ema_decay)):
-            require(rate_name, rate, Range(float, lower=0.0, below=1.0))
-        require("epsilon", epsilon, Range(float, lower=0.0))
+            require(rate_name, rate, Numbers(float, lower=0.0, below=1.0))
+        require("epsilon", epsilon, Numbers(float, lower=0.0))
         super().__init__(learning_rate=learning_rate, name=name)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -211,9 +211,9 @@ class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
         warmup: int = 0,
     ):
         for name, value in (("initial", initial), ("floor", floor)):
-            require(name, value, Range(float, lower=0.0))
-        require("decay", decay, Range(float, above=0.0, upper=1.0))
-        require("warmup", warmup, Range(int, lower=0))
+            require(name, value, Numbers(float, lower=0.0))
+        require("decay", decay, Numbers(float, above=0.0, upper=1.0))
+        require("warmup", warmup, Numbers(int, lower=0))
         self.initial = initial
         self.decay = decay
         self.floor = floor
