@@ -53,7 +53,7 @@ class ScoresFolder:
             json.dumps(about, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
         try:
-            _, before = artefacts.read(json.loads(path.read_text()), "scores")
+            _, before = artefacts.load(path, "scores")
         except FileNotFoundError:
             if folder.exists() and any(folder.iterdir()):
                 raise OutputError(
@@ -64,7 +64,7 @@ class ScoresFolder:
             write_json(path, artefacts.stamped("scores", about))
             return
         except ValueError as e:
-            raise OutputError(f"{path}: expected JSON, as this tool writes it ({e})") from e
+            raise OutputError(f"{path}: expected what this tool writes: {e}") from e
         if differences := list(_differences(before, about)):
             raise OutputError(
                 Setting("output", folder),

@@ -20,7 +20,12 @@ from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
-from biva_tf.runs.checkpoints import Restored, SelectedWeights, TrainingCheckpoint
+from biva_tf.runs.checkpoints import (
+    Restored,
+    SelectedWeights,
+    TrainingCheckpoint,
+    checkpoints_in,
+)
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
@@ -104,8 +109,8 @@ def _run(
     elif config.init_from:
         _start_from(config, spec, trainer)
     else:
-        trainer.initialise(data.train.batch(0, config.batch_size).images)
-    unfinished = Unfinished.read(run_dir.unfinished, trainer.step)
+        trainer.initialise(data.train.initial_images(config.init_images or config.batch_size))
+    unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
     written.write_config(spec, config)
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
@@ -116,7 +121,8 @@ def _run(
     if not is_chief:
         checkpoint.write_to(written.checkpoints)
         selected.write_to(written.weights)
-    written.drop_metrics_after(trainer.step)
+    if broken := written.drop_metrics_after(trainer.step):
+        _note(f"note: {broken}")
     reporter = Reporter(written, trainer.step, config.steps, config.batch_size, data.vocabulary)
     try:
         with interruption.held():
@@ -145,6 +151,36 @@ def _run(
     return summary
 
 
+def _unfinished(
+    config: RunConfig, run_dir: RunDir, checkpoint: TrainingCheckpoint, step: int
+) -> Unfinished:
+    """What is still to be done at the step that a run goes on from."""
+    unfinished, due = Unfinished(step), step == config.steps
+    try:
+        unfinished = Unfinished.read(run_dir.unfinished, step)
+    except ValueError as e:
+        lost = "the metrics of the steps since the last line of metrics are lost"
+        _note(f"note: {run_dir.unfinished}: {e}; {lost}")
+        due = due or step % config.eval_every == 0
+    if step and due and not _is_evaluated(run_dir, checkpoint, step):
+        unfinished = dataclasses.replace(unfinished, evaluate=True)
+    return unfinished
+
+
+def _is_evaluated(run_dir: RunDir, checkpoint: TrainingCheckpoint, step: int) -> bool:
+    """Whether the run was evaluated at a step.
+
+    It was not if it was stopped there and should have gone on then.
+    """
+    if int(checkpoint.best_step.numpy()) == step:
+        return True
+    try:
+        lines = run_dir.metric_lines()
+    except FileNotFoundError:
+        return False
+    return any(line["step"] == step and line["split"] == "validation" for line in lines)
+
+
 def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
     """Raises SettingsError if the hosts do not go on from the same checkpoint in one folder."""
     steps = trainer.of_all_hosts(trainer.step)
@@ -163,7 +199,8 @@ def _as_begun(run_dir: RunDir, config: RunConfig) -> RunConfig:
     """The settings with what the earlier run in the folder keeps, if there is one.
 
     These are its `ema_warmup`, so that a run of a version without the setting goes on as it began,
-    and its `validation_size`, unless another one is given.
+    its `validation_size`, unless another one is given, and its `init_images`, once there is a
+    checkpoint.
     """
     if not run_dir.config.exists():
         return config
@@ -172,6 +209,9 @@ def _as_begun(run_dir: RunDir, config: RunConfig) -> RunConfig:
     return dataclasses.replace(
         config,
         ema_warmup=begun["ema_warmup"],
+        init_images=begun["init_images"]
+        if checkpoints_in(run_dir.checkpoints)
+        else config.init_images,
         validation_size=begun.get("validation_size") if size is None else size,
     )
 
