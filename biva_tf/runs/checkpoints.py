@@ -13,6 +13,9 @@ import keras
 import tensorflow as tf
 
 from biva_tf.errors import UserError
+from biva_tf.files import naming, remove
+
+_TEMPORARY = ("*_temp", "*.tempstate*", "checkpoint.tmp*")  # the names that TensorFlow gives
 
 
 class CheckpointError(UserError, RuntimeError):
@@ -73,8 +76,8 @@ class TrainingCheckpoint:
         return self._manager.latest_checkpoint
 
     def save(self, step: int) -> None:
-        """Writes a checkpoint."""
-        self._manager.save(checkpoint_number=step)
+        """Writes a checkpoint. OSError if it cannot be written; those before it stay."""
+        _save(self._manager, step)
 
     def write_to(self, folder: Path) -> None:
         """Writes checkpoints to another folder from now on."""
@@ -130,8 +133,8 @@ class SelectedWeights:
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), 1)
 
     def save(self, step: int) -> None:
-        """Writes the weights that the model has now."""
-        self._manager.save(checkpoint_number=step)
+        """Writes the weights that the model has now. OSError if they cannot be written."""
+        _save(self._manager, step)
 
     def restore(self) -> int:
         """Gives the model the selected weights, and returns the step that they are from.
@@ -172,6 +175,25 @@ def restore_raw(folder: Path, model: keras.Model) -> int:
         raise CheckpointError(f"{folder}: no training checkpoint, so there are no raw weights")
     _restore(tf.train.Checkpoint(weights=_by_path(model.trainable_variables)), path)
     return int(path.rpartition("-")[2])
+
+
+def remove_remains(folder: Path) -> None:
+    """Removes what a process that failed or was killed has left of checkpoints it was writing."""
+    left = [path for name in _TEMPORARY for path in folder.glob(name)]
+    for data in folder.glob("ckpt-*.data-*"):  # TensorFlow writes the index last
+        if not Path(f"{str(data).rpartition('.data-')[0]}.index").exists():
+            left.append(data)
+    remove(left)
+
+
+def _save(manager: tf.train.CheckpointManager, step: int) -> None:
+    folder = Path(manager.directory)
+    try:
+        with naming(folder / f"ckpt-{step}"):
+            manager.save(checkpoint_number=step)
+    except BaseException:
+        remove_remains(folder)
+        raise
 
 
 def _by_path(variables) -> dict[str, tf.Variable]:
