@@ -7,15 +7,19 @@ small file that names the newest checkpoint.
 """
 
 import dataclasses
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from biva_tf.errors import UserError
-from biva_tf.files import naming, remove
+from biva_tf.files import naming, remove, temporary_beside
 
-_TEMPORARY = ("*_temp", "*.tempstate*", "checkpoint.tmp*")  # the names that TensorFlow gives
+# Names of files and folders that are there while TensorFlow, or `_save`, writes a checkpoint.
+_TEMPORARY = ("*_temp", "*.tempstate*", "checkpoint.tmp*", ".*.tmp")
+_END_OF_INDEX = 0xDB4775248B80FB57.to_bytes(8, "little")  # of a whole one, as LevelDB's tables
 
 
 class CheckpointError(UserError, RuntimeError):
@@ -179,21 +183,44 @@ def restore_raw(folder: Path, model: keras.Model) -> int:
 
 def remove_remains(folder: Path) -> None:
     """Removes what a process that failed or was killed has left of checkpoints it was writing."""
-    left = [path for name in _TEMPORARY for path in folder.glob(name)]
+    remove(path for name in _TEMPORARY for path in list(folder.glob(name)))
+    first = not (folder / "checkpoint").exists()  # none was written whole before
+    for index in folder.glob("ckpt-*.index"):
+        if first and not index.read_bytes().endswith(_END_OF_INDEX):
+            index.unlink()
     for data in folder.glob("ckpt-*.data-*"):  # TensorFlow writes the index last
         if not Path(f"{str(data).rpartition('.data-')[0]}.index").exists():
-            left.append(data)
-    remove(left)
+            data.unlink()
 
 
 def _save(manager: tf.train.CheckpointManager, step: int) -> None:
+    """Writes a checkpoint. If that fails, one of the same step that was there is there again."""
     folder = Path(manager.directory)
+    before = list(folder.glob(f"ckpt-{step}.*"))
+    links = _linked(before)
     try:
         with naming(folder / f"ckpt-{step}"):
             manager.save(checkpoint_number=step)
     except BaseException:
+        if links or not before:
+            remove(list(folder.glob(f"ckpt-{step}.*")))
+        for link, path in links.items():
+            os.replace(link, path)
         remove_remains(folder)
         raise
+    remove(links)
+
+
+def _linked(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Second names of files, each with its first one; none on a file system that has no links."""
+    links = {temporary_beside(path): path for path in paths}
+    try:
+        for link, path in links.items():
+            os.link(path, link)
+    except OSError:
+        remove(links)
+        return {}
+    return links
 
 
 def _by_path(variables) -> dict[str, tf.Variable]:
