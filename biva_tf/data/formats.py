@@ -23,7 +23,7 @@ from biva_tf.data.sources import DataError
 
 LabelledPictures = Iterator[tuple[np.ndarray, int]]
 
-_BROKEN = (
+BROKEN = (
     OSError,
     EOFError,
     KeyError,
@@ -47,7 +47,7 @@ def reading(path: Path | str, expected: str):
         yield
     except DataError:
         raise
-    except _BROKEN as e:
+    except BROKEN as e:
         raise DataError(f"{path}: expected {expected} ({type(e).__name__}: {e})") from e
 
 
