@@ -26,6 +26,8 @@ from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import Notes
 from biva_tf.errors import SettingsError
 from biva_tf.runs import config
 from biva_tf.settings import required, setting
@@ -46,8 +48,8 @@ class ScoreDatasetSettings:
 
     export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
     input: str = required(
-        "A glob of .parquet and .npz files, pictures and folders of pictures; or NAME/SPLIT of a "
-        "data set of the project; or tfds:NAME/SPLIT."
+        "A path or a pattern of .parquet, .npz and .npy files, pictures and folders of them; or "
+        "NAME/SPLIT of a data set of the project; or tfds:NAME/SPLIT."
     )
     output: str = required("The folder of the scores: a new one, or that of an earlier start.")
     version: int | None = setting(
@@ -59,11 +61,7 @@ class ScoreDatasetSettings:
     k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
     seed: int = setting(0, "Seed of the samples.", lower=0)
     encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
-    column: str | None = setting(
-        None,
-        "Of Parquet files the column, of .npz files the array with the images; by default `image` "
-        "and `images`.",
-    )
+    reading: Reading = dataclasses.field(default_factory=Reading)
     binarize: str = setting(
         "auto",
         "How grey images become binary: none (they do not), threshold, bernoulli (drawn once, by "
@@ -137,7 +135,11 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
-    rows = inputs.find(settings.input, settings.column, data, spec)
+    notes = Notes()
+    try:
+        rows = inputs.find(settings.input, settings.reading, data, spec, notes)
+    finally:
+        notes.say()
     form = ImageForm(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
     request = Request(
         export.folder.resolve(),
@@ -199,6 +201,7 @@ def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, r
         "encodings": request.encodings,
         "binarize": form.binarize,
         "threshold": form.threshold if form.binarize == "threshold" else None,
+        "background": settings.reading.background,
         "part_size": settings.part_size,
         "tensorflow": tf.__version__,
         "pyarrow": pyarrow.__version__,

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from biva_tf.batch_scoring.rows import Rows, Unreadable
 from biva_tf.data.images import as_read
+from biva_tf.data.reading.rows import Rows
+from biva_tf.data.reading.values import Unreadable
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting
 from biva_tf.inference import chunks

@@ -162,11 +162,6 @@ def images(paths: list[Path]) -> LabelledPictures:
             yield _decoded(path.read_bytes(), str(path)), 0
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """The image files in a folder and its sub-folders, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and is_image_name(path.name))
-
-
 def zipped_images(path: Path, names: list[str]) -> LabelledPictures:
     """The images with these file names, from any folder inside a zip archive."""
     with reading(path, "a zip archive of images"), zipfile.ZipFile(path) as archive:

@@ -15,27 +15,40 @@ from biva_tf.data.reading.files import Folder, shown
 from biva_tf.data.reading.notes import Notes
 from biva_tf.data.reading.picture_rows import PictureRows
 from biva_tf.data.reading.rows import Rows
+from biva_tf.data.reading.sampling import sample, survey
 from biva_tf.data.reading.tables import TableRows
-from biva_tf.data.reading.values import Survey, Unreadable, layout_note
+from biva_tf.data.reading.values import Unreadable
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.pixels import BACKGROUND
+from biva_tf.settings import setting
 
 _TRIED = 100  # images, of which one has to be readable
-_SAMPLED = 16  # pieces of so many pictures, whose values are looked at
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How a user's files are read.
+    """The settings by which a user's files are read."""
 
-    Attributes:
-      column: of Parquet files the column, of .npz files the array; None for the usual names.
-      background: the grey value behind transparent pixels, 0 to 255.
-    """
+    column: str | None = setting(
+        None,
+        "Of Parquet files the column, of .npz files the array with the images; by default `image` "
+        "and `images`, or the only one there is.",
+    )
+    background: int = setting(
+        BACKGROUND,
+        "The grey value behind the transparent parts of pictures: 255 is white, 0 is black.",
+        lower=0,
+    )
 
-    column: str | None = None
-    background: int = BACKGROUND
+    def __post_init__(self):
+        check_background(self.background)
+
+
+def check_background(value: int) -> None:
+    """Raises SettingsError if a background is no grey value."""
+    if not 0 <= value <= 255:
+        raise SettingsError(Setting("background"), f": expected 0 to 255, got {value}")
 
 
 def exists(text: str) -> bool:
@@ -80,7 +93,7 @@ def surveyed(
         raise DataError(Setting("input", shown(text)), ": expected images, found none")
     scales = {}
     for rows in _together(found):
-        scale = _survey(rows, shape, notes).scale(notes, _name(rows, text))
+        scale = survey(sample(rows), shape, notes).scale(notes, _name(rows, text))
         _check(rows.scaled(scale), shape)
         scales[_key(rows)] = scale
     scaled = tuple(rows.scaled(scales[_key(rows)]) for rows in found)
@@ -95,24 +108,6 @@ def _key(rows: Rows) -> Rows | None:
 def _name(rows: Rows, text: str) -> str:
     """What a scale is of, for a note: a file, or all pictures of the input."""
     return shown(text) if isinstance(rows, PictureRows) else next(rows.places())[0]
-
-
-def _survey(rows: Rows, shape: tuple[int, ...], notes: Notes) -> Survey:
-    survey = Survey()
-    gaps = isinstance(rows, TableRows) and rows.has_gaps()
-    layouts: set[tuple[int, ...]] = set()
-    for part in _sample(rows):
-        stored = part.stored(shape, notes)
-        for (source, row), values in zip(part.places(), stored, strict=True):
-            if isinstance(values, Unreadable):
-                continue
-            if values.shape not in layouts:
-                layouts.add(values.shape)
-                if note := layout_note(values.shape, shape):
-                    notes.add(note, source)
-            name = source if isinstance(rows, PictureRows) else f"{source}, row {row}"
-            survey.add(values, name, gaps=gaps)
-    return survey
 
 
 def images(text: str, reading: Reading, shape: tuple[int, ...], notes: Notes) -> tuple:
@@ -223,18 +218,6 @@ def _together(found: Sequence[Rows]) -> list[Rows]:
         return others
     paths = tuple(path for rows in of_pictures for path in rows.paths)
     return [dataclasses.replace(of_pictures[0], paths=paths), *others]
-
-
-def _sample(rows: Rows) -> Iterator[Rows]:
-    """The images whose values are looked at: all, or of pictures pieces from all over them."""
-    number = len(rows)
-    of_numbers = isinstance(rows, ArrayRows) or (isinstance(rows, TableRows) and rows.of_lists)
-    if of_numbers or number <= _SAMPLED**2:
-        yield rows
-        return
-    for piece in range(_SAMPLED):
-        start = piece * (number - _SAMPLED) // (_SAMPLED - 1)
-        yield rows.part(start, start + _SAMPLED)
 
 
 def _check(rows: Rows, shape: tuple[int, ...]) -> None:

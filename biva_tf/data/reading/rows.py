@@ -59,9 +59,11 @@ class Scaled:
         """See `Rows`."""
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
 
-    def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
-        """See `Rows`."""
-        for values in self.stored(shape, Notes()):
+    def read(
+        self, shape: tuple[int, ...], notes: Notes | None = None
+    ) -> Iterator[np.ndarray | Unreadable]:
+        """See `Rows`; `notes` gets what decoding changes."""
+        for values in self.stored(shape, notes or Notes()):
             if not isinstance(values, Unreadable):
                 values = fitted(values, shape, self.scale)
             yield values
