@@ -213,7 +213,7 @@ def _hint(values: np.ndarray, integers: bool) -> str:
     """What to do about floats outside [0, 1]."""
     if integers or not np.isfinite(values).all():
         return ""
-    if values.min() >= 0 and values.max() <= 255:
+    if values.min() >= 0 and 2 < values.max() <= 255:
         return "; divide by 255, or write integers"
     if values.min() >= -1 and values.max() <= 1:
         return "; add 1 and halve"
