@@ -111,6 +111,10 @@ class ArrayRows(Range):
                     raise ValueError("the file ends within the array")
                 yield np.frombuffer(content, header.dtype).reshape(row_shape)
 
+    def files(self) -> Iterator[Path]:
+        """See `Rows`."""
+        yield self.path
+
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
         size = self.path.stat().st_size

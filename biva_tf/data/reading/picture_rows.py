@@ -36,6 +36,10 @@ class PictureRows(Scaled):
         """See `Rows`."""
         return ((shown(path), 0) for path in self.paths)
 
+    def files(self) -> Iterator[Path]:
+        """See `Rows`."""
+        return iter(self.paths)
+
     def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`."""
         height, width, channels = shape

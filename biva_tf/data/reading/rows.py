@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,9 @@ class Rows(Protocol):
 
     def places(self) -> Iterator[tuple[str, int]]:
         """For each image its source, a file or a split, and its row there."""
+
+    def files(self) -> Iterator[Path]:
+        """The files that the images are in; none of a data set."""
 
     def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
         """The images as they are stored: of any type, range and layout.
@@ -95,3 +99,7 @@ class Range(Scaled):
     def places(self) -> Iterator[tuple[str, int]]:
         """See `Rows`."""
         return ((self.source, row) for row in range(self.start, self.stop))
+
+    def files(self) -> Iterator[Path]:
+        """See `Rows`."""
+        return iter(())

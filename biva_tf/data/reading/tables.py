@@ -131,6 +131,18 @@ class TableRows(Range):
                     return True
         return False
 
+    def files(self) -> Iterator[Path]:
+        """See `Rows`. Pictures that are named by their paths count."""
+        yield self.path
+        if self.of_lists:
+            return
+        with _opened(self.path) as file:
+            for batch in file.iter_batches(_AT_ONCE, columns=[self.column]):
+                for value in _values(batch.column(0)):
+                    content, name = _content(value)
+                    if content is None and name and (path := self._picture(name)):
+                        yield path
+
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
         size = self.path.stat().st_size
@@ -148,27 +160,25 @@ class TableRows(Range):
             return Unreadable("there is no image")
         if _is_list(value.type):
             return _of_list(value.values, declared)
-        content: Any = value.as_py()
-        name = None
-        if isinstance(content, dict):
-            content, name = content.get("bytes"), content.get("path")
-        elif isinstance(content, str):
-            content, name = None, content
+        content, name = _content(value)
         if content is None and not name:
             return Unreadable("there is no image")
         if content is None:
-            return self._of_file(str(name), shape, notes)
+            if path := self._picture(str(name)):
+                return self._decoded(path, shape, notes, shown(path))
+            return Unreadable(
+                f"expected the picture {shown(str(name))} beside the table or one folder above, "
+                "found none"
+            )
         if _is_fixed(value.type) and len(content) == int(np.prod(shape)):
             return np.frombuffer(content, np.uint8)
         return self._decoded(io.BytesIO(content), shape, notes, f"{self.source}, row {row}")
 
-    def _of_file(self, name: str, shape: tuple[int, ...], notes: Notes) -> np.ndarray | Unreadable:
-        for base in (self.path.parent, self.path.parent.parent):
-            if (path := base / name).is_file():
-                return self._decoded(path, shape, notes, shown(path))
-        return Unreadable(
-            f"expected the picture {shown(name)} beside the table or one folder above, found none"
-        )
+    def _picture(self, name: str) -> Path | None:
+        """The path of a picture that the table names; None if it is not there."""
+        folder = self.path.absolute().parent
+        paths = (folder / name, folder.parent / name)
+        return next((path for path in paths if path.is_file()), None)
 
     def _decoded(self, file, shape: tuple[int, ...], notes: Notes, name: str):
         height, width, channels = shape
@@ -185,6 +195,14 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
 
     with formats.reading(shown(path), "a Parquet file"), pq.ParquetFile(path) as file:
         yield file
+
+
+def _content(value: pa.Scalar) -> tuple[bytes | None, str | None]:
+    """The bytes of a picture, and its path; None for what is not there."""
+    content: Any = value.as_py()
+    if isinstance(content, dict):
+        return content.get("bytes"), content.get("path")
+    return (None, content) if isinstance(content, str) else (content, None)
 
 
 def _of_list(values: pa.Array, declared: pa.DataType) -> np.ndarray | Unreadable:
