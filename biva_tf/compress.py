@@ -42,11 +42,16 @@ class CompressSettings(ModelSettings):
     )
     output: str = required("The compressed file.")
     verify: bool = setting(True, "Decompress the result and compare, before it is written.")
-    batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
-    block: int = setting(
-        Options.block, "Images per block: what is lost with a flipped bit begins there.", lower=1
+    batch: int = setting(
+        Options.rows, "Images that the model sees at once.", lower=1, upper=2**16 - 1
     )
-    seed: int = setting(Options.seed, "Seed of the initial bits.", lower=0)
+    block: int = setting(
+        Options.block,
+        "Images per block: what is lost with a flipped bit begins there.",
+        lower=1,
+        upper=2**32 - 1,
+    )
+    seed: int = setting(Options.seed, "Seed of the initial bits.", lower=0, upper=2**32 - 1)
     reading: Reading = dataclasses.field(default_factory=Reading)
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the run used."

@@ -14,16 +14,15 @@ from biva_tf.commands.start import start
 from biva_tf.data import preparation, sources
 from biva_tf.data.network import NoNetworkError
 from biva_tf.data.preparation import Recipe
-from biva_tf.data.reading.inputs import check_background
 from biva_tf.data.reading.notes import Notes
 from biva_tf.data.sources import DataError, Location
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.pixels import BACKGROUND
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Settings):
     """The settings of `python -m biva_tf.prepare_data`."""
 
     dataset: str = required("The data set.")
@@ -38,6 +37,7 @@ class PrepareSettings:
         "Of image_folder, the grey value behind the transparent parts of pictures; by default 255, "
         "white.",
         lower=0,
+        upper=255,
     )
 
 
@@ -65,7 +65,6 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
     recipe, notes = getattr(module, "RECIPE", None), Notes()
     if hasattr(module, "recipe"):  # of a user's own pictures
         background = BACKGROUND if settings.background is None else settings.background
-        check_background(background)
         recipe = module.recipe(notes, background)
     elif settings.background is not None:
         raise SettingsError(Setting("background"), f": {dataset} has no transparent pictures")

@@ -66,6 +66,7 @@ class SampleSettings(ModelSettings):
         None,
         "Latents of levels <= k are prior means: one k to interpolate with (by default 0), several "
         "to reconstruct with (all).",
+        lower=0,
     )
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
     data_dir: str | None = setting(
@@ -85,7 +86,9 @@ class SampleSettings(ModelSettings):
     )
     steps: int = setting(11, "Columns of interpolations and traversals.", lower=2)
     latent: str | None = setting(None, "The latent to traverse; by default the top one.")
-    units: tuple[int, ...] | None = setting(None, "The units of --latent; by default the first 8.")
+    units: tuple[int, ...] | None = setting(
+        None, "The units of --latent; by default the first 8.", lower=0
+    )
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )

@@ -30,7 +30,7 @@ from biva_tf.data.reading.inputs import Reading
 from biva_tf.data.reading.notes import Notes
 from biva_tf.errors import SettingsError
 from biva_tf.runs import config
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 if TYPE_CHECKING:
     from biva_tf.batch_scoring.exported import Exported
@@ -42,7 +42,7 @@ _SEED = SEEDS["test"]  # of the draws that make grey images binary
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreDatasetSettings:
+class ScoreDatasetSettings(Settings):
     """The settings of `python -m biva_tf.score_dataset`."""
 
     export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
@@ -57,8 +57,10 @@ class ScoreDatasetSettings:
     iw_samples: int = setting(
         10, "Samples per image: K of L_K, and those whose mean is L^{>k}.", lower=1
     )
-    k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
-    seed: int = setting(0, "Seed of the samples.", lower=0)
+    k: tuple[int, ...] | None = setting(
+        None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.", lower=0
+    )
+    seed: int = setting(0, "Seed of the samples.", lower=0, upper=_GREATEST_SEED)
     encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
     reading: Reading = dataclasses.field(default_factory=Reading)
     binarize: str = setting(
@@ -71,6 +73,7 @@ class ScoreDatasetSettings:
         None,
         "A pixel is 1 if its value, 0 to 255, is above it; by default as in the training.",
         lower=0,
+        upper=254,
     )
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the training used."
@@ -80,14 +83,6 @@ class ScoreDatasetSettings:
     address: str | None = setting(
         None, "Of a Ray cluster; by default Ray runs on this machine for the time of the command."
     )
-
-    def __post_init__(self):
-        for name, value, greatest in (
-            ("seed", self.seed, _GREATEST_SEED),
-            ("threshold", self.threshold or 0, 254),
-        ):
-            if value > greatest:
-                raise SettingsError(f"--{name}: expected 0 to {greatest}, got {value}")
 
 
 @dataclasses.dataclass(frozen=True)

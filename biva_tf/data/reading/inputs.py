@@ -21,13 +21,13 @@ from biva_tf.data.reading.values import Unreadable
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.pixels import BACKGROUND
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 _TRIED = 100  # images, of which one has to be readable
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class Reading(Settings):
     """The settings by which a user's files are read."""
 
     column: str | None = setting(
@@ -39,16 +39,8 @@ class Reading:
         BACKGROUND,
         "The grey value behind the transparent parts of pictures: 255 is white, 0 is black.",
         lower=0,
+        upper=255,
     )
-
-    def __post_init__(self):
-        check_background(self.background)
-
-
-def check_background(value: int) -> None:
-    """Raises SettingsError if a background is no grey value."""
-    if not 0 <= value <= 255:
-        raise SettingsError(Setting("background"), f": expected 0 to 255, got {value}")
 
 
 def exists(text: str) -> bool:
