@@ -23,7 +23,7 @@ from biva_tf.compression.options import Options
 from biva_tf.data import pipeline
 from biva_tf.data.reading import inputs
 from biva_tf.data.reading.inputs import Reading
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import required, setting
@@ -104,7 +104,7 @@ def run(settings: CompressSettings) -> Written:
 
 def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
     if inputs.exists(settings.input) and not model.spec.of_text and not model.spec.of_points:
-        notes = Notes()
+        notes = ReadingNotes()
         try:
             images, bits = inputs.images(
                 settings.input, settings.reading, model.spec.image_shape, notes

@@ -14,7 +14,7 @@ from biva_tf.commands.start import start
 from biva_tf.data import preparation, sources
 from biva_tf.data.network import NoNetworkError
 from biva_tf.data.preparation import Recipe
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import DataError, Location
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.pixels import BACKGROUND
@@ -62,7 +62,7 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
     """
     dataset, data_dir = settings.dataset, Location.from_text(settings.data_dir).data_dir
     module = sources.module(dataset)
-    recipe, notes = getattr(module, "RECIPE", None), Notes()
+    recipe, notes = getattr(module, "RECIPE", None), ReadingNotes()
     if hasattr(module, "recipe"):  # of a user's own pictures
         background = BACKGROUND if settings.background is None else settings.background
         recipe = module.recipe(notes, background)

@@ -28,7 +28,7 @@ from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Images
 from biva_tf.data.reading import inputs
 from biva_tf.data.reading.inputs import Reading
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import NotPreparedError, Split
 from biva_tf.errors import Setting, SettingsError, UserError
 from biva_tf.files import write_atomically
@@ -180,7 +180,7 @@ def _of_user(model: BIVA, path: str, reading: Reading) -> Images:
     spec, given = model.spec, Setting("input", path)
     if spec.of_text or spec.of_points:
         raise SettingsError(given, ": expected a model of images")
-    notes = Notes()
+    notes = ReadingNotes()
     try:
         pixels, _ = inputs.images(path, reading, spec.image_shape, notes)
     finally:

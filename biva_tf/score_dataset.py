@@ -27,7 +27,7 @@ from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
 from biva_tf.data.reading.inputs import Reading
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.errors import SettingsError
 from biva_tf.runs import config
 from biva_tf.settings import Settings, required, setting
@@ -129,7 +129,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
-    notes = Notes()
+    notes = ReadingNotes()
     try:
         rows = inputs.find(settings.input, settings.reading, data, spec, notes)
     finally:

@@ -8,7 +8,7 @@ from biva_tf.data import pipeline
 from biva_tf.data.pipeline import DataConfig
 from biva_tf.data.reading import inputs
 from biva_tf.data.reading.inputs import Reading
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.rows import Rows
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.spec import ModelSpec
@@ -17,7 +17,7 @@ _TFDS = "tfds:"
 
 
 def find(
-    text: str, reading: Reading, config: DataConfig, spec: ModelSpec, notes: Notes
+    text: str, reading: Reading, config: DataConfig, spec: ModelSpec, notes: ReadingNotes
 ) -> tuple[Rows, ...]:
     """The images of `input`, in the order of their ids.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from biva_tf.data import pipeline, prepared
 from biva_tf.data.pipeline import DataConfig, Examples
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.rows import Range
 from biva_tf.data.reading.values import BY_TYPE, Scale, Unreadable
 from biva_tf.data.sources import DataError
@@ -32,7 +32,9 @@ class SplitRows(Range):
         """All examples. Raises DataError if the data set is missing or has no such split."""
         return SplitRows(config, split, 0, len(images(config, split)))
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. Grey images are binarised already, with the split's draws."""
         yield from images(self.config, self.split)[self.start : self.stop]
 
@@ -92,7 +94,9 @@ class TfdsRows(Range):
         """See `Range`."""
         return f"{self.folder}/{self.split}"
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`."""
         builder = prepared.open_builder(self.folder)
         rows = f"{self.split}[{self.start}:{self.stop}]"

@@ -20,7 +20,7 @@ from biva_tf.batch_scoring.parts import ImageForm, cut
 from biva_tf.batch_scoring.scorer import PartScorer, Request
 from biva_tf.data.images import Images
 from biva_tf.data.reading.inputs import Reading
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import DataError
 from biva_tf.data.sources.mnist_10k import load as load_digits
 from biva_tf.errors import SettingsError
@@ -40,7 +40,7 @@ def _form(binarize="bernoulli"):
 def _find(text, column=None):
     known = inputs.split_of(str(text))
     data = config.evaluation_data(config.defaults(), known[0] if known else None)
-    return inputs.find(str(text), Reading(column), data, SPEC, Notes())
+    return inputs.find(str(text), Reading(column), data, SPEC, ReadingNotes())
 
 
 def _png(image):
@@ -151,11 +151,11 @@ def test_a_data_set_in_tfds_format_is_read_in_the_order_of_its_shards(tmp_path):
     writer.close_all()
     assert len(list(folder.glob("*test*"))) == 3
     data = config.evaluation_data(config.defaults(), data_dir=str(tmp_path))
-    (rows,) = inputs.find("tfds:digits/test", Reading(), data, SPEC, Notes())
+    (rows,) = inputs.find("tfds:digits/test", Reading(), data, SPEC, ReadingNotes())
     assert len(rows) == 46
     np.testing.assert_array_equal(list(rows.part(3, 45).part(1, 42).read(SHAPE)), images[4:45])
     with pytest.raises(DataError, match="expected a split 'train', it has test"):
-        inputs.find("tfds:digits/train", Reading(), data, SPEC, Notes())
+        inputs.find("tfds:digits/train", Reading(), data, SPEC, ReadingNotes())
 
 
 def test_images_that_cannot_be_read_are_skipped_and_their_ids_stay_taken(tmp_path):

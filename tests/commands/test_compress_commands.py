@@ -19,7 +19,7 @@ from biva_tf.compression import codec
 from biva_tf.compression.errors import CompressionError
 from biva_tf.data import picture_files
 from biva_tf.data.reading import inputs
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import DataError
 from biva_tf.errors import SettingsError
 
@@ -80,7 +80,7 @@ def test_other_processes_with_other_threads_give_the_images_back(letters, tmp_pa
 
 
 def _read(path):
-    images, _ = inputs.images(str(path), inputs.Reading(), (28, 28, 1), Notes())
+    images, _ = inputs.images(str(path), inputs.Reading(), (28, 28, 1), ReadingNotes())
     return images
 
 

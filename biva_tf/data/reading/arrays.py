@@ -19,7 +19,7 @@ import numpy as np
 
 from biva_tf.data import formats
 from biva_tf.data.reading.files import shown
-from biva_tf.data.reading.notes import Notes, bounded
+from biva_tf.data.reading.notes import ReadingNotes, bounded
 from biva_tf.data.reading.rows import Range
 from biva_tf.data.reading.values import BY_TYPE, Scale, Unreadable
 from biva_tf.data.sources import DataError
@@ -36,7 +36,7 @@ _DENSITY = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Header:
+class ArrayHeader:
     """What the header of an array says.
 
     Attributes:
@@ -74,7 +74,7 @@ class ArrayRows(Range):
     scale: Scale = BY_TYPE
 
     @staticmethod
-    def from_file(path: Path, column: str | None, notes: Notes) -> ArrayRows:
+    def from_file(path: Path, column: str | None, notes: ReadingNotes) -> ArrayRows:
         """All rows, counted by the header of the array.
 
         Args:
@@ -95,7 +95,9 @@ class ArrayRows(Range):
         """See `Range`."""
         return shown(self.path)
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. The file is read up to the last row, and only these rows are kept."""
         with _opened(self.path, self.name) as (file, header):
             if header.by_columns:
@@ -128,7 +130,7 @@ def _is_npy(path: Path) -> bool:
         return file.read(len(magic)) == magic
 
 
-def _chosen(path: Path, column: str | None, notes: Notes) -> str:
+def _chosen(path: Path, column: str | None, notes: ReadingNotes) -> str:
     """The name of the array to read. Raises DataError that lists what is there."""
     with _reading(path, f"the array `{column or _USUAL}`"), zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -149,7 +151,7 @@ def _chosen(path: Path, column: str | None, notes: Notes) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header]]:
+def _opened(path: Path, name: str) -> Iterator[tuple[IO[bytes], ArrayHeader]]:
     """An array's file at its first row, and its header, which the length of the file confirms."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(_reading(path, f"the array `{name}`" if name else "an array"))
@@ -166,7 +168,7 @@ def _opened(path: Path, name: str) -> Iterator[tuple[IO[bytes], Header]]:
         yield file, header
 
 
-def _header(file: IO[bytes], name: str) -> Header:
+def _header(file: IO[bytes], name: str) -> ArrayHeader:
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:  # of structs alone
         raise ValueError(f"a header of version {version[0]}.{version[1]}, not {_WANTED}")
@@ -174,10 +176,10 @@ def _header(file: IO[bytes], name: str) -> Header:
         shape, by_columns, dtype = _HEADERS[version](file)
     except Exception as e:  # NumPy's parser raises many kinds of errors
         raise ValueError(f"a header that cannot be read: {e}") from e
-    return Header(name, tuple(map(int, shape)), dtype, by_columns and len(shape) > 1)
+    return ArrayHeader(name, tuple(map(int, shape)), dtype, by_columns and len(shape) > 1)
 
 
-def _check(header: Header, there: int, packed: int) -> None:
+def _check(header: ArrayHeader, there: int, packed: int) -> None:
     """Raises ValueError if a header does not fit the bytes that are there, or is no images'."""
     if header.dtype.hasobject or header.dtype.kind not in "buif" or len(header.shape) < 2:
         raise ValueError(f"got {header}, not {_WANTED}")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 TABLES = (".parquet",)
@@ -39,7 +39,7 @@ class Folder:
       notes: gets what is left out.
     """
 
-    def __init__(self, notes: Notes):
+    def __init__(self, notes: ReadingNotes):
         self._notes = notes
         self._seen: set[tuple[int, int]] = set()
 
@@ -82,7 +82,7 @@ class Folder:
                 self._notes.add(f"left out, since {what}", shown(path))
 
 
-def visible(paths: list[Path], notes: Notes) -> list[Path]:
+def visible(paths: list[Path], notes: ReadingNotes) -> list[Path]:
     """The paths that are not hidden; the others are noted."""
     for path in paths:
         if is_hidden(path.name):

@@ -12,7 +12,7 @@ import numpy as np
 from biva_tf.data.reading import files
 from biva_tf.data.reading.arrays import ArrayRows, check_memory
 from biva_tf.data.reading.files import Folder, shown
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.picture_rows import PictureRows
 from biva_tf.data.reading.rows import Rows
 from biva_tf.data.reading.sampling import sample, survey
@@ -49,7 +49,7 @@ def exists(text: str) -> bool:
 
 
 def find(
-    text: str, reading: Reading, shape: tuple[int, ...], notes: Notes
+    text: str, reading: Reading, shape: tuple[int, ...], notes: ReadingNotes
 ) -> tuple[tuple[Rows, ...], bool]:
     """The images in the files and folders that a text names.
 
@@ -73,7 +73,7 @@ def find(
 
 
 def surveyed(
-    found: Sequence[Rows], text: str, shape: tuple[int, ...], notes: Notes
+    found: Sequence[Rows], text: str, shape: tuple[int, ...], notes: ReadingNotes
 ) -> tuple[tuple[Rows, ...], bool]:
     """Decides what the numbers of images stand for, and checks that there are some; see `find`.
 
@@ -102,7 +102,7 @@ def _name(rows: Rows, text: str) -> str:
     return shown(text) if isinstance(rows, PictureRows) else next(rows.places())[0]
 
 
-def images(text: str, reading: Reading, shape: tuple[int, ...], notes: Notes) -> tuple:
+def images(text: str, reading: Reading, shape: tuple[int, ...], notes: ReadingNotes) -> tuple:
     """All images of an input in memory; all have to be readable.
 
     Args:
@@ -141,7 +141,7 @@ def _matches(text: str) -> list[Path]:
     return [Path(match) for match in glob.glob(str(path), recursive=True)]
 
 
-def _rows(text: str, reading: Reading, notes: Notes) -> Iterator[Rows]:
+def _rows(text: str, reading: Reading, notes: ReadingNotes) -> Iterator[Rows]:
     # A sorted list of files, in which neighbouring pictures form one range.
     for pictures, paths in itertools.groupby(
         _files(text, notes), lambda path: files.is_picture(path.name)
@@ -152,7 +152,7 @@ def _rows(text: str, reading: Reading, notes: Notes) -> Iterator[Rows]:
             yield from (_of_file(path, reading, notes) for path in paths)
 
 
-def _files(text: str, notes: Notes) -> list[Path]:
+def _files(text: str, notes: ReadingNotes) -> list[Path]:
     """The files that match, and those in the folders that do; each once, sorted."""
     matches = _matches(text)
     given = Setting("input", shown(text))
@@ -181,7 +181,7 @@ def is_exact(text: str) -> bool:
     return os.path.lexists(Path(text).expanduser())
 
 
-def _in_folder(path: Path, folder: Folder, notes: Notes) -> list[Path]:
+def _in_folder(path: Path, folder: Folder, notes: ReadingNotes) -> list[Path]:
     """The pictures in a folder; or else its tables; or else its arrays."""
     there = folder.files(path)
     for suffixes in (files.PICTURES, files.TABLES, files.ARRAYS):
@@ -193,7 +193,7 @@ def _in_folder(path: Path, folder: Folder, notes: Notes) -> list[Path]:
     return []
 
 
-def _of_file(path: Path, reading: Reading, notes: Notes) -> Rows:
+def _of_file(path: Path, reading: Reading, notes: ReadingNotes) -> Rows:
     name = path.name.lower()
     if name.endswith(files.ARRAYS):
         return ArrayRows.from_file(path, reading.column, notes)

@@ -5,15 +5,15 @@ import sys
 _SHOWN = 5  # names in a line
 
 
-class Notes:
-    """Notes about files or rows, each kind with the number and the first of them."""
+class ReadingNotes:
+    """ReadingNotes about files or rows, each kind with the number and the first of them."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, what: str, name: str) -> None:
-        """Notes something about a file, a row or an array.
+        """ReadingNotes something about a file, a row or an array.
 
         Args:
           what: what was done, as the beginning of a line.

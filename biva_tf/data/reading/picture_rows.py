@@ -11,7 +11,7 @@ import numpy as np
 
 from biva_tf.data.reading import pictures
 from biva_tf.data.reading.files import shown
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.rows import Scaled
 from biva_tf.data.reading.values import BY_TYPE, Scale, Unreadable
 from biva_tf.model.pixels import BACKGROUND
@@ -40,7 +40,9 @@ class PictureRows(Scaled):
         """See `Rows`."""
         return iter(self.paths)
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`."""
         height, width, channels = shape
         for path in self.paths:

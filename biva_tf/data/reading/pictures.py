@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from biva_tf.data.formats import BROKEN
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.values import Unreadable, sizes
 from biva_tf.model.pixels import BACKGROUND
 
@@ -42,7 +42,7 @@ def decode(
     expected: tuple[int, int] | None = None,
     *,
     background: int = BACKGROUND,
-    notes: Notes | None = None,
+    notes: ReadingNotes | None = None,
     name: str = "",
 ) -> np.ndarray | Unreadable:
     """The pixels of a picture, [height, width, channels].
@@ -58,7 +58,7 @@ def decode(
     Returns:
       uint8; uint16 of a grey picture of 16 bits; float32 of one of floats.
     """
-    notes = notes or Notes()
+    notes = notes or ReadingNotes()
     try:
         with _opened(file) as image:
             width, height = image.size
@@ -115,7 +115,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _converted(
-    image: Image.Image, background: int, notes: Notes, name: str
+    image: Image.Image, background: int, notes: ReadingNotes, name: str
 ) -> np.ndarray | Unreadable:
     """The pixels: [h, w, 3], or [h, w] of a grey picture of more than 8 bits."""
     mode = image.mode

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.values import Scale, Unreadable, fitted
 
 
@@ -29,7 +29,9 @@ class Rows(Protocol):
     def files(self) -> Iterator[Path]:
         """The files that the images are in; none of a data set."""
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """The images as they are stored: of any type, range and layout.
 
         Args:
@@ -64,15 +66,17 @@ class Scaled:
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
 
     def read(
-        self, shape: tuple[int, ...], notes: Notes | None = None
+        self, shape: tuple[int, ...], notes: ReadingNotes | None = None
     ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`; `notes` gets what decoding changes."""
-        for values in self.stored(shape, notes or Notes()):
+        for values in self.stored(shape, notes or ReadingNotes()):
             if not isinstance(values, Unreadable):
                 values = fitted(values, shape, self.scale)
             yield values
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`."""
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from biva_tf.data.reading.arrays import ArrayRows
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.picture_rows import PictureRows
 from biva_tf.data.reading.rows import Rows
 from biva_tf.data.reading.tables import TableRows
@@ -24,7 +24,7 @@ def sample(rows: Rows) -> Iterator[Rows]:
         yield rows.part(start, start + _PIECES)
 
 
-def survey(parts: Iterable[Rows], shape: tuple[int, ...], notes: Notes) -> Survey:
+def survey(parts: Iterable[Rows], shape: tuple[int, ...], notes: ReadingNotes) -> Survey:
     """Looks at the images of some parts of one file of many images, or of pictures.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 
 from biva_tf.data.reading import files, pictures
 from biva_tf.data.reading.files import Folder, shown
-from biva_tf.data.reading.notes import Notes, bounded
+from biva_tf.data.reading.notes import ReadingNotes, bounded
 from biva_tf.data.reading.picture_rows import PictureRows
 from biva_tf.data.reading.sampling import sample, survey
 from biva_tf.data.reading.values import Unreadable, sizes
@@ -48,7 +48,7 @@ class SplitFolder:
       DataError: two folders are of one split, or the training or the test split has no pictures.
     """
 
-    def __init__(self, folder: Path, notes: Notes, background: int = BACKGROUND):
+    def __init__(self, folder: Path, notes: ReadingNotes, background: int = BACKGROUND):
         self._folder, self._notes, self._background = folder, notes, background
         self._paths, self._labels = self._found()
         for split in ("train", "test"):
@@ -80,7 +80,7 @@ class SplitFolder:
         }
         every = [path for split in paths.values() for path in split]
         rows = PictureRows(tuple(every), self._background)
-        scale = survey(sample(rows), (*size, _CHANNELS), Notes()).scale(
+        scale = survey(sample(rows), (*size, _CHANNELS), ReadingNotes()).scale(
             self._notes, shown(self._folder)
         )
         return {split: self._read(split, paths[split], size, scale) for split in paths}

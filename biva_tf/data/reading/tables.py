@@ -15,7 +15,7 @@ from biva_tf import extras
 from biva_tf.data import formats
 from biva_tf.data.reading import pictures
 from biva_tf.data.reading.files import shown
-from biva_tf.data.reading.notes import Notes, bounded
+from biva_tf.data.reading.notes import ReadingNotes, bounded
 from biva_tf.data.reading.rows import Range
 from biva_tf.data.reading.values import BY_TYPE, Scale, Unreadable
 from biva_tf.data.sources import DataError
@@ -57,7 +57,7 @@ class TableRows(Range):
 
     @staticmethod
     def from_file(
-        path: Path, column: str | None, notes: Notes, background: int = BACKGROUND
+        path: Path, column: str | None, notes: ReadingNotes, background: int = BACKGROUND
     ) -> TableRows:
         """All rows, counted by the file's metadata.
 
@@ -94,7 +94,9 @@ class TableRows(Range):
         """See `Range`."""
         return shown(self.path)
 
-    def stored(self, shape: tuple[int, ...], notes: Notes) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. The row groups that the range is in are read, some rows at a time."""
         with _opened(self.path) as file:
             groups: list[int] = []
@@ -153,7 +155,7 @@ class TableRows(Range):
         value: pa.Scalar,
         declared: pa.DataType,
         shape: tuple[int, ...],
-        notes: Notes,
+        notes: ReadingNotes,
         row: int,
     ) -> np.ndarray | Unreadable:
         if not value.is_valid:
@@ -180,7 +182,7 @@ class TableRows(Range):
         paths = (folder / name, folder.parent / name)
         return next((path for path in paths if path.is_file()), None)
 
-    def _decoded(self, file, shape: tuple[int, ...], notes: Notes, name: str):
+    def _decoded(self, file, shape: tuple[int, ...], notes: ReadingNotes, name: str):
         height, width, channels = shape
         return pictures.decode(
             file, channels, (height, width), background=self.background, notes=notes, name=name

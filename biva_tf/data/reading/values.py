@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import DataError
 from biva_tf.model.pixels import SIXTEEN_BITS
 
@@ -88,7 +88,7 @@ class Survey:
         self._first.setdefault(kind, name)
         self._counts[kind] = self._counts.get(kind, 0) + 1
 
-    def scale(self, notes: Notes, source: str) -> Scale:
+    def scale(self, notes: ReadingNotes, source: str) -> Scale:
         """What the integers stand for.
 
         Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from biva_tf.data import prepared
 from biva_tf.data.preparation import File, Recipe
-from biva_tf.data.reading.notes import Notes
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.reading.split_folder import SplitFolder
 from biva_tf.data.sources import Info, Location, Source
 from biva_tf.model.pixels import BACKGROUND
@@ -16,7 +16,7 @@ from biva_tf.model.pixels import BACKGROUND
 INFO = Info(None, train=None, test=None)
 
 
-def recipe(notes: Notes, background: int = BACKGROUND) -> Recipe:
+def recipe(notes: ReadingNotes, background: int = BACKGROUND) -> Recipe:
     """How to make the data set.
 
     Args:
@@ -25,7 +25,7 @@ def recipe(notes: Notes, background: int = BACKGROUND) -> Recipe:
     """
 
     def labels(folder: Path) -> tuple[str, ...] | None:
-        return SplitFolder(folder, Notes()).labels
+        return SplitFolder(folder, ReadingNotes()).labels
 
     return Recipe(
         files=(
@@ -37,7 +37,7 @@ def recipe(notes: Notes, background: int = BACKGROUND) -> Recipe:
     )
 
 
-RECIPE = recipe(Notes())
+RECIPE = recipe(ReadingNotes())
 
 
 def load(location: Location) -> Source:
