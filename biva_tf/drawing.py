@@ -135,7 +135,7 @@ def test_images(model: BIVA, run_dir: RunDir, data_dir: str | None = None) -> Ex
 
 
 def show(model: BIVA, arrays: Arrays) -> Shown:
-    """What is seen of arrays: their images, with those that they were made of beside them.
+    """The images of arrays, beside those that they were made from, as a picture or text.
 
     Those are `originals` to the left of reconstructions, or `first` and `second` around
     interpolations.

@@ -15,6 +15,7 @@ ORDER = (
     "locks",
     "version",
     "artefacts",
+    "ranges",
     "settings",
     "choices",
     "nn",

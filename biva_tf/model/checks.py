@@ -3,6 +3,7 @@
 from typing import Any
 
 from biva_tf.errors import UserError
+from biva_tf.ranges import Numbers
 
 
 class SpecError(UserError, ValueError):
@@ -33,5 +34,5 @@ def require_pair(value: Any, field: str) -> None:
 
 def require_rate(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a probability below 1."""
-    valid = isinstance(value, int | float) and 0 <= value < 1
-    require(valid, field, "a number in [0, 1)", value)
+    rates = Numbers(float, lower=0.0, below=1.0)
+    require(rates.has(value), field, str(rates), value)
