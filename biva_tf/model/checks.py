@@ -1,5 +1,6 @@
 """Checks of the fields of a spec."""
 
+import math
 from typing import Any
 
 from biva_tf.errors import UserError
@@ -35,3 +36,10 @@ def require_rate(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a probability below 1."""
     valid = isinstance(value, int | float) and 0 <= value < 1
     require(valid, field, "a number in [0, 1)", value)
+
+
+def require_ceiling(value: Any, field: str) -> None:
+    """Raises SpecError unless a value is a finite number > 0, or None."""
+    valid = isinstance(value, int | float) and not isinstance(value, bool)
+    valid = valid and math.isfinite(value) and value > 0
+    require(value is None or valid, field, "a finite number > 0, or null", value)
