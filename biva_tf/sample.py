@@ -55,7 +55,9 @@ class SampleSettings(ModelSettings):
     )
     temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
     label: int | None = setting(
-        None, "Of --mode=prior and a model with classes: the class; by default any.", lower=0
+        None,
+        "The class to draw, for --mode=prior and a model with classes; by default any.",
+        lower=0,
     )
     seed: int = setting(0, "Seed of all draws.", lower=0)
     k: tuple[int, ...] | None = setting(
@@ -80,7 +82,7 @@ class SampleSettings(ModelSettings):
     )
     steps: int = setting(11, "Columns of interpolations and traversals.", lower=2)
     latent: str | None = setting(None, "The latent to traverse; by default the top one.")
-    units: tuple[int, ...] | None = setting(None, "Its units; by default the first 8.")
+    units: tuple[int, ...] | None = setting(None, "The units of --latent; by default the first 8.")
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
@@ -88,7 +90,7 @@ class SampleSettings(ModelSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """What was drawn.
+    """Drawn images: arrays, and a picture or text of them.
 
     Attributes:
       arrays: `images`, float32, and the values along its axes.

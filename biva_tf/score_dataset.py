@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from biva_tf.batch_scoring.exported import Exported
     from biva_tf.batch_scoring.output import Scores
     from biva_tf.batch_scoring.parts import ImageForm
-    from biva_tf.batch_scoring.scorer import Request
 
 _GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = SEEDS["test"]  # of the draws that make grey images binary
@@ -138,32 +137,39 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
     rows = inputs.find(settings.input, settings.column, data, spec)
+    files = parts.state_of_files(rows)
     form = ImageForm(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
+    ks = tuple(sorted(set(settings.k or ())))
+    all_parts = list(parts.cut(rows, settings.part_size))
+    total = sum(map(len, all_parts))
+    output = ScoresFolder(Path(settings.output), _about(settings, export, form, ks, rows))
     request = Request(
         export.folder.resolve(),
         spec.kl_names,
         form,
-        tuple(sorted(set(settings.k or ()))),
+        ks,
         settings.iw_samples,
         settings.seed,
         settings.encodings,
+        output.run,
     )
-    all_parts = list(parts.cut(rows, settings.part_size))
-    total = sum(map(len, all_parts))
-    output = ScoresFolder(Path(settings.output), _about(settings, export, request, rows))
-    missing = [part for part in all_parts if not output.has(part.index)]
-    done = before = total - sum(map(len, missing))
     start_time = time.perf_counter()
-    if missing:
-        print(_plan(total, before, form), file=sys.stderr)
-        with Interruption() as interruption, pool, Progress(total, before) as progress:
-            interruption.handle_again()
-            for index, images, content in pool.scored(missing, request):
-                with interruption.held():
-                    output.write(index, content)
-                interruption.check()
-                done += images
-                progress.show(done)
+    with Interruption() as interruption:
+        finished = output.finished(rows, all_parts, spec.image_shape)
+        missing = [part for part in all_parts if part.index not in finished]
+        done = before = total - sum(map(len, missing))
+        if missing:
+            print(_plan(total, before, form), file=sys.stderr)
+            with pool, Progress(total, before) as progress:
+                interruption.handle_again()
+                for index, images, content in pool.scored(missing, request):
+                    with interruption.held():
+                        output.write(index, content)
+                    interruption.check()
+                    done += images
+                    progress.show(done)
+        if parts.state_of_files(rows) != files:  # while they were read
+            output.finished(rows, all_parts, spec.image_shape)
     seconds = time.perf_counter() - start_time
     scores = output.finish(len(all_parts))
     bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
@@ -185,18 +191,19 @@ def _data(settings: ScoreDatasetSettings, export: Exported):
     )
 
 
-def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:
+def _about(
+    settings: ScoreDatasetSettings, export: Exported, form: ImageForm, ks: tuple[int, ...], rows
+) -> dict:
     import pyarrow
     import tensorflow as tf
 
-    form = request.form
     return {
         "export": export.fingerprint,
         "input": [each.describe() for each in rows],
-        "iw_samples": request.num_importance_samples,
-        "k": request.ks,
-        "seed": request.seed,
-        "encodings": request.encodings,
+        "iw_samples": settings.iw_samples,
+        "k": ks,
+        "seed": settings.seed,
+        "encodings": settings.encodings,
         "binarize": form.binarize,
         "threshold": form.threshold if form.binarize == "threshold" else None,
         "part_size": settings.part_size,

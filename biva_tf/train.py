@@ -14,7 +14,7 @@ from absl import flags
 
 from biva_tf import pretrained
 from biva_tf.commands import flagfiles
-from biva_tf.commands.flags import define, parse, read
+from biva_tf.commands.flags import parse_apart, read
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
@@ -76,9 +76,7 @@ def _expected(model_dir: str) -> dict[str, Any]:
     name = Path(model_dir).name
     if name not in flagfiles.names():
         return {}
-    values = flags.FlagValues()
-    define(TrainSettings, values)
-    parse(["train", f"--flagfile={flagfiles.FOLDER}/{name}.flags"], values)
+    values, _ = parse_apart(TrainSettings, [f"--flagfile={flagfiles.FOLDER}/{name}.flags"])
     return read(TrainSettings, values=values).config.to_plain()
 
 

@@ -75,6 +75,21 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
         raise SettingsError(message.removeprefix("flag ").replace("=None:", ":")) from e
 
 
+def parse_apart(settings: type, arguments: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
+    """Parses the flags of settings apart from those of this program.
+
+    Returns:
+      The flags, and the arguments that are not flags.
+
+    Raises:
+      SettingsError: as `parse`.
+    """
+    values = flags.FlagValues()
+    define(settings, values)
+    _, *others = parse(["", *arguments], values)
+    return values, others
+
+
 def read(
     settings: type,
     inherited: Mapping[str, Any] = MappingProxyType({}),

@@ -227,6 +227,9 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
       DataError: there is no such source or split, its data is missing or wrong, or the model is not
         of text and the data set is.
     """
+    if split not in SPLITS:
+        expected = f": expected one of {', '.join(SPLITS)}, got {split!r}"
+        raise sources.DataError(Setting("split"), expected)
     if density := DENSITIES.get(config.dataset):
         return points.split(density, split)
     source = sources.load(config.dataset, config.location)

@@ -91,7 +91,7 @@ def reconstruct(model: Network, images, ks: Sequence[int], *, seed: int = 0) -> 
     Args:
       images: [images, *spec.image_shape].
       ks: 0 uses all latents, L-1 the top one alone.
-      seed: of the draws from the posterior; the same for every k.
+      seed: the seed of the draws from the posterior; the same for every k.
 
     Returns:
       [images, ks, *spec.image_shape].
@@ -173,29 +173,14 @@ def every_class(
 def interpolate(
     model: Network, first, second, steps: int, *, k: int = 0, seed: int = 0
 ) -> np.ndarray:
-    """Images between two images: latents of levels > k are interpolated, the rest are prior means.
-
-    Each latent moves along the great circle between its two draws while its length changes
-    linearly, so that it stays as far from the prior's mean as the ends are. With classes, y moves
-    along the line between the most probable classes of the ends.
-
-    Args:
-      first, second: [pairs, *spec.image_shape].
-      steps: images from end to end, at least 2.
-      k: latents of levels <= k do not take part.
-      seed: of the draws from the posterior.
-
-    Returns:
-      [pairs, steps, *spec.image_shape].
-
-    Raises:
-      ValueError: images of a wrong shape or range, or k or steps out of range.
-    """
+    """Images between two images, as `BIVA.interpolate` describes them."""
     if steps < 2:
         raise ValueError(f"steps: expected an integer >= 2, got {steps}")
     plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
     ends = [check_images(images, model.spec) for images in (first, second)]
-    pairs = len(ends[0])
+    pairs, others = map(len, ends)
+    if pairs != others:
+        raise ValueError(f"second: expected {pairs} images, as many as in first, got {others}")
     output = _posterior(model, np.concatenate(ends), seed)
     plan: list[plans.LatentSource] = []
     for latent, stats in zip(model.spec.latents, output.latents, strict=True):
@@ -232,10 +217,10 @@ def traverse(
 
     Args:
       latent_name: such as "z3".
-      units: of a dense latent, its numbers; of a map, its channels.
+      units: the indices of units of a dense latent, or of channels of a map.
       values: the values of the unit, in standard deviations from its prior's mean.
       image: [*spec.image_shape] to start from; by default a sample of the prior.
-      seed: of the draws.
+      seed: the seed of the draws.
 
     Returns:
       [units, values, *spec.image_shape].

@@ -7,7 +7,7 @@ from biva_tf.errors import UserError
 
 
 class SpecError(UserError, ValueError):
-    """A spec that describes no model; the message names the field, what was expected, what came."""
+    """A spec that describes no model. The message names the field and says what is expected."""
 
 
 def require(condition: bool, field: str, expected: str, got: Any) -> None:

@@ -49,7 +49,7 @@ class KerasModel(Network):
             the strategy's scope.
           loss, metrics: None. The model's bound gives the loss; its terms are the metrics.
           objective: free bits, KL weight and clipping; by default those of the original.
-          seed: of the noise.
+          seed: the seed of the noise.
           run_eagerly, steps_per_execution: as in `keras.Model.compile`.
 
         Raises:
@@ -288,7 +288,7 @@ class KerasModel(Network):
                 value, of_step = tf.where(skipped, 0.0, value), tf.where(skipped, 0, weight)
             else:
                 of_step = weight
-            with tf.control_dependencies([values[0]]):  # so that no data is no update
+            with tf.control_dependencies([values[0]]):  # at the end of the data nothing is updated
                 means[name].update_state(value, of_step)
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync == 1:

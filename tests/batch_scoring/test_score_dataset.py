@@ -1,7 +1,6 @@
 """biva_tf.score_dataset without Ray: inputs, ids, parts, files, and what it says when it fails."""
 
 import io
-import json
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
+import stand_in_export
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -26,7 +25,6 @@ from biva_tf.data.sources.mnist_10k import load as load_digits
 from biva_tf.errors import SettingsError
 from biva_tf.extras import MissingPackageError
 from biva_tf.model import architectures
-from biva_tf.model.spec import to_plain
 from biva_tf.runs import config
 
 SPEC = architectures.get("mnist_sample")
@@ -244,51 +242,14 @@ def test_grey_images_are_refused_by_a_binary_model(tmp_path):
             np.testing.assert_array_equal(part.read(_form(binarize)).images, binary)
 
 
-class _Sums(tf.Module):
-    """Stands for an export: simple functions of the images, the numbers and the arguments."""
-
-    @tf.function
-    def score(self, images, numbers, k, num_importance_samples, seed):
-        tf.debugging.assert_equal(tf.shape(images)[0] % 32, 0)
-        sums = tf.reduce_sum(images, (1, 2, 3)) + tf.cast(seed[0], tf.float32)
-        of_k = sums * tf.cast(k, tf.float32)
-        return {
-            "bound_nats": sums + 1000 * tf.cast(numbers, tf.float32),
-            "bits_per_dim": sums / 784,
-            "elbo_nats": sums * tf.cast(num_importance_samples, tf.float32),
-            "reconstruction_nats": -sums,
-            "kl_nats": tf.tile(sums[:, None], (1, len(SPEC.kl_names))),
-            "elbo_above_k_nats": of_k,
-            "llr_above_k_nats": -of_k,
-        }
-
-    @tf.function
-    def encode(self, images):
-        return dict.fromkeys(SPEC.kl_names, images[:, :3, :2, :])
-
-
 @pytest.fixture(scope="module")
 def export_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    module = _Sums()
-    images = tf.TensorSpec([None, *SHAPE], tf.float32, "images")
-    number = tf.TensorSpec([], tf.int32)
-    arguments = (tf.TensorSpec([None], tf.int64), number, number, tf.TensorSpec([2], tf.int32))
-    signatures = {
-        "score_numbered": module.score.get_concrete_function(images, *arguments),
-        "encode": module.encode.get_concrete_function(images),
-    }
-    for version, names in ((1, list(signatures)), (2, ["encode"])):
-        path = folder / str(version)
-        tf.saved_model.save(module, str(path), {name: signatures[name] for name in names})
-        about = {"spec": to_plain(SPEC), "settings": config.defaults()}
-        (path / "assets" / "biva_tf.json").write_text(json.dumps(about))
-    return folder
+    return stand_in_export.write(tmp_path_factory.mktemp("models"), SPEC)
 
 
 def _scored(export_dir, rows, size, **changes):
     arguments = {"ks": (0, 2), "num_importance_samples": 5, "seed": 7, "encodings": True} | changes
-    request = Request(export_dir / "1", SPEC.kl_names, _form(), **arguments)
+    request = Request(export_dir / "1", SPEC.kl_names, _form(), run="this", **arguments)
     scorer = PartScorer(request)
     return [scorer.parquet(part) for part in cut(rows, size)]
 
@@ -321,7 +282,7 @@ def test_the_file_of_a_part_has_the_scores_by_id(export_dir, tmp_path):
     assert table["source"][2].as_py() == str(tmp_path / "x" / "003.png")
     assert table.schema.field(means[0]).metadata == {b"shape": b"[3, 2, 1]"}
     assert len(table[means[0]][0]) == 6
-    found = part_files.result(pa.BufferReader(content))
+    found = part_files.result(content)
     assert len(found) == 23 and [each.id for each in found.skipped] == [2]
 
 
@@ -343,13 +304,8 @@ def test_scores_do_not_depend_on_the_parts(export_dir, tmp_path):
 def test_an_output_folder_goes_on_only_with_the_same_scores(tmp_path, export_dir):
     about = {"seed": 0, "input": [{"source": "a", "images": 3}], "k": (1,)}
     folder = tmp_path / "scores"
-    ScoresFolder(folder, about).write(0, b"damaged")
-    (folder / "parts" / ".000001.parquet.7.tmp").write_bytes(b"half")
-    again = ScoresFolder(folder, about)
-    assert again.has(0) and not again.has(1)
-    assert [path.name for path in (folder / "parts").iterdir()] == ["000000.parquet"]
-    with pytest.raises(OutputError, match=r"000000\.parquet: expected the file of a part"):
-        again.finish(1)
+    run = ScoresFolder(folder, about).run
+    assert ScoresFolder(folder, about).run == run
     for change, message in (
         ({"seed": 1}, "seed was 0, now 1"),
         ({"k": (2,)}, r"k was \[1\], now \[2\]"),
@@ -359,6 +315,8 @@ def test_an_output_folder_goes_on_only_with_the_same_scores(tmp_path, export_dir
     ):
         with pytest.raises(OutputError, match=message):
             ScoresFolder(folder, about | change)
+        assert ScoresFolder(tmp_path / "other" / message, about | change).run != run
+    (folder / "parts" / "000000.parquet").write_bytes(b"")
     with pytest.raises(OutputError, match="expected a new folder or one of scores"):
         ScoresFolder(folder / "parts", about)
 
