@@ -19,12 +19,12 @@ from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from biva_tf.training.summary import RunSummary
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """The settings of `python -m biva_tf.train`."""
 
     model_dir: str = required("The folder of the run.")

@@ -22,6 +22,7 @@ from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.ranges import Numbers, require
 from biva_tf.training.keras_model import KerasModel
 
 _SCORERS = 4  # whose graphs a model keeps
@@ -406,8 +407,15 @@ class BIVA(KerasModel):
 
 
 def _seed(seed: int | None) -> int:
-    """The seed, or one from the generator of Python, which Keras's own layers take theirs from."""
-    return random.randrange(2**31) if seed is None else seed
+    """The seed, or one from the generator of Python, which Keras's own layers take theirs from.
+
+    Raises:
+      SettingsError: it is no integer of 64 bits.
+    """
+    if seed is None:
+        return random.randrange(2**31)
+    require("seed", seed, Numbers(int))
+    return seed
 
 
 def build(name_or_spec: str | ModelSpec) -> BIVA:

@@ -16,6 +16,7 @@ from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
 from biva_tf.model.noise import GatheredNoise, Noise, NoNoise, SameNoise, SeededNoise
 from biva_tf.model.spec import LatentSpec
+from biva_tf.ranges import Numbers, require
 
 _MAX_ROWS = 64  # in memory at once
 
@@ -174,8 +175,7 @@ def interpolate(
     model: Network, first, second, steps: int, *, k: int = 0, seed: int = 0
 ) -> np.ndarray:
     """Images between two images, as `BIVA.interpolate` describes them."""
-    if steps < 2:
-        raise ValueError(f"steps: expected an integer >= 2, got {steps}")
+    require("steps", steps, Numbers(int, lower=2))
     plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
     ends = [check_images(images, model.spec) for images in (first, second)]
     pairs, others = map(len, ends)
@@ -226,13 +226,15 @@ def traverse(
       [units, values, *spec.image_shape].
 
     Raises:
-      ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
+      ValueError: there is no such latent or unit, a value is not finite, or the
+        image is of a wrong shape or range.
     """
     index, latent = _find(model, latent_name)
     size = model.latent_shapes[index][-1]
     for unit in units:
-        if not 0 <= unit < size:
-            raise ValueError(f"unit: expected an integer in 0..{size - 1}, got {unit}")
+        require("unit", unit, Numbers(int, lower=0, upper=size - 1))
+    for value in values:
+        require("value", value, Numbers(float))
     noise = SeededNoise(seed)
     if image is None:
         base = model.top_down(None, plans.prior(model.spec), noise, rows=1)

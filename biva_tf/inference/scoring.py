@@ -23,6 +23,7 @@ from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
+from biva_tf.ranges import Numbers, require
 
 _PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
@@ -104,8 +105,7 @@ class Scorer:
     ):
         sizes = (("num_importance_samples", num_importance_samples), ("max_rows", max_rows))
         for name, value in sizes:
-            if value < 1:
-                raise ValueError(f"{name}: expected an integer >= 1, got {value}")
+            require(name, value, Numbers(int, lower=1))
         if below not in BELOW:
             raise ValueError(f"below: expected one of {', '.join(BELOW)}, got {below!r}")
         self.ks = tuple(ks)

@@ -1,9 +1,9 @@
 """Checks of the fields of a spec."""
 
-import math
 from typing import Any
 
 from biva_tf.errors import UserError
+from biva_tf.ranges import Numbers
 
 
 class SpecError(UserError, ValueError):
@@ -34,12 +34,11 @@ def require_pair(value: Any, field: str) -> None:
 
 def require_rate(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a probability below 1."""
-    valid = isinstance(value, int | float) and 0 <= value < 1
-    require(valid, field, "a number in [0, 1)", value)
+    rates = Numbers(float, lower=0.0, below=1.0)
+    require(rates.has(value), field, str(rates), value)
 
 
 def require_ceiling(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a finite number > 0, or None."""
-    valid = isinstance(value, int | float) and not isinstance(value, bool)
-    valid = valid and math.isfinite(value) and value > 0
-    require(value is None or valid, field, "a finite number > 0, or null", value)
+    ceilings = Numbers(float, above=0.0)
+    require(value is None or ceilings.has(value), field, f"{ceilings}, or null", value)

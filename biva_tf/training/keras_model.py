@@ -12,6 +12,7 @@ from biva_tf.inference.scoring import check_images, image_scores
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
+from biva_tf.ranges import Numbers, require
 from biva_tf.training import optimizer as optimizers
 from biva_tf.training.keras_data import (
     ImageCount,
@@ -53,8 +54,9 @@ class KerasModel(Network):
           run_eagerly, steps_per_execution: as in `keras.Model.compile`.
 
         Raises:
-          ValueError: there is no such optimizer, or it scales the loss; a loss or metrics; or
-            `objective.skip_gradient_norm` with another optimizer than `Adamax`.
+          ValueError: there is no such optimizer, or it scales the loss; a loss or metrics; a seed
+            that is no integer of 64 bits; or `objective.skip_gradient_norm` with another optimizer
+            than `Adamax`.
         """
         for name, value in (("loss", loss), ("metrics", metrics)):
             if value is not None:
@@ -62,6 +64,7 @@ class KerasModel(Network):
                     f"{name}: expected None, got {value!r}: the bound gives the loss and the "
                     "metrics, and `objective` sets its free bits and weights"
                 )
+        require("seed", seed, Numbers(int))
         objective = objective or Objective()
         with self.distribute_strategy.scope():
             made = optimizers.get(optimizer)
