@@ -267,6 +267,10 @@ class ModelSpec:
         """The latents of a level, bottom-up before top-down."""
         return tuple(latent for latent in self.latents if latent.level == level)
 
+    def with_ceiling(self, ceiling: float | None) -> "ModelSpec":
+        """The spec with another `log_variance_ceiling`. Raises SpecError if it can be none."""
+        return dataclasses.replace(self, log_variance_ceiling=ceiling)
+
     def to_json(self) -> str:
         """The spec as indented JSON; `from_json` reads it back to an equal spec."""
         return json.dumps(to_plain(self), indent=2)

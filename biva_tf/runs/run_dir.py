@@ -113,7 +113,7 @@ class RunDir:
             return spec, config
         old_spec, begun = self.read()
         if old_spec.log_variance_ceiling is None and not config.architecture.endswith(".json"):
-            spec = dataclasses.replace(spec, log_variance_ceiling=None)
+            spec = spec.with_ceiling(None)
         size = begun.get("validation_size") if config.validation_size is None else None
         return spec, dataclasses.replace(
             config,
