@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.batch_scoring.rows import Unreadable, fitted
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
-from biva_tf.data import picture_files, pipeline
+from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Images
+from biva_tf.data.reading import inputs
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import NotPreparedError, Split
 from biva_tf.errors import Setting, SettingsError, UserError
 from biva_tf.files import write_atomically
@@ -73,9 +75,10 @@ class SampleSettings(ModelSettings):
     split: str = setting("test", "The split that images are from.", choices=pipeline.SPLITS)
     input: str | None = setting(
         None,
-        "In place of a data set, images of one's own: a folder of pictures, an .npy file, or an "
-        ".npz file with the array `images`; uint8, or floats in [0, 1].",
+        "In place of a data set, images of one's own: a folder of pictures, or an .npy, .npz or "
+        ".parquet file, or a pattern of them.",
     )
+    reading: Reading = dataclasses.field(default_factory=Reading)
     examples: tuple[int, ...] | None = setting(
         None,
         "Places of images in the split or the input: to reconstruct, in pairs to interpolate, or "
@@ -163,7 +166,7 @@ def _images(model: BIVA, settings: SampleSettings) -> Examples:
     from biva_tf import drawing
 
     if settings.input is not None:
-        return _of_user(model, settings.input)
+        return _of_user(model, settings.input, settings.reading)
     try:
         if settings.dataset is None and settings.split == "test":
             return drawing.test_images(model, settings.run_dir, settings.data_dir)
@@ -172,20 +175,16 @@ def _images(model: BIVA, settings: SampleSettings) -> Examples:
         raise NotPreparedError(e, " Or give images of your own: ", Setting("input")) from e
 
 
-def _of_user(model: BIVA, path: str) -> Images:
+def _of_user(model: BIVA, path: str, reading: Reading) -> Images:
     """The images of the input as the model reads its test images."""
     spec, given = model.spec, Setting("input", path)
     if spec.of_text or spec.of_points:
         raise SettingsError(given, ": expected a model of images")
-    if not picture_files.is_given(Path(path)):
-        raise SettingsError(given, ": expected a folder, an .npz or an .npy file")
-    images = []
-    for place, image in enumerate(picture_files.read(Path(path), spec.image_shape[-1])):
-        image = fitted(image, spec.image_shape)
-        if isinstance(image, Unreadable):
-            raise SettingsError(given, f", image {place}: {image.reason}")
-        images.append(image)
-    pixels = np.stack(images)
+    notes = ReadingNotes()
+    try:
+        pixels, _ = inputs.images(path, reading, spec.image_shape, notes)
+    finally:
+        notes.say()
     if pixels.dtype != np.uint8:
         pixels = np.round(pixels * 255).astype(np.uint8)
     split = Split(pixels, np.full(len(pixels), NO_LABEL))

@@ -26,7 +26,10 @@ from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
-from biva_tf.errors import SettingsError
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
+from biva_tf.errors import Setting, SettingsError
+from biva_tf.locks import only_one
 from biva_tf.runs import config
 from biva_tf.settings import Settings, required, setting
 
@@ -45,8 +48,8 @@ class ScoreDatasetSettings(Settings):
 
     export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
     input: str = required(
-        "A glob of .parquet and .npz files, pictures and folders of pictures; or NAME/SPLIT of a "
-        "data set of the project; or tfds:NAME/SPLIT."
+        "A path or a pattern of .parquet, .npz and .npy files, pictures and folders of them; or "
+        "NAME/SPLIT of a data set of the project; or tfds:NAME/SPLIT."
     )
     output: str = required("The folder of the scores: a new one, or that of an earlier start.")
     version: int | None = setting(
@@ -60,11 +63,7 @@ class ScoreDatasetSettings(Settings):
     )
     seed: int = setting(0, "Seed of the samples.", lower=0, upper=_GREATEST_SEED)
     encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
-    column: str | None = setting(
-        None,
-        "Of Parquet files the column, of .npz files the array with the images; by default `image` "
-        "and `images`.",
-    )
+    reading: Reading = dataclasses.field(default_factory=Reading)
     binarize: str = setting(
         "auto",
         "How grey images become binary: none (they do not), threshold, bernoulli (drawn once, by "
@@ -110,8 +109,9 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     """Scores the images that are not scored yet.
 
     Raises:
-      UserError: the export, the images, the folder or a setting does not fit, or Ray is missing;
-        the message says why.
+      UserError: the export, the images, the folder or a setting does not fit, another process
+        scores into the folder, or Ray is missing; the message says why.
+      OSError: the folder cannot be written; once it can, the same command goes on.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
     from biva_tf.batch_scoring import exported, inputs, parts
@@ -131,25 +131,33 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
-    rows = inputs.find(settings.input, settings.column, data, spec)
+    notes = ReadingNotes()
+    try:
+        rows = inputs.find(settings.input, settings.reading, data, spec, notes)
+    finally:
+        notes.say()
     files = parts.state_of_files(rows)
     form = ImageForm(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
     ks = tuple(sorted(set(settings.k or ())))
     all_parts = list(parts.cut(rows, settings.part_size))
     total = sum(map(len, all_parts))
-    output = ScoresFolder(Path(settings.output), _about(settings, export, form, ks, rows))
-    request = Request(
-        export.folder.resolve(),
-        spec.kl_names,
-        form,
-        ks,
-        settings.iw_samples,
-        settings.seed,
-        settings.encodings,
-        output.run,
-    )
-    start_time = time.perf_counter()
-    with Interruption() as interruption:
+    folder = Path(settings.output)
+    with (
+        only_one(folder, Setting("output", settings.output), "scoring"),
+        Interruption() as interruption,
+    ):
+        output = ScoresFolder(folder, _about(settings, export, form, ks, rows))
+        request = Request(
+            export.folder.resolve(),
+            spec.kl_names,
+            form,
+            ks,
+            settings.iw_samples,
+            settings.seed,
+            settings.encodings,
+            output.run,
+        )
+        start_time = time.perf_counter()
         finished = output.finished(rows, all_parts, spec.image_shape)
         missing = [part for part in all_parts if part.index not in finished]
         done = before = total - sum(map(len, missing))
@@ -165,8 +173,8 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
                     progress.show(done)
         if parts.state_of_files(rows) != files:  # while they were read
             output.finished(rows, all_parts, spec.image_shape)
-    seconds = time.perf_counter() - start_time
-    scores = output.finish(len(all_parts))
+        seconds = time.perf_counter() - start_time
+        scores = output.finish(len(all_parts))
     bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
     return DatasetScores(scores, total, total - before, seconds, float(bits))
 
@@ -201,6 +209,7 @@ def _about(
         "encodings": settings.encodings,
         "binarize": form.binarize,
         "threshold": form.threshold if form.binarize == "threshold" else None,
+        "background": settings.reading.background,
         "part_size": settings.part_size,
         "tensorflow": tf.__version__,
         "pyarrow": pyarrow.__version__,
