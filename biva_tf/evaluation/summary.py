@@ -122,7 +122,10 @@ def summarise(
         active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
         latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
     size = values["effective_sample_size"]
-    elbo = values.get("above_0")
+
+    def ratio(k: int) -> np.ndarray:
+        return objectives.likelihood_ratio(values["above_0"], values[f"above_{k}"])
+
     return EvaluationSummary(
         examples=results.done,
         l_1=mean_of(values["elbo"], spec),
@@ -132,10 +135,6 @@ def summarise(
         kl_y_nats=None if spec.classes is None else float(kl[-1]),
         effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
         above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
-        llr={
-            k: mean_of(objectives.likelihood_ratio(elbo, values[f"above_{k}"]), spec, -1)
-            for k in config.ks
-            if k
-        },
+        llr={k: mean_of(ratio(k), spec, -1) for k in config.ks if k},
         perplexity=tokens and objectives.perplexity(values["bound"].sum(), tokens),
     )
