@@ -233,8 +233,8 @@ def _print(settings: ScoreDatasetSettings) -> None:
     if odd := len(scores.overflowing):
         named = ", ".join(map(str, scores.overflowing[:_NAMED])) + (", ..." if odd > _NAMED else "")
         print(
-            f"note: {odd} images are so unlike the training data that float32 has no room for their "
-            f"bounds, which are -3.4e38 and enter the means (id {named})",
+            f"note: {odd} images are so unlike the training data that float32 has no room for "
+            f"their bounds, which are -3.4e38 and enter the means (id {named})",
             file=sys.stderr,
         )
     result = {
