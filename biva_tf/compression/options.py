@@ -6,6 +6,8 @@ from biva_tf.compression.errors import CompressionError
 
 WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation (README.md)
 
+_WIDEST = 256.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -18,7 +20,7 @@ class Options:
       width: the width of a cell of the latents' grids; see `grid`.
 
     Raises:
-      CompressionError: rows, block or seed out of range.
+      CompressionError: a value out of range.
     """
 
     rows: int = 32
@@ -33,3 +35,7 @@ class Options:
                 raise CompressionError(
                     f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
                 )
+        if not 1 / _WIDEST <= self.width <= _WIDEST:
+            raise CompressionError(
+                f"width: expected a number in {1 / _WIDEST}..{_WIDEST}, got {self.width}"
+            )
