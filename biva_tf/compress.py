@@ -123,6 +123,8 @@ def _print(settings: CompressSettings) -> None:
         "bytes": len(compressed.data),
         "bits_per_dim": size / dims,
         "initial_bits": compressed.initial_bits,
+        "batches": compressed.batches,
+        "stored_batches": compressed.stored_batches,
         "seconds": round(written.seconds, 3),
     }
     print(json.dumps(result))

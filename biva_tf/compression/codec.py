@@ -13,6 +13,7 @@ its pixels are stored.
 
 import dataclasses
 import functools
+import math
 import zlib
 
 import numpy as np
@@ -230,12 +231,17 @@ class _Encoder:
         taken = self._coder.encode(stack, images)
         self._per_image = max(self._per_image, taken / rows)
         values = self._coder.values
-        if WORD_BITS * (len(stack) - length) <= images.size * (values.bit_length() - 1):
+        if WORD_BITS * (len(stack) - length) <= _pixel_bits(images, values):
             return Batch(rows)
         self._coder.decode(stack, rows)
         stack.undone(depths)
         stored.push(stack, images, values, _key(self._header, first))
         return Batch(rows, stored=True)
+
+
+def _pixel_bits(pixels: np.ndarray, values: int) -> float:
+    """The bits that pixels take as they are."""
+    return pixels.size * math.log2(values)
 
 
 def _key(header: Header, first: int) -> tuple[int, int]:
@@ -260,6 +266,7 @@ def _decode(
                 decoded.append(stored.pop(stack, shape, coder.values, key))
             else:
                 decoded.append(coder.decode(stack, batch.rows))
+            stack.check()
             first += batch.rows
     except MismatchError as e:
         raise _differs(header, number, str(e)) from None

@@ -55,15 +55,14 @@ class Stack:
       random_words: what lies beneath. None if the words should suffice.
 
     Raises:
-      MismatchError: the highest word is 0, which that of a stack never is; `pop`: the words do not
-        suffice.
+      MismatchError: the highest word is 0, which that of a stack never is.
     """
 
     def __init__(self, words: np.ndarray, random_words: RandomWords | None = None):
         if len(words) and not words[-1]:
             raise MismatchError("the highest word of the stack is 0")
         self._coder = ans_package().stream.stack.AnsCoder(np.array(words, np.uint32))
-        self._random_words, self._beneath = random_words, 0
+        self._random_words, self._beneath, self._ran_out = random_words, 0, False
         self._deepest = self._deepest_since = self.height
 
     @property
@@ -114,10 +113,15 @@ class Stack:
         self._make_room(len(parameters[0]))
         symbols = self._coder.decode(model, *parameters)
         if self._random_words is None and self._coder.num_words() < _STATE:
-            raise MismatchError("the stack runs out of words")
+            self._ran_out = True  # an error here would come out of TensorFlow, whose pass draws
         self._deepest_since = min(self._deepest_since, self.height)
         self._deepest = min(self._deepest, self._deepest_since)
         return symbols
+
+    def check(self) -> None:
+        """Raises MismatchError if more was popped than the words were made of."""
+        if self._ran_out:
+            raise MismatchError("the stack runs out of words")
 
     def _make_room(self, symbols: int) -> None:
         """Puts random words beneath if this many symbols could empty the stack."""
