@@ -20,7 +20,7 @@ import numpy as np
 
 from biva_tf.compression import environment, pixel_values, stored
 from biva_tf.compression.bits_back import BitsBack
-from biva_tf.compression.container import Batch, Block, Reader, runs
+from biva_tf.compression.container import CodedBatch, Block, Reader, runs
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
 from biva_tf.compression.grid import Grid, standard_deviation
 from biva_tf.compression.header import FORMATS, MOST_ROWS, FormatError, Header, PixelForm
@@ -203,7 +203,7 @@ class _Encoder:
         for number in reversed(range(self._header.blocks)):
             start = number * self._header.block
             images = pixels[start : start + self._header.block_size(number)]
-            batches, left = list[Batch](), len(images)
+            batches, left = list[CodedBatch](), len(images)
             while left:
                 rows = min(self._affordable(), self._header.rows, left)
                 batches.append(self._batch(images[left - rows : left], start + left - rows))
@@ -224,7 +224,7 @@ class _Encoder:
             return 1
         return max(int(len(self._stack) / (_MARGIN * self._per_image)), 1)
 
-    def _batch(self, images: np.ndarray, first: int) -> Batch:
+    def _batch(self, images: np.ndarray, first: int) -> CodedBatch:
         """Encodes a batch, the number of whose first image is given."""
         stack, rows = self._stack, len(images)
         length, depths = len(stack), stack.depths()
@@ -232,11 +232,11 @@ class _Encoder:
         self._per_image = max(self._per_image, taken / rows)
         values = self._coder.values
         if WORD_BITS * (len(stack) - length) <= _pixel_bits(images, values):
-            return Batch(rows)
+            return CodedBatch(rows)
         self._coder.decode(stack, rows)
         stack.undone(depths)
         stored.push(stack, images, values, _key(self._header, first))
-        return Batch(rows, stored=True)
+        return CodedBatch(rows, stored=True)
 
 
 def _pixel_bits(pixels: np.ndarray, values: int) -> float:

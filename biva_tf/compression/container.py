@@ -29,7 +29,7 @@ _MOST_BATCHES = 2**16 - 1  # of a run
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
+class CodedBatch:
     """What is coded at once.
 
     Attributes:
@@ -51,12 +51,12 @@ class Block:
       words: uint32, the highest of the stack last.
     """
 
-    runs: tuple[tuple[Batch, int], ...]
+    runs: tuple[tuple[CodedBatch, int], ...]
     images_crc: int
     words: np.ndarray
 
     @property
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[CodedBatch]:
         """The batches, in the order of the images."""
         return itertools.chain.from_iterable(itertools.repeat(*run) for run in self.runs)
 
@@ -75,7 +75,7 @@ class Block:
         return content + _CRC.pack(zlib.crc32(content))
 
 
-def runs(batches: Iterable[Batch]) -> tuple[tuple[Batch, int], ...]:
+def runs(batches: Iterable[CodedBatch]) -> tuple[tuple[CodedBatch, int], ...]:
     """Batches as the runs of a block."""
     found = []
     for batch, same in itertools.groupby(batches):
@@ -110,7 +110,7 @@ class Reader:
         content = np.frombuffer(self._take(4 * words, name), "<u4").astype(np.uint32)
         expected = zlib.crc32(self._data[start : self._at])
         headers.check_crc(name, expected, *_CRC.unpack(self._take(_CRC.size, name)))
-        batches = tuple((Batch(rows, any(stored)), same) for rows, same, *stored in found)
+        batches = tuple((CodedBatch(rows, any(stored)), same) for rows, same, *stored in found)
         block = Block(batches, images_crc, content)
         self._check(name, block, self.header.block_size(number))
         return block

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from biva_tf.compression.container import Batch, Block, Reader, runs
+from biva_tf.compression.container import CodedBatch, Block, Reader, runs
 from biva_tf.compression.header import FormatError, Header, PixelForm
 
 HEADER = Header(
@@ -21,8 +21,8 @@ HEADER = Header(
     versions="tensorflow 2",
 )
 BLOCKS = [
-    Block(runs([Batch(1), Batch(2)]), 123, np.arange(5, dtype=np.uint32)),
-    Block(runs([Batch(1), Batch(1)]), 2**32 - 1, np.array([2**32 - 1], np.uint32)),
+    Block(runs([CodedBatch(1), CodedBatch(2)]), 123, np.arange(5, dtype=np.uint32)),
+    Block(runs([CodedBatch(1), CodedBatch(1)]), 2**32 - 1, np.array([2**32 - 1], np.uint32)),
 ]
 OLD = (  # the header as 0.1 wrote it
     "42495641013300313233343536373805000000000000001c001c000101200003000000ffffffff01"
@@ -92,25 +92,25 @@ def test_bytes_after_the_last_block_are_an_error():
 
 
 def test_equal_batches_take_no_room():
-    few, many = (runs([Batch(32)] * n) for n in (1, 1000))
+    few, many = (runs([CodedBatch(32)] * n) for n in (1, 1000))
     assert len(Block(few, 0, BLOCKS[0].words).pack(1)) == len(
         Block(many, 0, BLOCKS[0].words).pack(1)
     )
 
 
 def test_a_block_of_stored_batches_is_read():
-    batches = [Batch(1), Batch(1, stored=True), Batch(1, stored=True)]
+    batches = [CodedBatch(1), CodedBatch(1, stored=True), CodedBatch(1, stored=True)]
     blocks = [dataclasses.replace(BLOCKS[0], runs=runs(batches)), BLOCKS[1]]
     data = dataclasses.replace(HEADER, format=2).pack() + b"".join(b.pack(2) for b in blocks)
     header, found = _read(data)
-    assert header.format == 2 and [list(b.batches) for b in found] == [batches, [Batch(1)] * 2]
+    assert header.format == 2 and [list(b.batches) for b in found] == [batches, [CodedBatch(1)] * 2]
 
 
 def test_any_number_of_equal_batches_is_read():
     """More than a run can count."""
     images = 200_000
     header = dataclasses.replace(HEADER, images=images, block=images)
-    block = Block(runs([Batch(1)] * images), 0, BLOCKS[0].words)
+    block = Block(runs([CodedBatch(1)] * images), 0, BLOCKS[0].words)
     _, (found,) = _read(header.pack() + block.pack(1))
     assert len(list(found.batches)) == found.images == images
 
@@ -118,11 +118,14 @@ def test_any_number_of_equal_batches_is_read():
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        ([Batch(1)], "expected batches of 3 images in all, as the header says, got 1"),
+        ([CodedBatch(1)], "expected batches of 3 images in all, as the header says, got 1"),
         ([], "expected batches of 3 images in all, as the header says, got 0"),
-        ([Batch(65535)] * 65535, "expected batches of 3 images in all, .* got 4294836225"),
-        ([Batch(0), Batch(3)], "expected batches of 1 to 2 images, as the header says, got 0"),
-        ([Batch(3)], "expected batches of 1 to 2 images, as the header says, got 3"),
+        ([CodedBatch(65535)] * 65535, "expected batches of 3 images in all, .* got 4294836225"),
+        (
+            [CodedBatch(0), CodedBatch(3)],
+            "expected batches of 1 to 2 images, as the header says, got 0",
+        ),
+        ([CodedBatch(3)], "expected batches of 1 to 2 images, as the header says, got 3"),
     ],
 )
 def test_batches_that_contradict_the_header_are_named(batches, message):
