@@ -20,7 +20,7 @@ import numpy as np
 
 from biva_tf.compression import environment, pixel_values, stored
 from biva_tf.compression.bits_back import BitsBack
-from biva_tf.compression.container import CodedBatch, Block, Reader, runs
+from biva_tf.compression.container import Block, CodedBatch, Reader, runs
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
 from biva_tf.compression.grid import Grid, standard_deviation
 from biva_tf.compression.header import FORMATS, MOST_ROWS, FormatError, Header, PixelForm

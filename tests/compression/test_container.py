@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from biva_tf.compression.container import CodedBatch, Block, Reader, runs
+from biva_tf.compression.container import Block, CodedBatch, Reader, runs
 from biva_tf.compression.header import FormatError, Header, PixelForm
 
 HEADER = Header(
