@@ -24,7 +24,7 @@ from typing import Any
 
 from biva_tf import artefacts
 from biva_tf.errors import Setting, UserError
-from biva_tf.files import write_atomically, write_json
+from biva_tf.files import naming, remove, remove_remains, write_atomically, write_json
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
 from biva_tf.runs.config import BEFORE_SETTINGS, RunConfig, data_config, defaults
 
@@ -197,6 +197,11 @@ class RunDir:
         except (OSError, ValueError, KeyError, TypeError, SpecError) as e:
             raise RunDirError(f"{self.config}: expected the settings of a run ({e})") from e
 
+    def remove_remains(self) -> None:
+        """Removes what a killed run has left of files that it was writing."""
+        remove_remains(self.config, self.metrics, self.summary, self.unfinished, self.vocabulary)
+        remove(self.samples.glob(".*.tmp"))
+
     def drop_metrics_after(self, step: int) -> None:
         """Drops the lines of metrics that a killed run wrote after its last checkpoint."""
         kept = []
@@ -209,7 +214,7 @@ class RunDir:
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Appends a line to the metrics."""
-        with open(self.metrics, "a") as file:
+        with naming(self.metrics), open(self.metrics, "a") as file:
             file.write(json.dumps(values) + "\n")
 
     def write_summary(self, values: dict[str, Any]) -> None:
