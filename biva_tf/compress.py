@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.model import ModelSettings, check_output
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression.errors import CompressionError
 from biva_tf.compression.options import Options
@@ -82,6 +82,7 @@ def run(settings: CompressSettings) -> Written:
       UserError: the model, the images or a setting does not fit; the message says why. Nothing is
         written then.
     """
+    check_output(settings.input, settings.output)
     from biva_tf.compression.codec import Codec
 
     compute_with_threads(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.model import ModelSettings, check_output
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression.errors import BlockError, CompressionError
 from biva_tf.data import picture_files
@@ -57,7 +57,9 @@ def run(settings: DecompressSettings) -> Decompressed:
     from biva_tf.compression.container import Reader
 
     output = Path(settings.output)
-    if not picture_files.is_npz(output):
+    if picture_files.is_npz(output):
+        check_output(settings.input, settings.output)
+    else:
         picture_files.check_empty(output)
     try:
         data = Path(settings.input).read_bytes()

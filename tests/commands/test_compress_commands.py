@@ -201,3 +201,20 @@ def test_images_of_0_and_1_come_back_as_they_were(letters, tmp_path):
     _decompress(tmp_path / "f.biva", tmp_path / "back.npz")
     with np.load(tmp_path / "back.npz") as arrays:
         np.testing.assert_array_equal(arrays["images"], letters // 255)
+
+
+def test_an_input_is_not_written_over_and_a_folder_is_no_file(letters, tmp_path):
+    np.savez(tmp_path / "i.npz", images=letters)
+    before = (tmp_path / "i.npz").read_bytes()
+    for command in (_compress, None):
+        for output, message in (
+            (tmp_path / "i.npz", "expected another file than input"),
+            (tmp_path / "folder.npz", "expected a file, got a folder"),
+        ):
+            (tmp_path / "folder.npz").mkdir(exist_ok=True)
+            with pytest.raises(SettingsError, match=message):
+                if command:
+                    command(tmp_path, tmp_path / "i.npz", output=str(output))
+                else:
+                    _decompress(tmp_path / "i.npz", output)
+    assert (tmp_path / "i.npz").read_bytes() == before
