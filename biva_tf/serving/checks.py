@@ -124,8 +124,10 @@ def checks(client: Client, classes: int = 0) -> Iterator[str]:
     pixels = np.rint(sample["images"] * 255)
     pictures = np.stack([tf.io.decode_png(png).numpy() for png in sample["images_png"]])
     _require(np.array_equal(pictures, pixels), "sample: images_png are not the images")
-    images = (pixels / 255).astype(np.float32)
-    yield from _check_scores(client, images, sample["images_png"], classes)
+    # A binary model scores grey values as they are, and reads grey pictures in its own way.
+    images = (pixels > 127).astype(np.float32)
+    encoded = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in images]
+    yield from _check_scores(client, images, np.array(encoded, object), classes)
     codes = yield from _check_latents(client, images)
     bad = _bad_requests(images, codes, request)
     if classes:
@@ -251,6 +253,9 @@ def _bad_requests(
     wrong_size = np.zeros((images.shape[1] + 1, *images.shape[2:]), np.uint8)
     wrong_png = np.array([tf.io.encode_png(wrong_size).numpy()], object)
     no_png = np.array([b"no image"], object)
+    # The header of a PNG of 20000x20000 pixels.
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\0\x4e\x20" * 2 + b"\x08\0\0\0\0"
+    large_png = np.array([header], object)
     return {
         "images of a wrong shape": ("score", {**score, "images": images[:, 1:]}),
         "images of a wrong rank": ("score", {**score, "images": images[0]}),
@@ -261,11 +266,19 @@ def _bad_requests(
         "a number below 0": ("score_numbered", {**score, "numbers": np.arange(len(images)) - 1}),
         "a k too large": ("score", {**score, "k": np.int32(10_000)}),
         "a k below 0": ("score", {**score, "k": np.int32(-1)}),
+        "endless importance samples": (
+            "score",
+            {**score, "num_importance_samples": np.int32(2**31 - 1)},
+        ),
+        "a seed of a wrong shape": ("score", {**score, "seed": np.zeros(3, np.int32)}),
         "no importance samples": ("score", {**score, "num_importance_samples": np.int32(0)}),
         "no samples": ("sample", {**sample, "num_samples": np.int32(0)}),
         "too many samples": ("sample", {**sample, "num_samples": np.int32(2**31 - 1)}),
+        "a temperature without end": ("sample", {**sample, "temperature": np.float32(1e30)}),
         "a temperature below 0": ("sample", {**sample, "temperature": np.float32(-1)}),
         "bytes that are no image": ("score_png", {"images_png": no_png, **_SCORE}),
+        "no bytes": ("score_png", {"images_png": np.array([b""], object), **_SCORE}),
+        "an image too large to decode": ("score_png", {"images_png": large_png, **_SCORE}),
         "an image of a wrong size": ("score_png", {"images_png": wrong_png, **_SCORE}),
         "no levels": ("reconstruct", {"images": images, "levels": np.int32(0), "seed": _SEED}),
         "a latent of a wrong shape": ("decode", {**codes, latent: codes[latent][:, :-1]}),
