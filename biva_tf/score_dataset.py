@@ -26,28 +26,29 @@ from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.errors import SettingsError
 from biva_tf.runs import config
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 if TYPE_CHECKING:
     from biva_tf.batch_scoring.exported import Exported
     from biva_tf.batch_scoring.output import Scores
     from biva_tf.batch_scoring.parts import ImageForm
-    from biva_tf.batch_scoring.scorer import Request
 
 _GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = SEEDS["test"]  # of the draws that make grey images binary
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreDatasetSettings:
+class ScoreDatasetSettings(Settings):
     """The settings of `python -m biva_tf.score_dataset`."""
 
     export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
     input: str = required(
-        "A glob of .parquet and .npz files, pictures and folders of pictures; or NAME/SPLIT of a "
-        "data set of the project; or tfds:NAME/SPLIT."
+        "A path or a pattern of .parquet, .npz and .npy files, pictures and folders of them; or "
+        "NAME/SPLIT of a data set of the project; or tfds:NAME/SPLIT."
     )
     output: str = required("The folder of the scores: a new one, or that of an earlier start.")
     version: int | None = setting(
@@ -56,14 +57,12 @@ class ScoreDatasetSettings:
     iw_samples: int = setting(
         10, "Samples per image: K of L_K, and those whose mean is L^{>k}.", lower=1
     )
-    k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
-    seed: int = setting(0, "Seed of the samples.", lower=0)
-    encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
-    column: str | None = setting(
-        None,
-        "Of Parquet files the column, of .npz files the array with the images; by default `image` "
-        "and `images`.",
+    k: tuple[int, ...] | None = setting(
+        None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.", lower=0
     )
+    seed: int = setting(0, "Seed of the samples.", lower=0, upper=_GREATEST_SEED)
+    encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
+    reading: Reading = dataclasses.field(default_factory=Reading)
     binarize: str = setting(
         "auto",
         "How grey images become binary: none (they do not), threshold, bernoulli (drawn once, by "
@@ -74,6 +73,7 @@ class ScoreDatasetSettings:
         None,
         "A pixel is 1 if its value, 0 to 255, is above it; by default as in the training.",
         lower=0,
+        upper=254,
     )
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the training used."
@@ -83,14 +83,6 @@ class ScoreDatasetSettings:
     address: str | None = setting(
         None, "Of a Ray cluster; by default Ray runs on this machine for the time of the command."
     )
-
-    def __post_init__(self):
-        for name, value, greatest in (
-            ("seed", self.seed, _GREATEST_SEED),
-            ("threshold", self.threshold or 0, 254),
-        ):
-            if value > greatest:
-                raise SettingsError(f"--{name}: expected 0 to {greatest}, got {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,33 +129,44 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
-    rows = inputs.find(settings.input, settings.column, data, spec)
+    notes = ReadingNotes()
+    try:
+        rows = inputs.find(settings.input, settings.reading, data, spec, notes)
+    finally:
+        notes.say()
+    files = parts.state_of_files(rows)
     form = ImageForm(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
+    ks = tuple(sorted(set(settings.k or ())))
+    all_parts = list(parts.cut(rows, settings.part_size))
+    total = sum(map(len, all_parts))
+    output = ScoresFolder(Path(settings.output), _about(settings, export, form, ks, rows))
     request = Request(
         export.folder.resolve(),
         spec.kl_names,
         form,
-        tuple(sorted(set(settings.k or ()))),
+        ks,
         settings.iw_samples,
         settings.seed,
         settings.encodings,
+        output.run,
     )
-    all_parts = list(parts.cut(rows, settings.part_size))
-    total = sum(map(len, all_parts))
-    output = ScoresFolder(Path(settings.output), _about(settings, export, request, rows))
-    missing = [part for part in all_parts if not output.has(part.index)]
-    done = before = total - sum(map(len, missing))
     start_time = time.perf_counter()
-    if missing:
-        print(_plan(total, before, form), file=sys.stderr)
-        with Interruption() as interruption, pool, Progress(total, before) as progress:
-            interruption.handle_again()
-            for index, images, content in pool.scored(missing, request):
-                with interruption.held():
-                    output.write(index, content)
-                interruption.check()
-                done += images
-                progress.show(done)
+    with Interruption() as interruption:
+        finished = output.finished(rows, all_parts, spec.image_shape)
+        missing = [part for part in all_parts if part.index not in finished]
+        done = before = total - sum(map(len, missing))
+        if missing:
+            print(_plan(total, before, form), file=sys.stderr)
+            with pool, Progress(total, before) as progress:
+                interruption.handle_again()
+                for index, images, content in pool.scored(missing, request):
+                    with interruption.held():
+                        output.write(index, content)
+                    interruption.check()
+                    done += images
+                    progress.show(done)
+        if parts.state_of_files(rows) != files:  # while they were read
+            output.finished(rows, all_parts, spec.image_shape)
     seconds = time.perf_counter() - start_time
     scores = output.finish(len(all_parts))
     bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
@@ -185,20 +188,22 @@ def _data(settings: ScoreDatasetSettings, export: Exported):
     )
 
 
-def _about(settings: ScoreDatasetSettings, export: Exported, request: Request, rows) -> dict:
+def _about(
+    settings: ScoreDatasetSettings, export: Exported, form: ImageForm, ks: tuple[int, ...], rows
+) -> dict:
     import pyarrow
     import tensorflow as tf
 
-    form = request.form
     return {
         "export": export.fingerprint,
         "input": [each.describe() for each in rows],
-        "iw_samples": request.num_importance_samples,
-        "k": request.ks,
-        "seed": request.seed,
-        "encodings": request.encodings,
+        "iw_samples": settings.iw_samples,
+        "k": ks,
+        "seed": settings.seed,
+        "encodings": settings.encodings,
         "binarize": form.binarize,
         "threshold": form.threshold if form.binarize == "threshold" else None,
+        "background": settings.reading.background,
         "part_size": settings.part_size,
         "tensorflow": tf.__version__,
         "pyarrow": pyarrow.__version__,

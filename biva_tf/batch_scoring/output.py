@@ -2,9 +2,11 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ import numpy as np
 
 from biva_tf import artefacts
 from biva_tf.batch_scoring import part_files
-from biva_tf.batch_scoring.parts import Skipped
+from biva_tf.batch_scoring.parts import Part, Skipped, fingerprints
+from biva_tf.batch_scoring.sealed import DamageError
+from biva_tf.data.reading.rows import Rows
 from biva_tf.errors import Setting, UserError
 from biva_tf.files import write_atomically, write_json
+
+_NAMED = 10  # files in a message
 
 
 class OutputError(UserError, RuntimeError):
@@ -32,6 +38,9 @@ class ScoresFolder:
       folder: it may be one that was begun before, with the same `about`.
       about: all that the scores depend on, as plain data, by what it is called in messages.
 
+    Attributes:
+      run: a hash of `about`, by which a part is known as one of these scores.
+
     Raises:
       OutputError: the folder has the scores of something else, or other files.
     """
@@ -40,6 +49,9 @@ class ScoresFolder:
         self._folder, self._parts = folder, folder / "parts"
         path = folder / "scores.json"
         about = json.loads(json.dumps(about))  # as it is read
+        self.run = hashlib.blake2b(
+            json.dumps(about, sort_keys=True).encode(), digest_size=16
+        ).hexdigest()
         try:
             _, before = artefacts.read(json.loads(path.read_text()), "scores")
         except FileNotFoundError:
@@ -58,12 +70,71 @@ class ScoresFolder:
                 Setting("output", folder),
                 f" has the scores of something else: {'; '.join(differences)}. Name another folder",
             )
+        self._parts.mkdir(exist_ok=True)
         for unfinished in self._parts.glob(".*.tmp"):  # of a process that was killed
             unfinished.unlink()
 
-    def has(self, index: int) -> bool:
-        """Whether a part is finished."""
-        return self._path(index).exists()
+    def finished(
+        self, rows: Sequence[Rows], parts: Sequence[Part], shape: tuple[int, ...]
+    ) -> set[int]:
+        """The indexes of the parts that are finished, after a look at all that is there.
+
+        A part whose file is damaged is not finished; a line on standard error says so.
+
+        Args:
+          rows: all images.
+          parts: all parts of them.
+          shape: the shape of the model's images.
+
+        Raises:
+          OutputError: there is a file that is no part of these scores, or a part whose images have
+            changed since.
+          DataError: the images of a finished part cannot be read.
+        """
+        names = {self._path(part.index).name for part in parts}
+        strangers = sorted(p for p in self._parts.iterdir() if p.name not in names)
+        for path in strangers:
+            if not path.name.startswith("."):  # as readers of Parquet's folders leave them out
+                raise self._stranger(path, f"there are {len(parts)} parts")
+        made_from = {}
+        for part in parts:
+            try:
+                made_from[part.index] = self._result(part.index).origin.images
+            except FileNotFoundError:
+                continue
+            except DamageError as e:
+                path = self._path(part.index)
+                print(f"note: {path} is damaged ({e}): it is made again", file=sys.stderr)
+        self._check_images(made_from, rows, parts, shape)
+        return set(made_from)
+
+    def _check_images(
+        self,
+        made_from: dict[int, str],
+        rows: Sequence[Rows],
+        parts: Sequence[Part],
+        shape: tuple[int, ...],
+    ) -> None:
+        """Compares the images of finished parts with those that the parts were made from."""
+        to_read = parts[: max(made_from, default=-1) + 1]
+        now = fingerprints(rows, to_read, shape)
+        changed = [
+            part
+            for part, fingerprint in zip(to_read, now, strict=True)
+            if made_from.get(part.index, fingerprint) != fingerprint
+        ]
+        if changed:
+            first = changed[0]
+            source, _ = next(first.rows[0].places())
+            names = ", ".join(self._path(part.index).name for part in changed[:_NAMED])
+            more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+            raise OutputError(
+                Setting("output", self._folder),
+                f" has the scores of other images: those with the ids {first.first} to "
+                f"{first.first + len(first) - 1} (from {source} on) have changed since they were "
+                f"scored. Name another folder, or delete from {self._parts} what was made of the "
+                f"images before: {names}{more}",
+            )
 
     def write(self, index: int, content: bytes) -> None:
         """Writes the file of a finished part."""
@@ -80,13 +151,13 @@ class ScoresFolder:
         """
         bounds: list[np.ndarray] = []
         skipped: list[Skipped] = []
-        for path in map(self._path, range(number)):
+        for index in range(number):
             try:
-                part_result = part_files.result(path)
-            except (OSError, ValueError) as e:
+                part_result = self._result(index)
+            except (OSError, DamageError) as e:
                 raise OutputError(
-                    f"{path}: expected the file of a part ({e}); delete it, and the same command "
-                    "writes it again"
+                    f"{self._path(index)}: expected the file of a part ({e}); the same command "
+                    "makes it again"
                 ) from e
             bounds.append(part_result.bounds)
             skipped += part_result.skipped
@@ -97,6 +168,31 @@ class ScoresFolder:
         path = self._folder / "skipped.csv"
         write_atomically(path, text.getvalue().encode())
         return Scores(self._parts, np.concatenate(bounds), tuple(skipped), path)
+
+    def _result(self, index: int) -> part_files.PartResult:
+        """What a part's file says.
+
+        Raises:
+          FileNotFoundError: there is none.
+          DamageError: it is damaged.
+          OutputError: something else is in its place.
+        """
+        path = self._path(index)
+        try:
+            found = part_files.result(path.read_bytes())
+        except (IsADirectoryError, part_files.StrangerError) as e:
+            raise self._stranger(path, str(e)) from e
+        if found.origin.run != self.run:
+            raise self._stranger(path, "it has the scores of another run")
+        if found.origin.part != index:
+            raise self._stranger(path, f"it is part {found.origin.part}")
+        return found
+
+    def _stranger(self, path: Path, why: str) -> OutputError:
+        return OutputError(
+            f"{path}: expected only parts of these scores in this folder, each in its place "
+            f"({why}). Move it away, and the same command goes on"
+        )
 
     def _path(self, index: int) -> Path:
         return self._parts / f"{index:06}.parquet"

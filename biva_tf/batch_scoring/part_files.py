@@ -7,10 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from biva_tf.batch_scoring import sealed
 from biva_tf.batch_scoring.parts import PartImages, Skipped
 from biva_tf.evaluation import columns
 
-_SKIPPED = b"biva_tf.skipped"  # a key of the file's metadata
+# Keys of the file's metadata.
+_SKIPPED = b"biva_tf.skipped"
+_ORIGIN = b"biva_tf.origin"
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a part was made from.
+
+    Attributes:
+      run: a hash of all that the scores depend on besides the images.
+      part: the part's index.
+      images: the fingerprint of its images (`parts.Fingerprint`).
+    """
+
+    run: str
+    part: int
+    images: str
 
 
 def scores(
@@ -41,18 +59,23 @@ def scores(
 
 
 def parquet(
-    images: PartImages, scored: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray]
+    images: PartImages,
+    scored: Mapping[str, np.ndarray],
+    codes: Mapping[str, np.ndarray],
+    origin: Origin,
 ) -> bytes:
-    """A Parquet file with one row per image, and the skipped images in its metadata.
+    """A Parquet file with one row per image and a checksum (`sealed`).
+
+    Its metadata holds the skipped images, and what the part was made from.
 
     Args:
       images: the part's images.
       scored: of `scores`.
       codes: the mean of each latent's posterior, float32 [n, ...], by name; each becomes a column
         of lists, with its shape in the metadata of the column.
+      origin: what the part was made from.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     sources = pa.array(images.sources, pa.string()).dictionary_encode()
     columns: list[tuple[str, Any, dict[str, str]]] = [
@@ -69,12 +92,12 @@ def parquet(
         lists = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
         columns.append((f"mean_{name}", lists, {"shape": json.dumps(shape)}))
     fields = [pa.field(name, array.type, metadata=about) for name, array, about in columns]
-    skipped = json.dumps([dataclasses.asdict(each) for each in images.skipped]).encode()
-    schema = pa.schema(fields, metadata={_SKIPPED: skipped})
-    content = pa.BufferOutputStream()
-    table = pa.Table.from_arrays([array for _, array, _ in columns], schema=schema)
-    pq.write_table(table, content, compression="zstd")
-    return content.getvalue().to_pybytes()
+    about = {
+        _SKIPPED: json.dumps([dataclasses.asdict(each) for each in images.skipped]).encode(),
+        _ORIGIN: json.dumps(dataclasses.asdict(origin)).encode(),
+    }
+    schema = pa.schema(fields, metadata=about)
+    return sealed.parquet(pa.Table.from_arrays([array for _, array, _ in columns], schema=schema))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +105,12 @@ class PartResult:
     """What a file of `parquet` says about its part.
 
     Attributes:
+      origin: what it was made from.
       bounds: L_K of every image that was scored, nats.
       skipped: the others.
     """
 
+    origin: Origin
     bounds: np.ndarray
     skipped: tuple[Skipped, ...]
 
@@ -93,13 +118,40 @@ class PartResult:
         return len(self.bounds) + len(self.skipped)
 
 
-def result(file) -> PartResult:
-    """Reads what a file says; raises OSError or ValueError if it is not one of `parquet`."""
+class StrangerError(ValueError):
+    """A sound Parquet file that `parquet` has not written."""
+
+
+def result(content: bytes) -> PartResult:
+    """Reads what a file says.
+
+    Raises:
+      StrangerError: it is another Parquet file.
+      DamageError: it is not what `parquet` wrote.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as opened:
-        metadata = opened.schema_arrow.metadata or {}
-        if _SKIPPED not in metadata:
-            raise ValueError("not a file of scores")
+    try:
+        sealed.check(content)
+    except sealed.DamageError as e:
+        if _is_other_parquet(content):
+            raise StrangerError("it is a Parquet file of another kind") from e
+        raise
+    with pq.ParquetFile(pa.BufferReader(content)) as opened:
+        metadata = opened.schema_arrow.metadata
+        origin = Origin(**json.loads(metadata[_ORIGIN]))
         skipped = tuple(Skipped(**each) for each in json.loads(metadata[_SKIPPED]))
-        return PartResult(opened.read([columns.BOUND])[columns.BOUND].to_numpy(), skipped)
+        bounds = opened.read([columns.BOUND])[columns.BOUND].to_numpy()
+    return PartResult(origin, bounds, skipped)
+
+
+def _is_other_parquet(content: bytes) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(content)) as opened:
+            return _ORIGIN not in (opened.schema_arrow.metadata or {})
+    except (OSError, ValueError):
+        return False

@@ -1,12 +1,16 @@
 """Parts: the images that are scored and written at once. A part is scored wholly or not at all."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from biva_tf.batch_scoring.rows import Rows, Unreadable
 from biva_tf.data.images import as_read
+from biva_tf.data.reading.rows import Rows
+from biva_tf.data.reading.values import Unreadable
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting
 from biva_tf.inference import chunks
@@ -49,6 +53,28 @@ class Skipped:
     reason: str
 
 
+class Fingerprint:
+    """A hash of images as they are read: where they are, their types, shapes and values.
+
+    Why an image cannot be read does not count, only that it cannot.
+    """
+
+    def __init__(self):
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, number: int, place: tuple[str, int], image: np.ndarray | Unreadable) -> None:
+        """Adds the image with the id `number`; `place` is one of `Rows.places`."""
+        if isinstance(image, Unreadable):
+            self._hash.update(repr((number, *place, None)).encode())
+        else:
+            self._hash.update(repr((number, *place, image.dtype.str, image.shape)).encode())
+            self._hash.update(image.tobytes())
+
+    def text(self) -> str:
+        """The hash of all that was added."""
+        return self._hash.hexdigest()
+
+
 @dataclasses.dataclass(frozen=True)
 class PartImages:
     """The images of a part that could be read.
@@ -58,6 +84,7 @@ class PartImages:
       sources, rows: of each, the file or split, and the row there.
       images: float32 [n, height, width, channels], as the model reads them.
       skipped: the others.
+      fingerprint: of all of them.
     """
 
     ids: np.ndarray
@@ -65,6 +92,7 @@ class PartImages:
     rows: np.ndarray
     images: np.ndarray
     skipped: tuple[Skipped, ...]
+    fingerprint: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +120,10 @@ class Part:
             model expects binary ones.
         """
         ids, places, images, skipped = [], [], [], []
-        read = (
-            (place, image)
-            for rows in self.rows
-            for place, image in zip(rows.places(), rows.read(form.shape), strict=True)
-        )
-        for number, ((source, row), image) in enumerate(read, start=self.first):
+        fingerprint = Fingerprint()
+        for number, (place, image) in enumerate(_read(self.rows, form.shape), start=self.first):
+            fingerprint.add(number, place, image)
+            source, row = place
             if isinstance(image, Unreadable):
                 skipped.append(Skipped(number, source, row, image.reason))
                 continue
@@ -117,7 +143,56 @@ class Part:
             np.array([row for _, row in places], np.int64),
             np.array(images, np.float32).reshape(-1, *form.shape),
             tuple(skipped),
+            fingerprint.text(),
         )
+
+
+def fingerprints(
+    rows: Sequence[Rows], parts: Iterable[Part], shape: tuple[int, ...]
+) -> Iterator[str]:
+    """Yields the fingerprint of each part, as its images are now.
+
+    The images are read once, in their order: an .npz file that is compressed cannot be entered in
+    its middle, so that reading part by part would take much longer.
+
+    Args:
+      rows: all images.
+      parts: the first parts of them, or all.
+      shape: the shape of the model's images.
+
+    Raises:
+      DataError: as `Part.read`.
+    """
+    images = _read(rows, shape)
+    for part in parts:
+        fingerprint = Fingerprint()
+        numbered = enumerate(itertools.islice(images, len(part)), start=part.first)
+        for number, (place, image) in numbered:
+            fingerprint.add(number, place, image)
+        yield fingerprint.text()
+
+
+def state_of_files(rows: Iterable[Rows]) -> str:
+    """A hash of the times, sizes and inodes of all files that the images are in.
+
+    While it stays the same, so do the images. Sources that are no files do not count.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for each in rows:
+        for path in each.files():
+            try:
+                about = os.stat(path)
+            except OSError:
+                state.update(b"none;")
+            else:
+                state.update(f"{about.st_mtime_ns} {about.st_size} {about.st_ino};".encode())
+    return state.hexdigest()
+
+
+def _read(rows: Iterable[Rows], shape: tuple[int, ...]):
+    """Yields the place and the image of every row."""
+    for each in rows:
+        yield from zip(each.places(), each.read(shape), strict=True)
 
 
 def cut(rows: Sequence[Rows], size: int) -> Iterator[Part]:

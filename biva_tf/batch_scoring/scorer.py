@@ -26,6 +26,7 @@ class Request:
       num_importance_samples: importance samples per image.
       seed: the seed of the samples.
       encodings: whether to give the mean of each latent's posterior.
+      run: a hash of all that the scores depend on besides the images.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Request:
     num_importance_samples: int
     seed: int
     encodings: bool
+    run: str
 
 
 class PartScorer:
@@ -86,7 +88,8 @@ class PartScorer:
         if request.encodings:
             means = self._call("encode", number, images=tf.constant(pixels))
             codes = {name: means[name] for name in request.kl_names}  # in their order
-        return part_files.parquet(images, scored, codes)
+        origin = part_files.Origin(request.run, part.index, images.fingerprint)
+        return part_files.parquet(images, scored, codes, origin)
 
     def _call(self, name: str, number: int, **inputs: tf.Tensor) -> dict[str, np.ndarray]:
         outputs = self._model.signatures[name](**inputs)
