@@ -136,5 +136,5 @@ def test_a_binary_model_without_a_rule_takes_black_and_white_pictures_alone():
 )
 def test_a_limit_out_of_its_range_is_refused_by_name(limits):
     (name,) = limits
-    with pytest.raises(SettingsError, match=f"--{name}: expected .*, got {limits[name]}"):
+    with pytest.raises(SettingsError, match=f"{name}: expected .*, got {limits[name]}"):
         Limits(**limits)
