@@ -328,9 +328,9 @@ np.savez(
     weights=np.concatenate([np.ravel(v) for v in model.trainable_variables]),
     averages=np.concatenate([np.ravel(v) for v in model.optimizer.moving_averages.values]),
     score=model.score(images[:7], num_importance_samples=3, seed=0).bound_nats,
-    evaluated=[model.evaluate(images[:11], batch_size=5, return_dict=True, verbose=0)["elbo"]],
-    scored=[scores(model, images[:11], (0,), seed=(4, 1))[0].elbo_nats.mean()],
-    predicted=model.predict(images[:11], batch_size=5, verbose=0),
+    evaluated=[model.evaluate(images[:9], batch_size=4, return_dict=True, verbose=0)["elbo"]],
+    scored=[scores(model, images[:9], (0,), seed=(4, 1))[0].elbo_nats.mean()],
+    predicted=model.predict(images[:9], batch_size=4, verbose=0),
     steps=model.optimizer.iterations.numpy(),
 )
 """
