@@ -28,7 +28,8 @@ from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
 from biva_tf.data.reading.inputs import Reading
 from biva_tf.data.reading.notes import ReadingNotes
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
+from biva_tf.locks import only_one
 from biva_tf.runs import config
 from biva_tf.settings import Settings, required, setting
 
@@ -108,8 +109,9 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     """Scores the images that are not scored yet.
 
     Raises:
-      UserError: the export, the images, the folder or a setting does not fit, or Ray is missing;
-        the message says why.
+      UserError: the export, the images, the folder or a setting does not fit, another process
+        scores into the folder, or Ray is missing; the message says why.
+      OSError: the folder cannot be written; once it can, the same command goes on.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
     from biva_tf.batch_scoring import exported, inputs, parts
@@ -139,19 +141,23 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     ks = tuple(sorted(set(settings.k or ())))
     all_parts = list(parts.cut(rows, settings.part_size))
     total = sum(map(len, all_parts))
-    output = ScoresFolder(Path(settings.output), _about(settings, export, form, ks, rows))
-    request = Request(
-        export.folder.resolve(),
-        spec.kl_names,
-        form,
-        ks,
-        settings.iw_samples,
-        settings.seed,
-        settings.encodings,
-        output.run,
-    )
-    start_time = time.perf_counter()
-    with Interruption() as interruption:
+    folder = Path(settings.output)
+    with (
+        only_one(folder, Setting("output", settings.output), "scoring"),
+        Interruption() as interruption,
+    ):
+        output = ScoresFolder(folder, _about(settings, export, form, ks, rows))
+        request = Request(
+            export.folder.resolve(),
+            spec.kl_names,
+            form,
+            ks,
+            settings.iw_samples,
+            settings.seed,
+            settings.encodings,
+            output.run,
+        )
+        start_time = time.perf_counter()
         finished = output.finished(rows, all_parts, spec.image_shape)
         missing = [part for part in all_parts if part.index not in finished]
         done = before = total - sum(map(len, missing))
@@ -167,8 +173,8 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
                     progress.show(done)
         if parts.state_of_files(rows) != files:  # while they were read
             output.finished(rows, all_parts, spec.image_shape)
-    seconds = time.perf_counter() - start_time
-    scores = output.finish(len(all_parts))
+        seconds = time.perf_counter() - start_time
+        scores = output.finish(len(all_parts))
     bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
     return DatasetScores(scores, total, total - before, seconds, float(bits))
 

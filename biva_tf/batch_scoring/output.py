@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from biva_tf import artefacts
+from biva_tf import artefacts, locks
 from biva_tf.batch_scoring import part_files
 from biva_tf.batch_scoring.parts import Part, Skipped, fingerprints
 from biva_tf.batch_scoring.sealed import DamageError
 from biva_tf.data.reading.rows import Rows
 from biva_tf.errors import Setting, UserError
-from biva_tf.files import write_atomically, write_json
+from biva_tf.files import remove, remove_remains, write_atomically, write_json
 
 _NAMED = 10  # files in a message
 
@@ -52,15 +52,17 @@ class ScoresFolder:
         self.run = hashlib.blake2b(
             json.dumps(about, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
+        remove_remains(path, folder / "skipped.csv")
+        remove(self._parts.glob(".*.tmp"))
         try:
             _, before = artefacts.read(json.loads(path.read_text()), "scores")
         except FileNotFoundError:
-            if folder.exists() and any(folder.iterdir()):
+            if not self._is_new():
                 raise OutputError(
                     Setting("output", folder),
                     ": expected a new folder or one of scores, it has other files",
                 ) from None
-            self._parts.mkdir(parents=True)
+            self._parts.mkdir(parents=True, exist_ok=True)
             write_json(path, artefacts.stamped("scores", about))
             return
         except ValueError as e:
@@ -71,8 +73,12 @@ class ScoresFolder:
                 f" has the scores of something else: {'; '.join(differences)}. Name another folder",
             )
         self._parts.mkdir(exist_ok=True)
-        for unfinished in self._parts.glob(".*.tmp"):  # of a process that was killed
-            unfinished.unlink()
+
+    def _is_new(self) -> bool:
+        """Whether the folder has nothing, or only what a start that failed leaves."""
+        left = set(self._folder.iterdir()) if self._folder.exists() else set()
+        of_parts = any(self._parts.iterdir()) if self._parts.is_dir() else False
+        return not of_parts and left <= {self._parts, self._folder / locks.NAME}
 
     def finished(
         self, rows: Sequence[Rows], parts: Sequence[Part], shape: tuple[int, ...]

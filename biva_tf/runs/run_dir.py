@@ -24,7 +24,7 @@ from typing import Any
 
 from biva_tf import artefacts
 from biva_tf.errors import Setting, UserError
-from biva_tf.files import write_atomically, write_json
+from biva_tf.files import naming, remove, remove_remains, write_atomically, write_json
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
 from biva_tf.runs.config import BEFORE_SETTINGS, RunConfig, data_config, defaults
 
@@ -98,6 +98,28 @@ class RunDir:
     def config(self) -> Path:
         """The file with the spec and the settings."""
         return self.path / "config.json"
+
+    def as_begun(self, spec: ModelSpec, config: RunConfig) -> tuple[ModelSpec, RunConfig]:
+        """The spec and the settings with what the earlier run here keeps, if there is one.
+
+        A run of a version without `ema_warmup`, or with named architectures without a ceiling of
+        the log-variances, goes on as it began. A run keeps its `validation_size` unless another one
+        is given.
+
+        Raises:
+          RunDirError: the earlier run cannot be read.
+        """
+        if not self.config.exists():
+            return spec, config
+        old_spec, begun = self.read()
+        if old_spec.log_variance_ceiling is None and not config.architecture.endswith(".json"):
+            spec = spec.with_ceiling(None)
+        size = begun.get("validation_size") if config.validation_size is None else None
+        return spec, dataclasses.replace(
+            config,
+            ema_warmup=begun["ema_warmup"],
+            validation_size=config.validation_size if size is None else size,
+        )
 
     def check(self, spec: ModelSpec, config: RunConfig) -> dict[str, tuple[Any, Any]]:
         """Compares with the earlier run in the folder, if there is one.
@@ -175,6 +197,11 @@ class RunDir:
         except (OSError, ValueError, KeyError, TypeError, SpecError) as e:
             raise RunDirError(f"{self.config}: expected the settings of a run ({e})") from e
 
+    def remove_remains(self) -> None:
+        """Removes what a killed run has left of files that it was writing."""
+        remove_remains(self.config, self.metrics, self.summary, self.unfinished, self.vocabulary)
+        remove(self.samples.glob(".*.tmp"))
+
     def drop_metrics_after(self, step: int) -> None:
         """Drops the lines of metrics that a killed run wrote after its last checkpoint."""
         kept = []
@@ -187,7 +214,7 @@ class RunDir:
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Appends a line to the metrics."""
-        with open(self.metrics, "a") as file:
+        with naming(self.metrics), open(self.metrics, "a") as file:
             file.write(json.dumps(values) + "\n")
 
     def write_summary(self, values: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from biva_tf import api, artefacts
 from biva_tf.data.grey import GreyRule
 from biva_tf.errors import UserError
 from biva_tf.extras import MissingPackageError
-from biva_tf.files import write_json
+from biva_tf.files import naming, write_json
 from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
 from biva_tf.runs import config
@@ -51,6 +51,7 @@ def export(
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
         the model; nothing is then left behind.
+      OSError: the version cannot be written; nothing is left behind.
     """
     spec = model.spec
     if spec.of_points or spec.of_text:
@@ -65,7 +66,8 @@ def export(
     if folder.exists():
         raise ExportError(f"{folder} exists; an exported version is never written over")
     # TF Serving ignores folders whose names are not numbers.
-    with tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir) as parent:
+    temporary = tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir)
+    with naming(folder), temporary as parent:
         new = Path(parent) / "model"
         _save(model, new, limits)
         metadata = _metadata(model, limits)

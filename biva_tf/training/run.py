@@ -5,6 +5,7 @@ or data-dependent initialisation; steps, with metrics, validations, sample grids
 the way; at the end, once, the test split with the selected weights.
 """
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -18,9 +19,15 @@ from biva_tf.data.sources import DataError
 from biva_tf.data.text.sentences import Counts, Form
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import Setting, SettingsError
+from biva_tf.locks import only_one
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
-from biva_tf.runs.checkpoints import Restored, SelectedWeights, TrainingCheckpoint
+from biva_tf.runs.checkpoints import (
+    Restored,
+    SelectedWeights,
+    TrainingCheckpoint,
+    remove_remains,
+)
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
@@ -55,11 +62,18 @@ def train(config: RunConfig, model_dir: Path) -> RunSummary:
     Raises:
       DivergedError: naming the step and the last good checkpoint.
       InterruptionError: a signal stopped the run.
+      LockedError: another training writes the folder.
       UserError: the run cannot start; the message says why.
+      OSError: the folder cannot be written. Once it can, the run goes on from its last checkpoint.
     """
     hosts = Hosts.for_strategy(config.strategy)
+    # The chief alone writes the folder of the run, which all hosts read.
+    alone: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if hosts is None or hosts.is_chief:
+        alone = only_one(model_dir, Setting("model_dir", model_dir), "training")
     with (
         Interruption() as interruption,
+        alone,
         lost_hosts_named(hosts),
         tempfile.TemporaryDirectory(prefix="biva_tf_") as temporary,
     ):
@@ -76,9 +90,10 @@ def _run(
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     is_chief = hosts is None or hosts.is_chief
-    # The chief alone writes the folder of the run, which all hosts read.
     written = run_dir if is_chief else RunDir(temporary / "run")
-    config = _as_begun(run_dir, config)
+    if is_chief:
+        _remove_remains(run_dir)
+    spec, config = run_dir.as_begun(spec, config)
     changes = _changes(run_dir, spec, config)
     if hosts is not None:
         hosts.wait(config.host_timeout)
@@ -145,6 +160,13 @@ def _run(
     return summary
 
 
+def _remove_remains(run_dir: RunDir) -> None:
+    """Removes what a killed run has left half written."""
+    run_dir.remove_remains()
+    for folder in (run_dir.checkpoints, run_dir.weights):
+        remove_remains(folder)
+
+
 def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
     """Raises SettingsError if the hosts do not go on from the same checkpoint in one folder."""
     steps = trainer.of_all_hosts(trainer.step)
@@ -157,23 +179,6 @@ def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
 
 def _note(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _as_begun(run_dir: RunDir, config: RunConfig) -> RunConfig:
-    """The settings with what the earlier run in the folder keeps, if there is one.
-
-    These are its `ema_warmup`, so that a run of a version without the setting goes on as it began,
-    and its `validation_size`, unless another one is given.
-    """
-    if not run_dir.config.exists():
-        return config
-    begun = run_dir.read()[1]
-    size = config.validation_size
-    return dataclasses.replace(
-        config,
-        ema_warmup=begun["ema_warmup"],
-        validation_size=begun.get("validation_size") if size is None else size,
-    )
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
@@ -268,8 +273,8 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     """
     start = pretrained.find(config.init_from)
     old_spec, old = start.read()
-    dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
-    if dataclasses.replace(old_spec, **dropout) != spec:
+    without_weights = ("dropout_inference", "dropout_generative", "log_variance_ceiling")
+    if dataclasses.replace(old_spec, **{f: getattr(spec, f) for f in without_weights}) != spec:
         raise SettingsError(
             Setting("init_from", start.path),
             " has weights of ",
