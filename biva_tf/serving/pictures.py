@@ -20,7 +20,7 @@ _HEADER = 33  # bytes: the signature of a PNG and its first chunk, IHDR
 _OTHERS = ((b"GIF8", "a GIF"), (b"RIFF", "a WebP"), (b"BM", "a BMP"), (b"II*", "a TIFF"))
 
 
-class _Header(NamedTuple):
+class _PictureHeader(NamedTuple):
     """What is known of a picture before it is decoded, scalar int32 tensors.
 
     Attributes:
@@ -85,7 +85,7 @@ def decoded(encoded: tf.Tensor, image_shape: tuple[int, int, int], of_bits: bool
     return tf.map_fn(decode, (encoded, indices), fn_output_signature=spec)
 
 
-def _header(content: tf.Tensor) -> _Header:
+def _header(content: tf.Tensor) -> _PictureHeader:
     raw = tf.io.decode_raw(tf.strings.substr(content, 0, _HEADER), tf.uint8)
     raw = tf.cast(tf.concat([raw, tf.zeros([_HEADER], tf.uint8)], axis=0)[:_HEADER], tf.int32)
     is_png = _has(raw, 0, b"\x89PNG\r\n\x1a\n") & _has(raw, 12, b"IHDR")
@@ -93,7 +93,9 @@ def _header(content: tf.Tensor) -> _Header:
     one, zero = tf.constant(1), tf.constant(0)
 
     def of_png():
-        return _Header(tf.constant(_PNG), _number(raw, 20), _number(raw, 16), raw[24], zero, one)
+        return _PictureHeader(
+            tf.constant(_PNG), _number(raw, 20), _number(raw, 16), raw[24], zero, one
+        )
 
     def of_jpeg():
         found = jpeg.header(content)
@@ -101,10 +103,12 @@ def _header(content: tf.Tensor) -> _Header:
         lying = found.orientation >= 5
         height, width = (tf.where(lying, *pair) for pair in (sizes[::-1], sizes))
         bits = tf.constant(8)
-        return _Header(tf.constant(_JPEG), height, width, bits, found.components, found.orientation)
+        return _PictureHeader(
+            tf.constant(_JPEG), height, width, bits, found.components, found.orientation
+        )
 
     def of_other():
-        return _Header(tf.constant(_OTHER), zero, zero, zero, zero, one)
+        return _PictureHeader(tf.constant(_OTHER), zero, zero, zero, zero, one)
 
     return tf.cond(is_png, of_png, lambda: tf.cond(is_jpeg, of_jpeg, of_other))
 
@@ -120,7 +124,7 @@ def _has(raw: tf.Tensor, at: int, expected: bytes) -> tf.Tensor:
 
 
 def _refused(
-    content: tf.Tensor, index: tf.Tensor, header: _Header, shape: tuple[int, int, int]
+    content: tf.Tensor, index: tf.Tensor, header: _PictureHeader, shape: tuple[int, int, int]
 ) -> tf.Tensor:
     """The content; an error of the graph if the header is not that of a picture that is taken."""
     height, width, _ = shape
@@ -147,7 +151,7 @@ def _refused(
         return tf.identity(content)
 
 
-def _pixels(content: tf.Tensor, header: _Header) -> tf.Tensor:
+def _pixels(content: tf.Tensor, header: _PictureHeader) -> tf.Tensor:
     """uint8 [height, width, 1 to 4], of any number of channels."""
 
     def of_8_bits():

@@ -56,7 +56,7 @@ class SoakSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class SoakRequest:
     """A request.
 
     Attributes:
@@ -148,7 +148,7 @@ def memory(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def requests(client: checks.Client, classes: int) -> tuple[list[Request], list[Request]]:
+def requests(client: checks.Client, classes: int) -> tuple[list[SoakRequest], list[SoakRequest]]:
     """The good requests, with the answers that the server gives now, and the bad ones."""
     sample = {"num_samples": np.int32(4), "temperature": np.float32(0.9), "seed": _seed(3)}
     if classes:
@@ -170,10 +170,10 @@ def requests(client: checks.Client, classes: int) -> tuple[list[Request], list[R
         "decode": codes,
     }
     expected = [
-        Request(name, name, inputs, client.call(name, inputs)) for name, inputs in good.items()
+        SoakRequest(name, name, inputs, client.call(name, inputs)) for name, inputs in good.items()
     ]
     bad = checks.bad_requests(images, codes, sample)
-    return expected, [Request(name, *what, None) for name, what in bad.items()]
+    return expected, [SoakRequest(name, *what, None) for name, what in bad.items()]
 
 
 def _seed(number: int) -> np.ndarray:
@@ -213,8 +213,8 @@ def run(settings: SoakSettings) -> list[Interval]:
 def _send(
     settings: SoakSettings,
     number: int,
-    good: Sequence[Request],
-    bad: Sequence[Request],
+    good: Sequence[SoakRequest],
+    bad: Sequence[SoakRequest],
     seen: _Seen,
     ended: threading.Event,
 ) -> None:

@@ -29,7 +29,10 @@ class _Server:
 
 @pytest.fixture
 def requests(monkeypatch):
-    good, bad = soak.Request("good", "good", {}, _ANSWER), soak.Request("bad", "bad", {}, None)
+    good, bad = (
+        soak.SoakRequest("good", "good", {}, _ANSWER),
+        soak.SoakRequest("bad", "bad", {}, None),
+    )
     monkeypatch.setattr(soak, "requests", lambda client, classes: ([good], [bad]))
 
 
@@ -58,7 +61,7 @@ def test_wrong_answers_are_counted(requests, monkeypatch, capsys):
 
 @pytest.mark.parametrize("answer", [{"images": np.zeros(3)}, {"image": np.ones(3)}])
 def test_another_answer_is_wrong(answer):
-    request = soak.Request("good", "good", {}, answer)
+    request = soak.SoakRequest("good", "good", {}, answer)
     assert request.wrong(_Server()) == "good: another answer"
 
 
