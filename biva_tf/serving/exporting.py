@@ -40,6 +40,8 @@ def export(
 ) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
+    A model without a ceiling of its log-variances is exported under one that is measured on its
+    training data (`BIVA.under_ceiling`), if that can be read; a note says if it cannot.
     Without the package tensorflow-serving-api, the version has no warm-up requests.
 
     Args:
@@ -58,6 +60,8 @@ def export(
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
     limits = limits or Limits()
+    model = _under_ceiling(model)
+    spec = model.spec
     export_dir = Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
@@ -82,6 +86,15 @@ def export(
         except OSError as e:
             raise ExportError(f"{folder} could not be made ({e})") from e
     return folder
+
+
+def _under_ceiling(model: api.BIVA) -> api.BIVA:
+    try:
+        return model.under_ceiling()
+    except UserError as e:
+        text = "the export has no ceiling of the log-variances, which training data is needed for"
+        print(f"note: {text} ({e})", file=sys.stderr)
+        return model
 
 
 def versions(export_dir: Path) -> list[int]:
