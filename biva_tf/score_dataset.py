@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from biva_tf.batch_scoring.output import Scores
     from biva_tf.batch_scoring.parts import ImageForm
 
+_NAMED = 10  # images in a line
 _GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = SEEDS["test"]  # of the draws that make grey images binary
 
@@ -95,13 +98,14 @@ class DatasetScores:
       images: the number of all images, with the skipped ones.
       computed: those of the images that this call has scored; the others were done before.
       seconds: that it took to score them, with the start of the workers.
-      bits_per_dim: the mean over the images.
+      l_k_nats, bits_per_dim: the means over the images.
     """
 
     scores: Scores
     images: int
     computed: int
     seconds: float
+    l_k_nats: float
     bits_per_dim: float
 
 
@@ -175,8 +179,10 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
             output.finished(rows, all_parts, spec.image_shape)
         seconds = time.perf_counter() - start_time
         scores = output.finish(len(all_parts))
-    bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
-    return DatasetScores(scores, total, total - before, seconds, float(bits))
+    with np.errstate(over="ignore"):  # of bounds that are the least float32
+        bound = scores.bounds.mean()
+        bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
+    return DatasetScores(scores, total, total - before, seconds, float(bound), float(bits))
 
 
 def _data(settings: ScoreDatasetSettings, export: Exported):
@@ -230,12 +236,19 @@ def _print(settings: ScoreDatasetSettings) -> None:
     print(f"{len(scores.bounds)} images in {scores.parts}")
     if scores.skipped:
         print(f"{len(scores.skipped)} images could not be read: {scores.skipped_path}")
+    if odd := len(scores.overflowing):
+        named = ", ".join(map(str, scores.overflowing[:_NAMED])) + (", ..." if odd > _NAMED else "")
+        print(
+            f"note: {odd} images are so unlike the training data that float32 has no room for "
+            f"their bounds, which are -3.4e38 and enter the means (id {named})",
+            file=sys.stderr,
+        )
     result = {
         "images": scored.images,
         "skipped": len(scores.skipped),
         "computed": scored.computed,
         "seconds": round(scored.seconds, 3),
-        "l_k_nats": float(scores.bounds.mean()),
+        "l_k_nats": scored.l_k_nats,
         "l_k_bits_per_dim": scored.bits_per_dim,
     }
     print(json.dumps(result))

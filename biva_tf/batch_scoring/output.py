@@ -55,7 +55,7 @@ class ScoresFolder:
         remove_remains(path, folder / "skipped.csv")
         remove(self._parts.glob(".*.tmp"))
         try:
-            _, before = artefacts.read(json.loads(path.read_text()), "scores")
+            _, before = artefacts.load(path, "scores")
         except FileNotFoundError:
             if not self._is_new():
                 raise OutputError(
@@ -66,7 +66,7 @@ class ScoresFolder:
             write_json(path, artefacts.stamped("scores", about))
             return
         except ValueError as e:
-            raise OutputError(f"{path}: expected JSON, as this tool writes it ({e})") from e
+            raise OutputError(f"{path}: expected what this tool writes: {e}") from e
         if differences := list(_differences(before, about)):
             raise OutputError(
                 Setting("output", folder),
@@ -155,6 +155,7 @@ class ScoresFolder:
         Raises:
           OutputError: a file was damaged since.
         """
+        ids: list[np.ndarray] = []
         bounds: list[np.ndarray] = []
         skipped: list[Skipped] = []
         for index in range(number):
@@ -165,6 +166,7 @@ class ScoresFolder:
                     f"{self._path(index)}: expected the file of a part ({e}); the same command "
                     "makes it again"
                 ) from e
+            ids.append(part_result.ids)
             bounds.append(part_result.bounds)
             skipped += part_result.skipped
         text = io.StringIO()
@@ -173,7 +175,9 @@ class ScoresFolder:
         writer.writerows(map(dataclasses.astuple, skipped))
         path = self._folder / "skipped.csv"
         write_atomically(path, text.getvalue().encode())
-        return Scores(self._parts, np.concatenate(bounds), tuple(skipped), path)
+        all_bounds = np.concatenate(bounds)
+        odd = np.concatenate(ids)[all_bounds <= np.finfo(np.float32).min]
+        return Scores(self._parts, all_bounds, odd, tuple(skipped), path)
 
     def _result(self, index: int) -> part_files.PartResult:
         """What a part's file says.
@@ -211,12 +215,14 @@ class Scores:
     Attributes:
       parts: the folder of the Parquet files.
       bounds: L_K of every image that was scored, nats, by id.
+      overflowing: the ids of those whose bound is the least float32, since float32 overflows.
       skipped: the images that could not be read.
       skipped_path: the file that lists them.
     """
 
     parts: Path
     bounds: np.ndarray
+    overflowing: np.ndarray
     skipped: tuple[Skipped, ...]
     skipped_path: Path
 

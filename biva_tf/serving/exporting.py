@@ -31,6 +31,8 @@ class ExportError(UserError, RuntimeError):
 def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
+    A model without a ceiling of its log-variances is exported under one that is measured on its
+    training data (`BIVA.under_ceiling`), if that can be read; a note says if it cannot.
     Without the package tensorflow-serving-api, the version has no warm-up requests.
 
     Raises:
@@ -42,6 +44,8 @@ def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) 
     if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
+    model = _under_ceiling(model)
+    spec = model.spec
     export_dir = Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
@@ -66,6 +70,15 @@ def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) 
         except OSError as e:
             raise ExportError(f"{folder} could not be made ({e})") from e
     return folder
+
+
+def _under_ceiling(model: api.BIVA) -> api.BIVA:
+    try:
+        return model.under_ceiling()
+    except UserError as e:
+        text = "the export has no ceiling of the log-variances, which training data is needed for"
+        print(f"note: {text} ({e})", file=sys.stderr)
+        return model
 
 
 def versions(export_dir: Path) -> list[int]:
