@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all; JSON files, read with a reason if they cannot be."""
 
 import contextlib
 import errno
@@ -45,6 +45,48 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+class JsonError(ValueError):
+    """A JSON file that cannot be read; the message says what is wrong with it."""
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+      FileNotFoundError: there is none.
+      JsonError: it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except IsADirectoryError as e:
+        raise JsonError("expected a file, got a folder") from e
+    except OSError as e:
+        raise JsonError(f"it cannot be read: {e.strerror}") from e
+    return parse_json(content)
+
+
+def parse_json(content: bytes) -> Any:
+    """The value that the bytes of a JSON file, or a line of one, stand for.
+
+    Raises:
+      JsonError: they are no JSON.
+    """
+    if not content.strip():
+        raise JsonError("it is empty")
+    if not content.strip(b"\0 \n"):
+        raise JsonError("expected JSON, got zero bytes")
+    try:
+        return json.loads(content.decode())
+    except UnicodeDecodeError as e:
+        raise JsonError(f"expected UTF-8, got other bytes from the place {e.start} on") from e
+    except RecursionError as e:
+        raise JsonError("expected JSON, got brackets that are nested too deeply") from e
+    except ValueError as e:
+        raise JsonError(f"expected JSON ({e})") from e
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class ScoresFolder:
         remove_remains(path, folder / "skipped.csv")
         remove(self._parts.glob(".*.tmp"))
         try:
-            _, before = artefacts.read(json.loads(path.read_text()), "scores")
+            _, before = artefacts.load(path, "scores")
         except FileNotFoundError:
             if not self._is_new():
                 raise OutputError(
@@ -66,7 +66,7 @@ class ScoresFolder:
             write_json(path, artefacts.stamped("scores", about))
             return
         except ValueError as e:
-            raise OutputError(f"{path}: expected JSON, as this tool writes it ({e})") from e
+            raise OutputError(f"{path}: expected what this tool writes: {e}") from e
         if differences := list(_differences(before, about)):
             raise OutputError(
                 Setting("output", folder),

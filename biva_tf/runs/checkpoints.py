@@ -98,7 +98,7 @@ class TrainingCheckpoint:
           CheckpointError: none of them can be read, or one does not hold this model.
         """
         # The file that names them may be damaged, too.
-        paths = list(self._manager.checkpoints) or _paths(self._folder)
+        paths = list(self._manager.checkpoints) or checkpoints_in(self._folder)
         unreadable: list[UnreadableError] = []
         for i in reversed(range(len(paths))):
             try:
@@ -228,7 +228,7 @@ def _by_path(variables) -> dict[str, tf.Variable]:
     return {v.path: v.value for v in variables}
 
 
-def _paths(folder: Path) -> list[str]:
+def checkpoints_in(folder: Path) -> list[str]:
     """The checkpoints in a folder, the oldest first."""
     checkpoints = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
     return [str(p) for p in sorted(checkpoints, key=lambda p: int(p.name.rpartition("-")[2]))]

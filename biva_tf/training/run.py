@@ -119,8 +119,8 @@ def _run(
     elif config.init_from:
         _start_from(config, spec, trainer)
     else:
-        trainer.initialise(data.train.batch(0, config.batch_size).images)
-    unfinished = Unfinished.read(run_dir.unfinished, trainer.step)
+        trainer.initialise(data.train.initial_images(config.init_images or config.batch_size))
+    unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
     written.write_config(spec, config)
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
@@ -131,7 +131,8 @@ def _run(
     if not is_chief:
         checkpoint.write_to(written.checkpoints)
         selected.write_to(written.weights)
-    written.drop_metrics_after(trainer.step)
+    if broken := written.drop_metrics_after(trainer.step):
+        _note(f"note: {broken}")
     reporter = Reporter(written, trainer.step, config.steps, config.batch_size, data.vocabulary)
     try:
         with interruption.held():
@@ -158,6 +159,36 @@ def _run(
     )
     written.write_summary(dataclasses.asdict(summary))
     return summary
+
+
+def _unfinished(
+    config: RunConfig, run_dir: RunDir, checkpoint: TrainingCheckpoint, step: int
+) -> Unfinished:
+    """What is still to be done at the step that a run goes on from."""
+    unfinished, due = Unfinished(step), step == config.steps
+    try:
+        unfinished = Unfinished.read(run_dir.unfinished, step)
+    except ValueError as e:
+        lost = "the metrics of the steps since the last line of metrics are lost"
+        _note(f"note: {run_dir.unfinished}: {e}; {lost}")
+        due = due or step % config.eval_every == 0
+    if step and due and not _is_evaluated(run_dir, checkpoint, step):
+        unfinished = dataclasses.replace(unfinished, evaluate=True)
+    return unfinished
+
+
+def _is_evaluated(run_dir: RunDir, checkpoint: TrainingCheckpoint, step: int) -> bool:
+    """Whether the run was evaluated at a step.
+
+    It was not if it was stopped there and should have gone on then.
+    """
+    if int(checkpoint.best_step.numpy()) == step:
+        return True
+    try:
+        lines = run_dir.metric_lines()
+    except FileNotFoundError:
+        return False
+    return any(line["step"] == step and line["split"] == "validation" for line in lines)
 
 
 def _remove_remains(run_dir: RunDir) -> None:
