@@ -3,7 +3,8 @@
 Writes E/N/, a SavedModel that TF Serving loads as it is (its signatures: `serving.signatures`),
 with the selected averaged weights, or with --weights=raw those of the newest training checkpoint.
 Before E/N/ appears, TensorFlow's C++ loader loads the export, and its results are compared with the
-model's. E/N/assets/biva_tf.json says what was exported.
+model's. E/N/assets/biva_tf.json says what was exported. --max_samples, --max_rows and
+--max_temperature limit what a request can ask for.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from pathlib import Path
 from biva_tf.choices import WEIGHTS
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
+from biva_tf.serving.limits import Limits
 from biva_tf.settings import required, setting
 
 
@@ -28,6 +30,7 @@ class ExportSettings(ModelSettings):
         "The selected moving averages, or the newest raw weights.",
         choices=WEIGHTS,
     )
+    limits: Limits = dataclasses.field(default_factory=Limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ def run(settings: ExportSettings) -> Export:
     from biva_tf.serving import exporting
 
     model = settings.load(settings.weights)
-    folder = exporting.export(model, Path(settings.export_dir), settings.version)
+    folder = exporting.export(model, Path(settings.export_dir), settings.version, settings.limits)
     return Export(folder, model.training.weights_step)
 
 

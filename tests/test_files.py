@@ -18,27 +18,6 @@ from biva_tf.serving import exporting
 NO_ROOM = os.strerror(errno.ENOSPC)
 
 
-def _mounted(folder, size):
-    """A file system of this many KiB; skips the test where none can be mounted."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", folder]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a small file system cannot be mounted here")
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A disk of 200 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    _mounted(folder, 200)
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def _everything(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 

@@ -8,6 +8,7 @@ import signal
 import socket
 
 import pytest
+from conftest import run, train_args
 
 from biva_tf.errors import Setting, UserError
 from biva_tf.locks import NAME, LockedError, only_one
@@ -93,3 +94,23 @@ def test_a_folder_that_cannot_be_written_says_so_and_goes_on(tmp_path, monkeypat
     with _held(tmp_path):
         pass
     assert "cannot be locked (Read-only file system)" in capsys.readouterr().err
+
+
+def test_a_second_training_is_refused_and_changes_nothing(trained, digits_json):
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    with _held(trained):
+        result = run(*train_args(trained, digits_json, "--seed=4"))
+    assert result.returncode == 1
+    process = f"process {os.getpid()} on {socket.gethostname()}"
+    assert result.stderr.startswith(
+        f"train: --model_dir={trained}: training is under way there, by {process}."
+    )
+    assert len(result.stderr.splitlines()) == 1
+    assert before == {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_is_evaluated_while_it_trains(trained):
+    with _held(trained):
+        result = run("-m", "biva_tf.evaluate", f"--model_dir={trained}", "--iw_samples=1")
+    assert result.returncode == 0, result.stderr[-3000:]

@@ -59,7 +59,7 @@ class BIVA(KerasModel):
     def __init__(self, spec: ModelSpec, compute: Compute | None = None, name: str = "BIVA"):
         super().__init__(spec, compute, name)
         self.training = Training()
-        self._warned = False
+        self._warned = self._warned_of_grey = False
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
         self._generative_weights = KeptWeights(lambda: self.generative_parts)
@@ -125,6 +125,7 @@ class BIVA(KerasModel):
         """
         self._warn_if_untrained()
         scorer = self._scorer((k,), num_importance_samples, below, max_rows)
+        images = self._checked_to_score(images)
         (score,) = scorer.score(images, seed=_seed(seed))
         return score
 
@@ -383,6 +384,19 @@ class BIVA(KerasModel):
             training = dataclasses.replace(training, weights="own", weights_step=step)
         presets.save(folder, self, training)
 
+    def _checked_to_score(self, images) -> np.ndarray:
+        """The images; the first grey ones of a binary model come with a warning."""
+        images = check_images(images, self.spec)
+        of_bits = not self.spec.likelihood.binary or self._warned_of_grey
+        if not of_bits and not ((images == 0) | (images == 1)).all():
+            text = (
+                "the model is one of binary images, got grey values: they are scored as they are; "
+                "`model.images` and `biva_tf.score_dataset` binarise as the training did"
+            )
+            warnings.warn(text, stacklevel=3)
+            self._warned_of_grey = True
+        return images
+
     def under_ceiling(self, images=None) -> "BIVA":
         """The model under a ceiling of its log-variances, so that odd images have finite scores.
 
@@ -445,22 +459,22 @@ def _seed(seed: int | None) -> int:
     if seed is None:
         return random.randrange(2**31)
     require("seed", seed, Numbers(int))
-    return seed
+    return int(seed)
 
 
-def build(name_or_spec: str | ModelSpec) -> BIVA:
+def build(name_or_spec: str | Path | ModelSpec) -> BIVA:
     """An untrained model.
 
     Args:
-      name_or_spec: a spec, or the name of an architecture: one of
-        `biva_tf.model.architectures.ARCHITECTURES`, or a BIVA among them followed by _lvae,
+      name_or_spec: a spec; the path of a JSON file with one; or the name of an architecture: one
+        of `biva_tf.model.architectures.ARCHITECTURES`, or a BIVA among them followed by _lvae,
         _lvae_plus or _vae.
 
     Raises:
-      SpecError: there is no architecture of that name.
+      SpecError: there is no architecture of that name, or the file is missing or no spec.
     """
-    if isinstance(name_or_spec, str):
-        name_or_spec = architectures.get(name_or_spec)
+    if isinstance(name_or_spec, str | Path):
+        name_or_spec = architectures.read(str(name_or_spec))
     return BIVA(name_or_spec)
 
 

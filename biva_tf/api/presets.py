@@ -74,7 +74,7 @@ def save(folder: str | Path, model: Network, training: Training, dtype: str = "f
     Raises:
       RunDirError: the folder holds a run, which would be lost.
     """
-    run_dir = RunDir(Path(folder))
+    run_dir = RunDir(Path(folder).expanduser())
     if run_dir.checkpoints.exists():
         raise RunDirError(f"{folder}: expected a new folder or that of a preset, got a run's")
     run_dir.path.mkdir(parents=True, exist_ok=True)

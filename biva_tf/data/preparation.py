@@ -1,7 +1,9 @@
 """Makes a data set in TFDS's format from files that a user downloaded."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -175,14 +177,15 @@ def _store(
             ),
         }
     )
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name=own_name(name),
-        version=VERSION,
-        features=features,
-        split_datasets=splits,
-        data_dir=str(data_dir),
-        disable_shuffling=True,
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says where the data set is for now
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=own_name(name),
+            version=VERSION,
+            features=features,
+            split_datasets=splits,
+            data_dir=str(data_dir),
+            disable_shuffling=True,
+        )
 
 
 def _open(path: Path) -> IO[bytes]:

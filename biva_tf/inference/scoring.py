@@ -372,12 +372,16 @@ def sum_over_samples(values: tf.Tensor, samples, images) -> tf.Tensor:
 def check_images(images, spec: ModelSpec) -> np.ndarray:
     """Images as a float32 array; uint8 images as `pixels.as_floats` has them.
 
+    If the model has one channel, images may be given without the axis of channels.
+
     Raises:
       ValueError: the shape is not [images, *spec.image_shape], or a value is impossible: outside
         [0, 1]; not finite, if x is real; for text, ids that are not a sentence.
     """
     image_shape, (least, greatest) = spec.image_shape, spec.likelihood.values
     images = as_floats(np.asarray(images), spec.likelihood)
+    if images.ndim == 3 and image_shape[-1] == 1:
+        images = images[..., np.newaxis]
     if images.shape[1:] != tuple(image_shape) or not len(images):
         expected = ", ".join(map(str, image_shape))
         raise ValueError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")

@@ -352,7 +352,7 @@ def read(name_or_path: str) -> ModelSpec:
     if not name_or_path.endswith(".json"):
         return get(name_or_path)
     try:
-        return ModelSpec.from_json(Path(name_or_path).read_text())
+        return ModelSpec.from_json(Path(name_or_path).expanduser().read_text())
     except OSError as e:
         raise SpecError(
             Setting("architecture", name_or_path), f": cannot read it ({e.strerror})"

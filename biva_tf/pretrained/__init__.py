@@ -39,7 +39,7 @@ def run_dir(name: str) -> RunDir:
 
 def find(folder_or_name: str) -> RunDir:
     """The model_dir at a path; where there is none, the shipped model of that name, if any."""
-    folder = RunDir(Path(folder_or_name))
+    folder = RunDir(Path(folder_or_name).expanduser())
     if not folder.config.exists() and folder_or_name in names():
         folder = run_dir(folder_or_name)
     return folder

@@ -124,10 +124,12 @@ def checks(client: Client, classes: int = 0) -> Iterator[str]:
     pixels = np.rint(sample["images"] * 255)
     pictures = np.stack([tf.io.decode_png(png).numpy() for png in sample["images_png"]])
     _require(np.array_equal(pictures, pixels), "sample: images_png are not the images")
-    images = (pixels / 255).astype(np.float32)
-    yield from _check_scores(client, images, sample["images_png"], classes)
+    # A binary model scores grey values as they are, and reads grey pictures in its own way.
+    images = (pixels > pixels.mean()).astype(np.float32)
+    encoded = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in images]
+    yield from _check_scores(client, images, np.array(encoded, object), classes)
     codes = yield from _check_latents(client, images)
-    bad = _bad_requests(images, codes, request)
+    bad = bad_requests(images, codes, request)
     if classes:
         yield from _check_classes(client, images, request, classes)
         bad |= _bad_requests_of_classes(images, codes, request, classes)
@@ -195,10 +197,10 @@ def _check_scores(
         "score_numbered", {"images": images[::-1], "numbers": numbers, **_SCORE, **samples_and_k}
     )
     turned = {name: values[::-1] for name, values in turned.items()}
-    _require(_close(turned, many), "score_numbered: the scores depend on the order of the images")
+    _require(close(turned, many), "score_numbered: the scores depend on the order of the images")
     yield "score_numbered: the same scores in another order"
     from_png = client.call("score_png", {"images_png": encoded, **_SCORE})
-    _require(_close(from_png, score), "score_png: another score than score gives")
+    _require(close(from_png, score), "score_png: another score than score gives")
     yield "score_png: the score of the same images"
 
 
@@ -243,7 +245,7 @@ def _bad_requests_of_classes(
     }
 
 
-def _bad_requests(
+def bad_requests(
     images: np.ndarray, codes: SignatureArrays, sample: SignatureArrays
 ) -> dict[str, tuple[str, SignatureArrays]]:
     """(Signature, inputs) by what is wrong with them."""
@@ -251,21 +253,32 @@ def _bad_requests(
     wrong_size = np.zeros((images.shape[1] + 1, *images.shape[2:]), np.uint8)
     wrong_png = np.array([tf.io.encode_png(wrong_size).numpy()], object)
     no_png = np.array([b"no image"], object)
+    # The header of a PNG of 20000x20000 pixels.
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\0\x4e\x20" * 2 + b"\x08\0\0\0\0"
+    large_png = np.array([header], object)
     return {
         "images of a wrong shape": ("score", {**score, "images": images[:, 1:]}),
         "images of a wrong rank": ("score", {**score, "images": images[0]}),
         "images of a wrong type": ("score", {**score, "images": images.astype(str)}),
-        "images above 1": ("score", {**score, "images": images + 1}),
+        "images above 1": ("score", {**score, "images": images + 2}),
         "no images": ("encode", {"images": images[:0]}),
         "a number too few": ("score_numbered", {**score, "numbers": np.arange(len(images) - 1)}),
         "a number below 0": ("score_numbered", {**score, "numbers": np.arange(len(images)) - 1}),
         "a k too large": ("score", {**score, "k": np.int32(10_000)}),
         "a k below 0": ("score", {**score, "k": np.int32(-1)}),
+        "endless importance samples": (
+            "score",
+            {**score, "num_importance_samples": np.int32(2**31 - 1)},
+        ),
+        "a seed of a wrong shape": ("score", {**score, "seed": np.zeros(3, np.int32)}),
         "no importance samples": ("score", {**score, "num_importance_samples": np.int32(0)}),
         "no samples": ("sample", {**sample, "num_samples": np.int32(0)}),
         "too many samples": ("sample", {**sample, "num_samples": np.int32(2**31 - 1)}),
+        "a temperature without end": ("sample", {**sample, "temperature": np.float32(1e30)}),
         "a temperature below 0": ("sample", {**sample, "temperature": np.float32(-1)}),
         "bytes that are no image": ("score_png", {"images_png": no_png, **_SCORE}),
+        "no bytes": ("score_png", {"images_png": np.array([b""], object), **_SCORE}),
+        "an image too large to decode": ("score_png", {"images_png": large_png, **_SCORE}),
         "an image of a wrong size": ("score_png", {"images_png": wrong_png, **_SCORE}),
         "no levels": ("reconstruct", {"images": images, "levels": np.int32(0), "seed": _SEED}),
         "a latent of a wrong shape": ("decode", {**codes, latent: codes[latent][:, :-1]}),
@@ -297,7 +310,8 @@ def _equal(a: SignatureArrays, b: SignatureArrays) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
 
 
-def _close(a: SignatureArrays, b: SignatureArrays) -> bool:
+def close(a: SignatureArrays, b: SignatureArrays) -> bool:
+    """Whether two answers are the same up to rounding."""
     return a.keys() == b.keys() and all(
         np.allclose(a[key], b[key], rtol=1e-4, atol=1e-4) for key in a
     )

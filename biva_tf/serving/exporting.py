@@ -1,6 +1,7 @@
 """Writes a trained model as a SavedModel for TF Serving. It appears whole and checked, or not."""
 
 import contextlib
+import dataclasses
 import subprocess
 import sys
 import tempfile
@@ -13,12 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf import api, artefacts
+from biva_tf.data.grey import GreyRule
 from biva_tf.errors import UserError
 from biva_tf.extras import MissingPackageError
 from biva_tf.files import naming, write_json
 from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
+from biva_tf.runs import config
 from biva_tf.serving import signatures, warmup
+from biva_tf.serving.limits import Limits
 
 METADATA = "biva_tf.json"  # a version has it among its assets
 _TOLERANCE = 1e-4  # relative: the C++ loader runs the same kernels, in another grouping
@@ -28,12 +32,23 @@ class ExportError(UserError, RuntimeError):
     """A version that exists, or an export that does not compute what the model does."""
 
 
-def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) -> Path:
+def export(
+    model: api.BIVA,
+    export_dir: str | Path,
+    version: int | None = None,
+    limits: Limits | None = None,
+) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
     A model without a ceiling of its log-variances is exported under one that is measured on its
     training data (`BIVA.under_ceiling`), if that can be read; a note says if it cannot.
     Without the package tensorflow-serving-api, the version has no warm-up requests.
+
+    Args:
+      model: the model.
+      export_dir: the folder of the versions.
+      version: its number; by default the next.
+      limits: what the version refuses to compute; by default that of `Limits()`.
 
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
@@ -44,6 +59,7 @@ def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) 
     if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
+    limits = limits or Limits()
     model = _under_ceiling(model)
     spec = model.spec
     export_dir = Path(export_dir)
@@ -57,12 +73,12 @@ def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) 
     temporary = tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir)
     with naming(folder), temporary as parent:
         new = Path(parent) / "model"
-        _save(model, new)
-        metadata = _metadata(model)
-        metadata["parity"] = _parity(model, new)
+        _save(model, new, limits)
+        metadata = _metadata(model, limits)
+        metadata["parity"] = _parity(model, new, limits)
         write_json(new / "assets" / METADATA, metadata)
         try:
-            warmup.write(new, spec)
+            warmup.write(new, spec, limits)
         except MissingPackageError as e:  # a server loads the version without them too
             print(f"note: no warm-up requests: {e}", file=sys.stderr)
         try:
@@ -86,8 +102,8 @@ def versions(export_dir: Path) -> list[int]:
     return [int(path.name) for path in export_dir.glob("*") if path.name.isdecimal()]
 
 
-def _save(model: api.BIVA, folder: Path) -> None:
-    module, functions = signatures.module(model)
+def _save(model: api.BIVA, folder: Path, limits: Limits) -> None:
+    module, functions = signatures.module(model, limits, grey_rule(model))
     with tempfile.TemporaryDirectory() as parent:
         path = Path(parent) / METADATA
         write_json(path, {})  # reserves its place in the SavedModel; the content follows
@@ -95,7 +111,16 @@ def _save(model: api.BIVA, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures=functions)
 
 
-def _metadata(model: api.BIVA) -> dict[str, Any]:
+def grey_rule(model: api.BIVA) -> GreyRule | None:
+    """How the model reads grey pictures: as its training did; None if no run trained it."""
+    settings = model.training.settings
+    if "binarize" not in settings:
+        return None
+    rule = GreyRule.of(config.evaluation_data(settings))
+    return None if rule.binarize == "none" else rule
+
+
+def _metadata(model: api.BIVA, limits: Limits) -> dict[str, Any]:
     spec = model.spec
     return artefacts.stamped(
         "export",
@@ -109,7 +134,7 @@ def _metadata(model: api.BIVA) -> dict[str, Any]:
                 latent.name: list(shape)
                 for latent, shape in zip(spec.latents, model.latent_shapes, strict=True)
             },
-            "max_samples": signatures.MAX_SAMPLES,
+            "limits": dataclasses.asdict(limits),
             "git_revision": _git_revision(),
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         },
@@ -132,33 +157,36 @@ def _git_revision() -> str | None:
     return result.stdout.strip() or None
 
 
-def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
+def _parity(model: api.BIVA, folder: Path, limits: Limits) -> dict[str, float]:
     """The largest errors of the exported signatures, relative to the model's largest value.
 
     Raises ExportError if one is above the tolerance.
     """
     seed = 7
     spec = model.spec
-    pixels = np.random.default_rng(seed).integers(0, 256, (3, *spec.image_shape))
+    rows = min(3, limits.max_rows)
+    pixels = np.random.default_rng(seed).integers(0, 256, (rows, *spec.image_shape))
     if spec.likelihood.binary:
         pixels = 255 * (pixels > 127)
     images = (pixels / 255).astype(np.float32)
     k = spec.num_levels - 1
     seeds = np.array([seed, 0], np.int32)
+    samples = min(3, limits.max_rows // rows)
+    number, temperature = min(4, limits.max_samples), min(0.7, limits.max_temperature)
     requests: dict[str, dict[str, Any]] = {
-        "sample": {"num_samples": 4, "temperature": 0.7, "seed": seeds},
-        "score": {"images": images, "k": k, "num_importance_samples": 3, "seed": seeds},
+        "sample": {"num_samples": number, "temperature": temperature, "seed": seeds},
+        "score": {"images": images, "k": k, "num_importance_samples": samples, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
     }
     if spec.classes is not None:
         requests["sample"]["label"] = spec.classes.number - 1
-        requests["classify"] = {"images": images, "num_samples": 3, "seed": seeds}
+        requests["classify"] = {"images": images, "num_samples": samples, "seed": seeds}
     answers = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
-    arguments: dict[str, Any] = {"num_importance_samples": 3, "seed": seed}
+    arguments: dict[str, Any] = {"num_importance_samples": samples, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
     expected = {
         ("sample", "images"): model.sample(
-            4, seed=seed, temperature=0.7, label=requests["sample"].get("label")
+            number, seed=seed, temperature=temperature, label=requests["sample"].get("label")
         ),
         ("score", "bound_nats"): bound.bound_nats,
         ("score", "kl_nats"): bound.kl_nats,
@@ -166,7 +194,7 @@ def _parity(model: api.BIVA, folder: Path) -> dict[str, float]:
         ("reconstruct", "images"): exploration.reconstruct(model, images, (k,), seed=seed)[:, 0],
     }
     if spec.classes is not None:
-        probabilities = model.classify(images, num_samples=3, seed=seed)
+        probabilities = model.classify(images, num_samples=samples, seed=seed)
         expected["classify", "probabilities"] = probabilities
     errors = {}
     for (signature, output), value in expected.items():

@@ -20,8 +20,8 @@ float32 overflows, in an image that is very unlike the training data, a bound is
 float32, and bits/dim, a KL and LLR^{>k} are 3.4e38; q(y|x) is then p(y), and a pixel or a latent
 that is not a number is 0.
 
-Each checks its inputs inside the graph. A seed is a tensor (s, 0) of shape [2], for the seed s of
-the Python API. The passes are the model's.
+Each checks its inputs inside the graph, and refuses requests beyond the `Limits`. A seed is a
+tensor (s, 0) of shape [2], for the seed s of the Python API. The passes are the model's.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from biva_tf.data.grey import GreyRule
 from biva_tf.inference import (
     chunks,
     classification,
@@ -41,14 +42,22 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import NoNoise, SeededNoise
 from biva_tf.nn import weight_norm
 from biva_tf.nn.weight_norm import NormalisedWeights
-
-MAX_SAMPLES = 1024  # in one request
+from biva_tf.serving import pictures
+from biva_tf.serving.graph_checks import checked, of_shape, shape_text
+from biva_tf.serving.limits import Limits
 
 Tensors = dict[str, tf.Tensor]
 
 
-def module(model: Network) -> tuple[tf.Module, dict[str, Callable]]:
+def module(
+    model: Network, limits: Limits, grey: GreyRule | None
+) -> tuple[tf.Module, dict[str, Callable]]:
     """The arguments of `tf.saved_model.save`: a module with the weights, and the signatures.
+
+    Args:
+      model: the model.
+      limits: what the signatures refuse to compute.
+      grey: how a binary model reads grey pictures; None if it takes none.
 
     The module holds bare variables: with Keras layers in it, the export would load in Python but
     not in the C++ loader that TF Serving uses. It holds the normalised weights, so that no request
@@ -59,18 +68,20 @@ def module(model: Network) -> tuple[tf.Module, dict[str, Callable]]:
     biases = [layer.b.value for layer in weight_norm.layers_of([model])]
     result.weights = biases + normalised
     with weight_norm.fixed_weights([model], [NormalisedWeights(w) for w in normalised]):
-        return result, _Signatures(model).all()
+        return result, _Signatures(model, limits, grey).all()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Signatures:
     model: Network
+    limits: Limits
+    grey: GreyRule | None
 
     def all(self) -> dict[str, Callable]:
         """The concrete functions by their names."""
         num_samples = tf.TensorSpec([], tf.int32, "num_samples")
         temperature = tf.TensorSpec([], tf.float32, "temperature")
-        seed = tf.TensorSpec([2], tf.int32, "seed")
+        seed = tf.TensorSpec([None], tf.int32, "seed")
         # The sizes are left open here: a server feeds tensors without checking them, and with given
         # sizes TensorFlow might simplify the graph's own checks away.
         images = tf.TensorSpec([None] * 4, tf.float32, "images")
@@ -116,21 +127,23 @@ class _Signatures:
         return {"serving_default": sample, **traced}
 
     def sample(self, num_samples, temperature, seed, label=None) -> Tensors:
-        num_samples = _checked(
+        seed = of_shape(seed, "seed", (2,))
+        most, hottest = self.limits.max_samples, self.limits.max_temperature
+        num_samples = checked(
             num_samples,
-            (num_samples >= 1) & (num_samples <= MAX_SAMPLES),
-            f"num_samples: expected 1 to {MAX_SAMPLES}, got {{}}",
+            (num_samples >= 1) & (num_samples <= most),
+            f"num_samples: expected 1 to {most}, got {{}}",
             num_samples,
         )
-        temperature = _checked(
+        temperature = checked(
             temperature,
-            (temperature >= 0) & tf.math.is_finite(temperature),
-            "temperature: expected a number >= 0, got {}",
+            (temperature >= 0) & (temperature <= hottest),  # not of a NaN
+            f"temperature: expected 0 to {hottest:g}, got {{}}",
             temperature,
         )
         if label is not None:
             number = self.model.spec.classes.number
-            label = _checked(
+            label = checked(
                 label,
                 (label >= -1) & (label < number),
                 f"label: expected -1 to {number - 1}, got {{}}",
@@ -140,26 +153,22 @@ class _Signatures:
         return {"images": images, "images_png": _png(images)}
 
     def score(self, images, numbers, k, num_importance_samples, seed) -> Tensors:
+        seed = of_shape(seed, "seed", (2,))
         images = self._checked_images(images)
         spec = self.model.spec
-        numbers = _checked(
+        numbers = checked(
             numbers,
             (tf.shape(numbers)[0] == tf.shape(images)[0]) & tf.reduce_all(numbers >= 0),
             "numbers: expected an integer >= 0 for each image, got {}",
             numbers,
         )
-        k = _checked(
+        k = checked(
             k,
             (k >= 0) & (k < spec.num_levels),
             f"k: expected 0 to {spec.num_levels - 1}, got {{}}",
             k,
         )
-        samples = _checked(
-            tf.cast(num_importance_samples, tf.int64),
-            num_importance_samples >= 1,
-            "num_importance_samples: expected an integer >= 1, got {}",
-            num_importance_samples,
-        )
+        samples = self._checked_samples(num_importance_samples, "num_importance_samples", images)
 
         def rows(first, count) -> Tensors:
             (all_latents, above_k), _ = scoring.image_scores(
@@ -202,9 +211,10 @@ class _Signatures:
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def reconstruct(self, images, levels, seed) -> Tensors:
+        seed = of_shape(seed, "seed", (2,))
         images = self._checked_images(images)
         spec = self.model.spec
-        levels = _checked(
+        levels = checked(
             levels,
             (levels >= 1) & (levels <= spec.num_levels),
             f"levels: expected 1 to {spec.num_levels}, got {{}}",
@@ -238,13 +248,9 @@ class _Signatures:
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def classify(self, images, num_samples, seed) -> Tensors:
+        seed = of_shape(seed, "seed", (2,))
         images = self._checked_images(images)
-        num_samples = _checked(
-            tf.cast(num_samples, tf.int64),
-            num_samples >= 1,
-            "num_samples: expected an integer >= 1, got {}",
-            num_samples,
-        )
+        num_samples = self._checked_samples(num_samples, "num_samples", images)
 
         def rows(first, count) -> tf.Tensor:
             return classification.probabilities(
@@ -267,15 +273,17 @@ class _Signatures:
         for name, shape in exploration.value_shapes(self.model).items():
             value = inputs[name]
             expected = tf.concat([[number], shape], axis=0)
-            value = _checked(
+            value = checked(
                 value,
-                tf.reduce_all(tf.shape(value) == expected) & (number >= 1),
-                f"{name}: expected shape {{}}, at least one row, got {{}}",
+                (shape_text(tf.shape(value)) == shape_text(expected))
+                & (number >= 1)
+                & (number <= self.limits.max_rows),
+                f"{name}: expected shape {{}}, 1 to {self.limits.max_rows} rows, got {{}}",
                 expected,
                 tf.shape(value),
             )
             finite = tf.reduce_all(tf.math.is_finite(value))
-            value = _checked(value, finite, f"{name}: expected finite numbers")
+            value = checked(value, finite, f"{name}: expected finite numbers")
             values[name] = tf.ensure_shape(value, (None, *shape))
 
         def rows(first, count):
@@ -292,13 +300,15 @@ class _Signatures:
         shape = self.model.spec.image_shape
         got = tf.shape(images)
         expected = ", ".join(map(str, shape))
-        images = _checked(
+        images = checked(
             images,
-            tf.reduce_all(got[1:] == tf.constant(shape)) & (got[0] >= 1),
+            (shape_text(got[1:]) == "x".join(map(str, shape))) & (got[0] >= 1),
             f"images: expected shape [n >= 1, {expected}], got {{}}",
             got,
         )
-        images = _checked(
+        most = self.limits.max_rows
+        images = checked(images, got[0] <= most, f"images: expected 1 to {most}, got {{}}", got[0])
+        images = checked(
             images,
             tf.reduce_all((images >= 0) & (images <= 1)),  # not of a NaN
             "images: expected values in [0, 1], got {} to {}",
@@ -307,23 +317,30 @@ class _Signatures:
         )
         return tf.ensure_shape(images, (None, *shape))
 
+    def _checked_samples(self, samples: tf.Tensor, name: str, images: tf.Tensor) -> tf.Tensor:
+        """A number of samples per image, int64; with the images no more than `max_rows`."""
+        most = self.limits.max_rows
+        number = tf.shape(images, tf.int64)[0]
+        wide = tf.cast(samples, tf.int64)
+        return checked(
+            wide,
+            (wide >= 1) & (number * wide <= most),
+            f"{name}: expected 1 to {most}, times the images at most {most}, got {{}} "
+            "for {} images",
+            samples,
+            number,
+        )
+
     def _decoded(self, images_png: tf.Tensor) -> tf.Tensor:
-        """Encoded images (PNG, or whatever TensorFlow decodes) in [0, 1]."""
-        shape = self.model.spec.image_shape
-        expected = "x".join(map(str, shape))
-
-        def decode(encoded):
-            image = tf.io.decode_image(encoded, expand_animations=False)
-            image = _checked(
-                image,
-                tf.reduce_all(tf.shape(image) == tf.constant(shape)),
-                f"images_png: expected images of {expected}, got one of {{}}",
-                tf.strings.reduce_join(tf.strings.as_string(tf.shape(image)), separator="x"),
-            )
-            return tf.ensure_shape(tf.cast(image, tf.float32) / 255.0, shape)
-
-        spec = tf.TensorSpec(shape, tf.float32)
-        return tf.map_fn(decode, images_png, fn_output_signature=spec)
+        """Encoded pictures as the model reads them, in [0, 1]."""
+        number, most = tf.shape(images_png)[0], self.limits.max_rows
+        images_png = checked(
+            images_png,
+            (number >= 1) & (number <= most),
+            f"images_png: expected 1 to {most}, got {{}}",
+            number,
+        )
+        return pictures.as_read(images_png, self.model.spec, self.grey)
 
 
 def _finite(values: tf.Tensor) -> tf.Tensor:
@@ -336,13 +353,6 @@ def _png(images: tf.Tensor) -> tf.Tensor:
     pixels = tf.cast(tf.round(images * 255.0), tf.uint8)
     spec = tf.TensorSpec([], tf.string)
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=spec)
-
-
-def _checked(value: tf.Tensor, condition: tf.Tensor, message: str, *shown: tf.Tensor) -> tf.Tensor:
-    """The value; an error of the graph where the condition does not hold."""
-    text = tf.strings.format(message, shown) if shown else message
-    with tf.control_dependencies([tf.debugging.Assert(condition, [text])]):
-        return tf.identity(value)
 
 
 def _trace(function: Callable, *specs: tf.TensorSpec, **named: tf.TensorSpec) -> Callable:

@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from biva_tf import extras
 from biva_tf.model.spec import ModelSpec
+from biva_tf.serving.limits import Limits
 
 _PATH = Path("assets.extra") / "tf_serving_warmup_requests"  # where TF Serving looks
 
 
-def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
+def requests(spec: ModelSpec, limits: Limits) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     """(signature, inputs) of one small request for each signature that has passes of its own.
 
     `encode` and `decode` are left out: their first run is as fast as the later ones.
@@ -19,8 +20,9 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     seed = np.zeros(2, np.int32)
     images = np.zeros((1, *spec.image_shape), np.float32)
     one = np.int32(1)
+    temperature = np.float32(min(1.0, limits.max_temperature))
     arguments = {"num_importance_samples": one, "seed": seed}
-    sample = {"num_samples": one, "temperature": np.float32(1), "seed": seed}
+    sample = {"num_samples": one, "temperature": temperature, "seed": seed}
     of_classes: tuple[tuple[str, dict[str, np.ndarray]], ...] = ()
     if spec.classes is not None:
         sample["label"] = np.int32(-1)
@@ -34,7 +36,7 @@ def requests(spec: ModelSpec) -> tuple[tuple[str, dict[str, np.ndarray]], ...]:
     )
 
 
-def write(folder: Path, spec: ModelSpec) -> None:
+def write(folder: Path, spec: ModelSpec, limits: Limits) -> None:
     """Writes them into a SavedModel's folder, in TF Serving's format.
 
     Raises:
@@ -46,7 +48,7 @@ def write(folder: Path, spec: ModelSpec) -> None:
     path = folder / _PATH
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in requests(spec):
+        for signature, inputs in requests(spec, limits):
             request = predict_pb2.PredictRequest()
             request.model_spec.name = "biva"
             request.model_spec.signature_name = signature

@@ -72,6 +72,12 @@ def first_images(x: Any, spec: ModelSpec) -> tuple[np.ndarray, Any]:
 
 def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
     """The images of a batch as float32; in a step's graph, which fails if they are out of range."""
+    if images.shape.rank is None:  # as that of a generator's batches
+        missing = tf.equal(tf.rank(images), 3) & (spec.image_shape[-1] == 1)
+        images = tf.cond(missing, lambda: images[..., tf.newaxis], lambda: images)
+        images = tf.ensure_shape(images, (None, *spec.image_shape))
+    elif images.shape.rank == 3 and spec.image_shape[-1] == 1:
+        images = images[..., tf.newaxis]
     floats = as_floats(images, spec.likelihood)
     if images.dtype == tf.uint8:
         return floats

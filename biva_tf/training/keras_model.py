@@ -13,6 +13,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
 from biva_tf.ranges import Numbers, require
+from biva_tf.training import keras_callbacks
 from biva_tf.training import optimizer as optimizers
 from biva_tf.training.keras_data import (
     ImageCount,
@@ -21,7 +22,14 @@ from biva_tf.training.keras_data import (
     prepared,
     prepared_validation,
 )
-from biva_tf.training.step import EVALUATION, Objective, TrainingStep, metric_names
+from biva_tf.training.step import (
+    EVALUATION,
+    Objective,
+    TrainingStep,
+    first_rows,
+    metric_names,
+    with_a_row,
+)
 
 
 class KerasModel(Network):
@@ -65,6 +73,7 @@ class KerasModel(Network):
                     "metrics, and `objective` sets its free bits and weights"
                 )
         require("seed", seed, Numbers(int))
+        seed = int(seed)
         objective = objective or Objective()
         with self.distribute_strategy.scope():
             made = optimizers.get(optimizer)
@@ -140,6 +149,7 @@ class KerasModel(Network):
             validation_data = prepared_validation(validation_data, self.spec)
         if not self.compiled:
             self.compile()
+        keras_callbacks.direct(callbacks, [mean.name for mean in self._means])
         if not weight_norm.is_initialised(self):
             images, x = first_images(x, self.spec)
             self.initialise(images)
@@ -249,21 +259,23 @@ class KerasModel(Network):
         (scores,), _ = image_scores(
             self,
             (0,),
-            batch.images,
+            with_a_row(batch).images,
             seed=tf.constant([training_step.seed, EVALUATION], tf.int64),
             first_image=self._image_count.first_of(batch.images),
             num_importance_samples=1,
             max_rows=1,
         )
-        terms = Terms(tf.cast(scores.reconstruction, tf.float32), tf.cast(scores.kl, tf.float32))
+        of_rows = (first_rows(value, batch) for value in (scores.reconstruction, scores.kl))
+        terms = Terms(*(tf.cast(value, tf.float32) for value in of_rows))
         return self._updated(training_step.row_metrics(terms), None)
 
     def predict_step(self, data) -> tf.Tensor:
         """Reconstructions of a replica's part of a batch."""
-        images = self._batch(data).images
+        batch = self._batch(data)
         seed = self._training_step.seed if self.compiled else 0
-        noise = SeededNoise(seed, self._image_count.first_of(images))
-        return self.likelihood.reconstruction(self(images, noise=noise).px, noise)
+        noise = SeededNoise(seed, self._image_count.first_of(batch.images))
+        px = self(with_a_row(batch).images, noise=noise).px
+        return first_rows(self.likelihood.reconstruction(px, noise), batch)
 
     def get_compile_config(self) -> dict:
         """The arguments of `compile`, for a .keras file."""

@@ -107,7 +107,11 @@ class TrainingStep:
         weights = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            terms, of_labels = self._passes(batch, noise)
+            terms, of_labels = self._passes(with_a_row(batch), noise)
+            terms = objectives.Terms(*(first_rows(values, batch) for values in terms))
+            if of_labels is not None:
+                rows = (first_rows(values, batch) for values in of_labels)
+                of_labels = objectives.LabelTerms(*rows)
             row_losses = self._row_losses(terms, kl_weight, batch_mean)
             if of_labels is not None:
                 row_losses *= objective.bound_weight
@@ -241,6 +245,25 @@ def metric_names(spec: ModelSpec, objective: Objective) -> tuple[str, ...]:
         *of_labels,
         *_step_metrics(objective, None, None, None, False),
     )
+
+
+def with_a_row(batch: Batch) -> Batch:
+    """The batch; one of no rows with a row of zeros, which convolutions need.
+
+    A last, smaller batch of Keras can leave a replica without images.
+    """
+    if batch.images.shape[0] is not None:
+        return batch
+    missing = tf.cast(tf.equal(tf.shape(batch.images)[0], 0), tf.int32)
+    images = tf.pad(batch.images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+    return Batch(tf.ensure_shape(images, batch.images.shape), tf.pad(batch.labels, [[0, missing]]))
+
+
+def first_rows(values: tf.Tensor | None, batch: Batch) -> tf.Tensor | None:
+    """The rows that belong to the batch, of what was computed of `with_a_row(batch)`, if it was."""
+    if values is None or batch.images.shape[0] is not None:
+        return values
+    return values[: tf.shape(batch.images)[0]]
 
 
 def seeded_noise(seed: int, use: int) -> SeededNoise:

@@ -159,7 +159,7 @@ def test_an_export_with_wrong_outputs_is_not_written(tmp_path, monkeypatch):
         keys = ("images", "bound_nats", "kl_nats", "elbo_above_k_nats")
         return [dict(zip(keys, (*zeros, zeros[1]), strict=True)) for _ in requests]
 
-    monkeypatch.setattr(exporting, "_save", lambda trained, folder: folder.mkdir())
+    monkeypatch.setattr(exporting, "_save", lambda trained, folder, limits: folder.mkdir())
     monkeypatch.setattr(exporting, "run_in_cpp_loader", wrong)
     with pytest.raises(
         exporting.ExportError, match=r"sample: images of the export is off by 1\.0e"

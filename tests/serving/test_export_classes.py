@@ -37,7 +37,7 @@ def test_serve_check_passes_over_grpc_and_rest(ports):
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     for line in (
         "  ok  classify, sample of a label: 3 classes\n",
-        "  ok  23 bad requests: each an error, and the server answers as before\n",
+        "  ok  28 bad requests: each an error, and the server answers as before\n",
     ):
         assert result.stdout.count(line) == 2
 

@@ -33,7 +33,7 @@ def test_serve_check_passes_over_grpc_and_rest(ports):
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     lines = [line for line in result.stdout.splitlines() if line.startswith("  ok  ")]
     assert len(lines) == 14
-    refusals = "  ok  19 bad requests: each an error, and the server answers as before"
+    refusals = "  ok  24 bad requests: each an error, and the server answers as before"
     assert lines[6] == lines[13] == refusals
 
 
