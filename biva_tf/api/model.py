@@ -420,10 +420,7 @@ class BIVA(KerasModel):
         if images is None:
             images = self.images(split="train")
         images = check_images(images[: ceilings.EXAMPLES], self.spec)
-        made = type(self)(
-            self.spec.with_ceiling(ceilings.measured(self, images)), self.compute, self.name
-        )
-        made.set_weights(self.get_weights())
+        made = self.with_ceiling(ceilings.measured(self, images))
         made.training = self.training
         return made
 
