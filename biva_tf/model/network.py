@@ -40,7 +40,7 @@ from biva_tf.nn.weight_norm import Dense
 keras.saving.register_keras_serializable("biva_tf")(ModelSpec)
 
 
-_Network = TypeVar("_Network", bound="Network")  # typing.Self is of Python 3.11
+_Self = TypeVar("_Self", bound="Network")  # typing.Self is of Python 3.11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Network(keras.Model):
         shapes = {stage.level: stage.latent_shape for stage in self.top_down_stages}
         return tuple(shapes[latent.level] for latent in self.spec.latents)
 
-    def with_ceiling(self: _Network, ceiling: float | None) -> _Network:
+    def with_ceiling(self: _Self, ceiling: float | None) -> _Self:
         """A model with the same weights, whose spec has another `log_variance_ceiling`."""
         made = type(self)(self.spec.with_ceiling(ceiling), self.compute, self.name)
         made.set_weights(self.get_weights())
