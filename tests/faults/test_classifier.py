@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from conftest import run
 from faults.fault import Fault, Outcome, attempt, classify
 from faults.place import Place
 
@@ -61,20 +62,18 @@ def test_what_is_wrong_afterwards_counts(tmp_path):
     assert attempt(fault, _place(tmp_path, (0, ""))).outcome is Outcome.OK
 
 
-def test_a_command_that_raises_is_a_traceback_and_one_that_waits_hangs(tmp_path):
-    """Real processes, by the server that runs commands."""
-    from conftest import run
-
-    for name, body, outcome in (
-        ("raises", "raise ValueError('bad')", Outcome.TRACEBACK),
-        ("waits", "import time; time.sleep(60)", Outcome.HANG),
-        ("dies", "import os; os.kill(os.getpid(), 11)", Outcome.SIGNAL),
-        ("says", "import sys; sys.exit('says: x.json: expected y')", Outcome.LINE),
-        ("writes", f"open({str(tmp_path / 'f')!r}, 'wb').write(bytes(9999))", Outcome.TRACEBACK),
-    ):
-        (tmp_path / f"fault_{name}.py").write_text(body)
-        limits = {"RLIMIT_FSIZE": 4096} if name == "writes" else {}
-        result = run(
-            "-m", f"fault_{name}", timeout=2, limits=limits, path=tmp_path
-        )
-        assert classify(name, result.returncode, result.stderr).outcome is outcome, name
+@pytest.mark.parametrize(
+    "end, outcome",
+    [
+        ("raises", Outcome.TRACEBACK),
+        ("waits", Outcome.HANG),
+        ("dies", Outcome.SIGNAL),
+        ("says", Outcome.LINE),
+        ("writes", Outcome.TRACEBACK),  # more than its limit
+    ],
+)
+def test_real_processes_are_judged(end, outcome, tmp_path):
+    seconds = 2 if end == "waits" else 60
+    limits = {"RLIMIT_FSIZE": 4096}
+    result = run("-m", "tests.faults.ends", end, tmp_path / "x", timeout=seconds, limits=limits)
+    assert classify("ends", result.returncode, result.stderr).outcome is outcome, result.stderr

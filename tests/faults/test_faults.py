@@ -1,6 +1,6 @@
 """Every fault of the table ends as it must. `-m slow` tries the slow ones."""
 
-import importlib
+import importlib.util
 
 import pytest
 from faults import (
@@ -26,17 +26,16 @@ FAULTS = [fault for module in MODULES for fault in module.FAULTS]
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        pytest.param(fault, id=str(fault), marks=[pytest.mark.slow] * fault.slow)
-        for fault in FAULTS
-    ],
+    [pytest.param(fault, id=str(fault), marks=[pytest.mark.slow] * fault.slow) for fault in FAULTS],
 )
 def test_fault(fault, place, record_property):
     if fault.needs and importlib.util.find_spec(fault.needs) is None:
         pytest.skip(f"needs {fault.needs}")
     trial = attempt(fault, place)
     record_property("fault", (fault.kind, trial.outcome.value))
-    assert trial.outcome is fault.expected, f"{trial.outcome.value}: {trial.said}\n{place.err[-2000:]}"
+    assert trial.outcome is fault.expected, (
+        f"{trial.outcome.value}: {trial.said}\n{place.err[-2000:]}"
+    )
 
 
 def test_no_fault_stands_twice_in_the_table():
