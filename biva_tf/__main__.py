@@ -42,8 +42,9 @@ def _list() -> None:
         print(f"\n{purpose}:")
         for name in names:
             source = Path(__file__).with_name(f"{name}.py").read_text()
-            summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-            print(f"  {name:<14}{summary.rstrip(':')}")
+            first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+            summary = first.partition(": ")[0].rstrip(":.")
+            print(f"  {name:<14}{summary}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tells one data set from another by L^{>k}:
+"""Detects images of another data set by L^{>k}:
 
     python -m biva_tf.anomaly --pretrained=mnist_10k_small --out_dataset=letters_2k
 

@@ -2,8 +2,8 @@
 
 The file is about as long as the model's bound says (bits-back coding, `biva_tf.compression`), and
 `biva_tf.decompress` gives the images back bit for bit. --input is a data set, whose test split is
-taken as the model reads it, a folder of pictures, an .npy file, or an .npz file with the array
-`images`. Prints the length of the file and its parts and, on the last line, one JSON object.
+taken as the model reads it, or images in files: a folder of pictures, an .npy, .npz or Parquet
+file. Prints the length of the file and its parts and, on the last line, one JSON object.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression.errors import CompressionError
 from biva_tf.compression.options import Options
-from biva_tf.data import picture_files, pipeline
+from biva_tf.data import pipeline
+from biva_tf.data.reading import inputs
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import required, setting
@@ -34,14 +37,22 @@ if TYPE_CHECKING:
 class CompressSettings(ModelSettings):
     """The settings of `python -m biva_tf.compress`."""
 
-    input: str = required("A data set, a folder of pictures, or an .npz or .npy file.")
+    input: str = required(
+        "A data set; or a folder of pictures, an .npz, .npy or .parquet file, or a pattern of them."
+    )
     output: str = required("The compressed file.")
     verify: bool = setting(True, "Decompress the result and compare, before it is written.")
-    batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
-    block: int = setting(
-        Options.block, "Images per block: what is lost with a flipped bit begins there.", lower=1
+    batch: int = setting(
+        Options.rows, "Images that the model sees at once.", lower=1, upper=2**16 - 1
     )
-    seed: int = setting(Options.seed, "Seed of the initial bits.", lower=0)
+    block: int = setting(
+        Options.block,
+        "Images per block: what is lost with a flipped bit begins there.",
+        lower=1,
+        upper=2**32 - 1,
+    )
+    seed: int = setting(Options.seed, "Seed of the initial bits.", lower=0, upper=2**32 - 1)
+    reading: Reading = dataclasses.field(default_factory=Reading)
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the run used."
     )
@@ -92,13 +103,20 @@ def run(settings: CompressSettings) -> Written:
 
 
 def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
-    path = Path(settings.input)
-    if picture_files.is_given(path):
-        return picture_files.read(path, model.spec.image_shape[-1])
+    if inputs.exists(settings.input) and not model.spec.of_text and not model.spec.of_points:
+        notes = ReadingNotes()
+        try:
+            images, bits = inputs.images(
+                settings.input, settings.reading, model.spec.image_shape, notes
+            )
+        finally:
+            notes.say()
+        # They come back as they were.
+        return images // 255 if bits else images
     if settings.input not in pipeline.names():
         raise SettingsError(
-            f"--input={settings.input}: expected a folder, an .npz or .npy file or a data set, one "
-            f"of {', '.join(pipeline.names())}"
+            f"--input={settings.input}: expected a folder, a file of images or a data set, one of "
+            f"{', '.join(pipeline.names())}"
         )
     return model.images(settings.input, data_dir=settings.data_dir)[:]
 

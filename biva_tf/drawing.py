@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]  # `images`, float32, and the values along its ax
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What is seen of arrays: of a model of text the sentences, else a picture.
+    """How arrays are shown: as sentences for a model of text, else as a picture.
 
     Attributes:
       picture: uint8 [height, width, 1 or 3]; None of text.
@@ -135,7 +135,7 @@ def test_images(model: BIVA, run_dir: RunDir, data_dir: str | None = None) -> Ex
 
 
 def show(model: BIVA, arrays: Arrays) -> Shown:
-    """What is seen of arrays: their images, with those that they were made of beside them.
+    """The images of arrays, beside those that they were made from, as a picture or text.
 
     Those are `originals` to the left of reconstructions, or `first` and `second` around
     interpolations.

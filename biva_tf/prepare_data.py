@@ -14,12 +14,15 @@ from biva_tf.commands.start import start
 from biva_tf.data import preparation, sources
 from biva_tf.data.network import NoNetworkError
 from biva_tf.data.preparation import Recipe
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import DataError, Location
-from biva_tf.settings import required, setting
+from biva_tf.errors import Setting, SettingsError
+from biva_tf.model.pixels import BACKGROUND
+from biva_tf.settings import Settings, required, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Settings):
     """The settings of `python -m biva_tf.prepare_data`."""
 
     dataset: str = required("The data set.")
@@ -28,6 +31,13 @@ class PrepareSettings:
     download: bool = setting(False, "Let TFDS fetch the data set.")
     subset: bool = setting(
         False, "Accept files and numbers of images other than the published ones."
+    )
+    background: int | None = setting(
+        None,
+        "Of image_folder, the grey value behind the transparent parts of pictures; by default 255, "
+        "white.",
+        lower=0,
+        upper=255,
     )
 
 
@@ -52,16 +62,24 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
     """
     dataset, data_dir = settings.dataset, Location.from_text(settings.data_dir).data_dir
     module = sources.module(dataset)
-    recipe = getattr(module, "RECIPE", None)
+    recipe, notes = getattr(module, "RECIPE", None), ReadingNotes()
+    if hasattr(module, "recipe"):  # of a user's own pictures
+        background = BACKGROUND if settings.background is None else settings.background
+        recipe = module.recipe(notes, background)
+    elif settings.background is not None:
+        raise SettingsError(Setting("background"), f": {dataset} has no transparent pictures")
     if settings.source is not None:
         if recipe is None:
             raise DataError(f"--source: {dataset} is not made from files; {_how(recipe)}")
         folder = Path(settings.source).expanduser()
         if not folder.is_dir():
             raise DataError(f"--source={settings.source}: expected a folder")
-        path = preparation.prepare(
-            dataset, module.INFO, recipe, folder, data_dir, subset=settings.subset
-        )
+        try:
+            path = preparation.prepare(
+                dataset, module.INFO, recipe, folder, data_dir, subset=settings.subset
+            )
+        finally:
+            notes.say()
         location = Location(data_dir)
     elif settings.download or recipe is None:
         location, path = Location(data_dir, settings.download), data_dir

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.batch_scoring.rows import Unreadable, fitted
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
-from biva_tf.data import picture_files, pipeline
+from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Images
+from biva_tf.data.reading import inputs
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import NotPreparedError, Split
 from biva_tf.errors import Setting, SettingsError, UserError
 from biva_tf.files import write_atomically
@@ -55,13 +57,16 @@ class SampleSettings(ModelSettings):
     )
     temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
     label: int | None = setting(
-        None, "Of --mode=prior and a model with classes: the class; by default any.", lower=0
+        None,
+        "The class to draw, for --mode=prior and a model with classes; by default any.",
+        lower=0,
     )
     seed: int = setting(0, "Seed of all draws.", lower=0)
     k: tuple[int, ...] | None = setting(
         None,
         "Latents of levels <= k are prior means: one k to interpolate with (by default 0), several "
         "to reconstruct with (all).",
+        lower=0,
     )
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
     data_dir: str | None = setting(
@@ -70,9 +75,10 @@ class SampleSettings(ModelSettings):
     split: str = setting("test", "The split that images are from.", choices=pipeline.SPLITS)
     input: str | None = setting(
         None,
-        "In place of a data set, images of one's own: a folder of pictures, an .npy file, or an "
-        ".npz file with the array `images`; uint8, or floats in [0, 1].",
+        "In place of a data set, images of one's own: a folder of pictures, or an .npy, .npz or "
+        ".parquet file, or a pattern of them.",
     )
+    reading: Reading = dataclasses.field(default_factory=Reading)
     examples: tuple[int, ...] | None = setting(
         None,
         "Places of images in the split or the input: to reconstruct, in pairs to interpolate, or "
@@ -80,7 +86,9 @@ class SampleSettings(ModelSettings):
     )
     steps: int = setting(11, "Columns of interpolations and traversals.", lower=2)
     latent: str | None = setting(None, "The latent to traverse; by default the top one.")
-    units: tuple[int, ...] | None = setting(None, "Its units; by default the first 8.")
+    units: tuple[int, ...] | None = setting(
+        None, "The units of --latent; by default the first 8.", lower=0
+    )
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
@@ -88,7 +96,7 @@ class SampleSettings(ModelSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """What was drawn.
+    """Drawn images: arrays, and a picture or text of them.
 
     Attributes:
       arrays: `images`, float32, and the values along its axes.
@@ -158,7 +166,7 @@ def _images(model: BIVA, settings: SampleSettings) -> Examples:
     from biva_tf import drawing
 
     if settings.input is not None:
-        return _of_user(model, settings.input)
+        return _of_user(model, settings.input, settings.reading)
     try:
         if settings.dataset is None and settings.split == "test":
             return drawing.test_images(model, settings.run_dir, settings.data_dir)
@@ -167,20 +175,16 @@ def _images(model: BIVA, settings: SampleSettings) -> Examples:
         raise NotPreparedError(e, " Or give images of your own: ", Setting("input")) from e
 
 
-def _of_user(model: BIVA, path: str) -> Images:
+def _of_user(model: BIVA, path: str, reading: Reading) -> Images:
     """The images of the input as the model reads its test images."""
     spec, given = model.spec, Setting("input", path)
     if spec.of_text or spec.of_points:
         raise SettingsError(given, ": expected a model of images")
-    if not picture_files.is_given(Path(path)):
-        raise SettingsError(given, ": expected a folder, an .npz or an .npy file")
-    images = []
-    for place, image in enumerate(picture_files.read(Path(path), spec.image_shape[-1])):
-        image = fitted(image, spec.image_shape)
-        if isinstance(image, Unreadable):
-            raise SettingsError(given, f", image {place}: {image.reason}")
-        images.append(image)
-    pixels = np.stack(images)
+    notes = ReadingNotes()
+    try:
+        pixels, _ = inputs.images(path, reading, spec.image_shape, notes)
+    finally:
+        notes.say()
     if pixels.dtype != np.uint8:
         pixels = np.round(pixels * 255).astype(np.uint8)
     split = Split(pixels, np.full(len(pixels), NO_LABEL))

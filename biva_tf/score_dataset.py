@@ -26,9 +26,11 @@ from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.errors import SettingsError
 from biva_tf.runs import config
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 if TYPE_CHECKING:
     from biva_tf.batch_scoring.exported import Exported
@@ -40,13 +42,13 @@ _SEED = SEEDS["test"]  # of the draws that make grey images binary
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreDatasetSettings:
+class ScoreDatasetSettings(Settings):
     """The settings of `python -m biva_tf.score_dataset`."""
 
     export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
     input: str = required(
-        "A glob of .parquet and .npz files, pictures and folders of pictures; or NAME/SPLIT of a "
-        "data set of the project; or tfds:NAME/SPLIT."
+        "A path or a pattern of .parquet, .npz and .npy files, pictures and folders of them; or "
+        "NAME/SPLIT of a data set of the project; or tfds:NAME/SPLIT."
     )
     output: str = required("The folder of the scores: a new one, or that of an earlier start.")
     version: int | None = setting(
@@ -55,14 +57,12 @@ class ScoreDatasetSettings:
     iw_samples: int = setting(
         10, "Samples per image: K of L_K, and those whose mean is L^{>k}.", lower=1
     )
-    k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
-    seed: int = setting(0, "Seed of the samples.", lower=0)
-    encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
-    column: str | None = setting(
-        None,
-        "Of Parquet files the column, of .npz files the array with the images; by default `image` "
-        "and `images`.",
+    k: tuple[int, ...] | None = setting(
+        None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.", lower=0
     )
+    seed: int = setting(0, "Seed of the samples.", lower=0, upper=_GREATEST_SEED)
+    encodings: bool = setting(False, "Write the mean of each latent's posterior too.")
+    reading: Reading = dataclasses.field(default_factory=Reading)
     binarize: str = setting(
         "auto",
         "How grey images become binary: none (they do not), threshold, bernoulli (drawn once, by "
@@ -73,6 +73,7 @@ class ScoreDatasetSettings:
         None,
         "A pixel is 1 if its value, 0 to 255, is above it; by default as in the training.",
         lower=0,
+        upper=254,
     )
     data_dir: str | None = setting(
         None, "The folder of prepared data sets; by default the one that the training used."
@@ -82,14 +83,6 @@ class ScoreDatasetSettings:
     address: str | None = setting(
         None, "Of a Ray cluster; by default Ray runs on this machine for the time of the command."
     )
-
-    def __post_init__(self):
-        for name, value, greatest in (
-            ("seed", self.seed, _GREATEST_SEED),
-            ("threshold", self.threshold or 0, 254),
-        ):
-            if value > greatest:
-                raise SettingsError(f"--{name}: expected 0 to {greatest}, got {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +129,11 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)
-    rows = inputs.find(settings.input, settings.column, data, spec)
+    notes = ReadingNotes()
+    try:
+        rows = inputs.find(settings.input, settings.reading, data, spec, notes)
+    finally:
+        notes.say()
     files = parts.state_of_files(rows)
     form = ImageForm(spec.image_shape, spec.likelihood.binary, data.binarize, data.threshold, _SEED)
     ks = tuple(sorted(set(settings.k or ())))
@@ -206,6 +203,7 @@ def _about(
         "encodings": settings.encodings,
         "binarize": form.binarize,
         "threshold": form.threshold if form.binarize == "threshold" else None,
+        "background": settings.reading.background,
         "part_size": settings.part_size,
         "tensorflow": tf.__version__,
         "pyarrow": pyarrow.__version__,

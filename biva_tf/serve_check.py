@@ -14,20 +14,21 @@ import sys
 
 from biva_tf.commands.start import start
 from biva_tf.errors import SettingsError
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class ServeCheckSettings:
+class ServeCheckSettings(Settings):
     """The settings of `python -m biva_tf.serve_check`."""
 
     target: str | None = setting(None, "host:port of the gRPC API.")
     rest: str | None = setting(None, "host:port of the REST API.")
     model_name: str = setting("biva", "The name that the server gives the model.")
     classes: int = setting(0, "The classes of the model; 0 if it has none.", lower=0)
-    timeout: float = setting(60.0, "Seconds to wait for an answer.", lower=0.0)
+    timeout: float = setting(60.0, "Seconds to wait for an answer.", above=0.0)
 
     def __post_init__(self):
+        super().__post_init__()
         if not (self.target or self.rest):
             raise SettingsError("expected --target or --rest")
 

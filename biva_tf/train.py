@@ -14,17 +14,17 @@ from absl import flags
 
 from biva_tf import pretrained
 from biva_tf.commands import flagfiles
-from biva_tf.commands.flags import define, parse, read
+from biva_tf.commands.flags import parse_apart, read
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from biva_tf.training.summary import RunSummary
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """The settings of `python -m biva_tf.train`."""
 
     model_dir: str = required("The folder of the run.")
@@ -76,9 +76,7 @@ def _expected(model_dir: str) -> dict[str, Any]:
     name = Path(model_dir).name
     if name not in flagfiles.names():
         return {}
-    values = flags.FlagValues()
-    define(TrainSettings, values)
-    parse(["train", f"--flagfile={flagfiles.FOLDER}/{name}.flags"], values)
+    values, _ = parse_apart(TrainSettings, [f"--flagfile={flagfiles.FOLDER}/{name}.flags"])
     return read(TrainSettings, values=values).config.to_plain()
 
 

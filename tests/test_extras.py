@@ -9,10 +9,11 @@ import pytest
 from conftest import ROOT, perturbed, run
 
 from biva_tf import extras
-from biva_tf.batch_scoring.tables import TableRows
 from biva_tf.compression.codec import Codec
 from biva_tf.data import formats
 from biva_tf.data.densities import DENSITIES
+from biva_tf.data.reading.notes import ReadingNotes
+from biva_tf.data.reading.tables import TableRows
 from biva_tf.evaluation.detection import detect
 from biva_tf.model import architectures
 from biva_tf.plotting import figures
@@ -72,7 +73,9 @@ USES = {
     "constriction": lambda tmp_path: Codec(perturbed("tiny_dense")),
     "grpc": lambda tmp_path: GrpcClient("localhost:1", "biva", 1.0),
     "matplotlib": lambda tmp_path: figures.learning_curves({"train": (np.arange(3), np.arange(3))}),
-    "pyarrow": lambda tmp_path: TableRows.from_file(tmp_path / "images.parquet", "image"),
+    "pyarrow": lambda tmp_path: TableRows.from_file(
+        tmp_path / "images.parquet", "image", ReadingNotes()
+    ),
     "scipy": lambda tmp_path: DENSITIES["potential_2"].log_prob(np.zeros((1, 2))),
     "sklearn": lambda tmp_path: detect(np.zeros(2), np.ones(2)),
     "tensorflow_serving": lambda tmp_path: warmup.write(tmp_path, architectures.get("tiny_dense")),

@@ -14,6 +14,7 @@ ORDER = (
     "files",
     "version",
     "artefacts",
+    "ranges",
     "settings",
     "choices",
     "nn",

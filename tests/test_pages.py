@@ -12,6 +12,7 @@ from absl import flags
 from conftest import ROOT, run
 
 from biva_tf.commands import flags as settings_flags
+from biva_tf.commands.start import MessageSettings
 
 
 def _pages():
@@ -91,6 +92,7 @@ def _flags(module):
     hints = typing.get_type_hints(importlib.import_module(module).run)
     values = flags.FlagValues()
     settings_flags.define(hints["settings"], values)
+    settings_flags.define(MessageSettings, values)
     return set(values) | {"help", "flagfile"}
 
 

@@ -22,6 +22,7 @@ from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.ranges import Numbers, require
 from biva_tf.training.keras_model import KerasModel
 
 _SCORERS = 4  # whose graphs a model keeps
@@ -36,10 +37,12 @@ class BIVA(KerasModel):
     `keras.saving.load_model` write and read it as a .keras file, `save_to_preset` and
     `from_preset` as a folder that the commands read, too.
 
-    Every method takes `seed`. The same seed gives the same numbers; None, the default, takes
-    another one at each call, from a generator that `keras.utils.set_random_seed` sets. Images are
-    NumPy arrays with the values of the likelihood: [0, 1], real numbers, or ids of words. The
-    first result of a model that was neither trained nor loaded comes with a warning.
+    The methods that draw take `seed`. The same seed gives the same numbers; with None, the default,
+    each call draws anew, from a generator that `keras.utils.set_random_seed` sets. `compress` and
+    `compile` have the default 0, and `model(images)` uses the noise of seed 0 unless `noise` is
+    given. Images are arrays with the values of the likelihood: [0, 1], real numbers, or ids of
+    words; uint8 images of 0 to 255 are taken, too. The first result of a model that was neither
+    trained nor loaded comes with a warning.
 
     Args:
       spec: the model's specification.
@@ -72,13 +75,13 @@ class BIVA(KerasModel):
         """Images from the prior, float32 [num_samples, *spec.image_shape].
 
         With a Bernoulli likelihood, the probability of each pixel; with a mixture of logistics, a
-        draw, in [0, 1] too; with a Gaussian, a draw of real numbers; of text, a draw of ids.
+        draw, in [0, 1] too; with a Gaussian, a draw of real numbers; for text, a draw of ids.
 
         Args:
           num_samples: how many.
           seed: the draws' seed.
           temperature: scales the standard deviation of every latent's prior.
-          label: of a model with classes, the class of the images; None for draws from p(y).
+          label: the class of the images, if the model has classes; None draws it from p(y).
 
         Raises:
           ValueError: num_samples < 1, temperature < 0, or the model has no such class.
@@ -109,11 +112,13 @@ class BIVA(KerasModel):
           images: [images, *spec.image_shape] in [0, 1]; under a Gaussian likelihood real numbers,
             of text ids.
           num_importance_samples: K of L_K.
-          k: latents of levels <= k are taken from the prior (paper, eq. 2).
-          below: how: "sample" draws from it (the paper's way), "mode" takes its mean.
+          k: 0 <= k < L; the latents of levels <= k are taken from the prior (paper, eq. 2).
+          below: how the latents of levels <= k get their values: "sample" draws them from their
+            prior (the paper's way), "mode" takes their prior's mean. Without effect if k = 0.
           seed: the same seed gives the same scores up to rounding, whatever max_rows is; and the
             first samples of a larger K are those of a smaller one.
-          max_rows: at most this many (image, sample) pairs are in memory at once.
+          max_rows: at most this many rows, one for each image, sample and class, are in memory at
+            once.
 
         Raises:
           ValueError: images of a wrong shape or range, or K, k, below or max_rows out of range.
@@ -129,7 +134,7 @@ class BIVA(KerasModel):
         """q(y|x) of each image, float32 [images, classes], of a model with classes.
 
         Args:
-          images: [images, *spec.image_shape] in [0, 1].
+          images: [images, *spec.image_shape], with values as in `score`.
           num_samples: q(y | x, z_{<L}^bu) is averaged over so many samples of the bottom-up
             latents.
           seed: the samples' seed.
@@ -147,10 +152,11 @@ class BIVA(KerasModel):
     def encode(
         self, images, *, draws: bool = False, seed: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The latents of images by name ("z1_bu", "z1_td", "z2"): what the model represents.
+        """The latents of images, by name ("z1_bu", "z1_td", "z2"): representations of the images.
 
         Each is the mean of its posterior, given the means of the latents that it depends on; or,
-        with `draws`, a draw from it, given draws. With classes, "y" has the class probabilities.
+        with `draws`, a draw from it, given draws. With classes, "y" is the most probable class,
+        one-hot [images, classes]; its probabilities are what `classify` gives.
 
         Args:
           images: [images, *spec.image_shape].
@@ -169,8 +175,8 @@ class BIVA(KerasModel):
     def decode(self, latents: Mapping[str, np.ndarray]) -> np.ndarray:
         """The images of latents, float32 [rows, *spec.image_shape].
 
-        With a mixture of logistics or a Gaussian, pixels are drawn, from the same noise in every
-        row and at every call.
+        With a Bernoulli likelihood, the probability of each pixel. With the others x is drawn from
+        p(x|z), with the same noise in every row and at every call.
 
         Args:
           latents: a value of each latent [rows, *latent shape], by name; with classes, "y" [rows,
@@ -183,7 +189,9 @@ class BIVA(KerasModel):
         return exploration.decode(self, latents)
 
     def reconstruct(self, images, k: int = 0, *, seed: int | None = None) -> np.ndarray:
-        """Images from their latents of levels > k, the rest at their prior's mean.
+        """Images from draws of their latents of levels > k, the rest at their prior's mean.
+
+        `decode(encode(images))` uses the posteriors' means in place of draws.
 
         Args:
           images: [images, *spec.image_shape].
@@ -191,7 +199,7 @@ class BIVA(KerasModel):
           seed: the seed of the draws from the posterior.
 
         Returns:
-          float32 [images, *spec.image_shape].
+          float32 [images, *spec.image_shape], with the values that `decode` gives.
 
         Raises:
           ValueError: images of a wrong shape or range, or k out of range.
@@ -204,10 +212,23 @@ class BIVA(KerasModel):
     ) -> np.ndarray:
         """Images between pairs of images: their latents of levels > k move from end to end.
 
-        Args, errors and the path are those of `exploration.interpolate`.
+        Each latent moves along the great circle between its two draws while its length changes
+        linearly, so that it stays as far from the prior's mean as the ends are. With classes, y
+        moves along the line between the most probable classes of the ends.
+
+        Args:
+          first: [pairs, *spec.image_shape].
+          second: as many images.
+          steps: images from end to end, at least 2.
+          k: 0 moves all latents, L-1 the top one alone; the rest are at their prior's mean.
+          seed: the draws' seed.
 
         Returns:
           float32 [pairs, steps, *spec.image_shape].
+
+        Raises:
+          ValueError: images of a wrong shape or range, another number of images in second than in
+            first, or steps or k out of range.
         """
         self._warn_if_untrained()
         return exploration.interpolate(self, first, second, steps, k=k, seed=_seed(seed))
@@ -221,13 +242,17 @@ class BIVA(KerasModel):
         image=None,
         seed: int | None = None,
     ) -> np.ndarray:
-        """Images along single units of a latent, while the others stay.
+        """Images along single units of a latent.
+
+        The other latents of its level and above stay. Those below are at their prior's mean, so
+        that they follow the unit.
 
         Args:
           latent: its name, such as "z3".
-          units: of a dense latent, its numbers; of a map, its channels.
+          units: the indices of units of a dense latent, or of channels of a map.
           values: the values of the unit, in standard deviations from its prior's mean.
-          image: [*spec.image_shape] to start from; by default a sample of the prior.
+          image: [*spec.image_shape]; draws from its posterior give the other latents. By default
+            they are drawn from the prior.
           seed: the draws' seed.
 
         Returns:
@@ -266,13 +291,14 @@ class BIVA(KerasModel):
         """A split of a data set as this model reads it, binarised as it was trained.
 
         Args:
-          dataset: the name of a source; by default the one that the model was trained on.
+          dataset: the name of a data set; by default the one that the model was trained on.
           split: "train", "validation" or "test", the first two as the run cut them.
           data_dir: where prepared data sets are; by default where the run looked.
 
         Raises:
           SettingsError: no dataset is given, and no run trained the model.
-          DataError: there is no such data set, or its images do not fit the model.
+          DataError: there is no such data set or split, it is not prepared on this machine, or its
+            images do not fit the model.
         """
         data = self.training.data_config(dataset, data_dir)
         examples = pipeline.evaluation_images(
@@ -291,16 +317,16 @@ class BIVA(KerasModel):
         many, since the last bits of a sum can depend on it.
 
         Args:
-          images: [n, *spec.image_shape], uint8 or floats in [0, 1], with values that the model has:
-            of a binary model the least and the greatest, else multiples of 1/255.
+          images: [n, *spec.image_shape], uint8 or floats in [0, 1]: only the least and the greatest
+            value for a binary model, multiples of 1/255 for others.
           rows: images that the model sees at once.
           block: images per block; a damaged block costs itself and those after it.
-          seed: of the random bits that the file begins with.
+          seed: the seed of the random bits that the file begins with.
           verify: whether to decompress the result, and compare.
 
         Raises:
-          CompressionError: the model is not one of images or has classes; or images of a wrong
-            shape, or with values that the model has not.
+          CompressionError: the model is not one of images or has classes; or images have a wrong
+            shape, or values that the model cannot have.
         """
         images = np.asarray(images)
         data = self._codec.compress(images, Options(rows, block, seed)).data
@@ -381,15 +407,24 @@ class BIVA(KerasModel):
 
 
 def _seed(seed: int | None) -> int:
-    """The seed, or one from the generator of Python, which Keras's own layers take theirs from."""
-    return random.randrange(2**31) if seed is None else seed
+    """The seed, or one from the generator of Python, which Keras's own layers take theirs from.
+
+    Raises:
+      SettingsError: it is no integer of 64 bits.
+    """
+    if seed is None:
+        return random.randrange(2**31)
+    require("seed", seed, Numbers(int))
+    return seed
 
 
 def build(name_or_spec: str | ModelSpec) -> BIVA:
     """An untrained model.
 
     Args:
-      name_or_spec: the name of an architecture (`architectures.ARCHITECTURES`) or a spec.
+      name_or_spec: a spec, or the name of an architecture: one of
+        `biva_tf.model.architectures.ARCHITECTURES`, or a BIVA among them followed by _lvae,
+        _lvae_plus or _vae.
 
     Raises:
       SpecError: there is no architecture of that name.
@@ -400,5 +435,17 @@ def build(name_or_spec: str | ModelSpec) -> BIVA:
 
 
 def load(name_or_folder: str | Path, weights: str = "averaged") -> BIVA:
-    """A trained model: `BIVA.from_preset`, which see."""
+    """A trained model, as `BIVA.from_preset` gives it.
+
+    Args:
+      name_or_folder: the model_dir of a run, the folder of a preset, or the name of a model that
+        ships (`biva_tf.pretrained.names()`).
+      weights: "averaged" for the moving averages (EMA) that a run selected, "raw" for the weights
+        of its newest training checkpoint.
+
+    Raises:
+      ValueError: weights is neither "averaged" nor "raw".
+      RunDirError: there is no such folder or model, or it is damaged.
+      CheckpointError: a run has not written weights yet, or they cannot be read.
+    """
     return BIVA.from_preset(name_or_folder, weights)

@@ -15,8 +15,8 @@ import numpy as np
 from biva_tf import artefacts
 from biva_tf.batch_scoring import part_files
 from biva_tf.batch_scoring.parts import Part, Skipped, fingerprints
-from biva_tf.batch_scoring.rows import Rows
 from biva_tf.batch_scoring.sealed import DamageError
+from biva_tf.data.reading.rows import Rows
 from biva_tf.errors import Setting, UserError
 from biva_tf.files import write_atomically, write_json
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from biva_tf.batch_scoring.rows import Rows, Unreadable
 from biva_tf.data.images import as_read
+from biva_tf.data.reading.rows import Rows
+from biva_tf.data.reading.values import Unreadable
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting
 from biva_tf.inference import chunks
@@ -178,9 +179,9 @@ def state_of_files(rows: Iterable[Rows]) -> str:
     """
     state = hashlib.blake2b(digest_size=16)
     for each in rows:
-        for source, _ in itertools.groupby(source for source, _ in each.places()):
+        for path in each.files():
             try:
-                about = os.stat(source)
+                about = os.stat(path)
             except OSError:
                 state.update(b"none;")
             else:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from biva_tf.batch_scoring.rows import Range, Unreadable, fitted
 from biva_tf.data import pipeline, prepared
 from biva_tf.data.pipeline import DataConfig, Examples
+from biva_tf.data.reading.notes import ReadingNotes
+from biva_tf.data.reading.rows import Range
+from biva_tf.data.reading.values import BY_TYPE, Scale, Unreadable
 from biva_tf.data.sources import DataError
 from biva_tf.errors import Setting
 
@@ -23,16 +25,18 @@ class SplitRows(Range):
     split: str
     start: int
     stop: int
+    scale: Scale = BY_TYPE
 
     @staticmethod
     def from_split(config: DataConfig, split: str) -> "SplitRows":
         """All examples. Raises DataError if the data set is missing or has no such split."""
         return SplitRows(config, split, 0, len(images(config, split)))
 
-    def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`. Grey images are binarised already, with the split's draws."""
-        for image in images(self.config, self.split)[self.start : self.stop]:
-            yield fitted(image, shape)
+        yield from images(self.config, self.split)[self.start : self.stop]
 
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""
@@ -61,6 +65,7 @@ class TfdsRows(Range):
     split: str
     start: int
     stop: int
+    scale: Scale = BY_TYPE
 
     @staticmethod
     def from_split(name: str, split: str, data_dir: Path) -> "TfdsRows":
@@ -89,12 +94,14 @@ class TfdsRows(Range):
         """See `Range`."""
         return f"{self.folder}/{self.split}"
 
-    def read(self, shape: tuple[int, ...]) -> Iterator[np.ndarray | Unreadable]:
+    def stored(
+        self, shape: tuple[int, ...], notes: ReadingNotes
+    ) -> Iterator[np.ndarray | Unreadable]:
         """See `Rows`."""
         builder = prepared.open_builder(self.folder)
         rows = f"{self.split}[{self.start}:{self.stop}]"
         for example in prepared.examples(builder, rows, in_order=True):
-            yield fitted(example["image"], shape)
+            yield example["image"]
 
     def describe(self) -> dict[str, Any]:
         """See `Rows`."""

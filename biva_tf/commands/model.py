@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from biva_tf import pretrained
 from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDir
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 if TYPE_CHECKING:
     from biva_tf import api
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(Settings):
     """The settings that say which trained model a command reads.
 
     Raises:
-      SettingsError: neither a model_dir nor a pretrained model is given, or both are.
+      SettingsError: a setting is out of its range; or neither a model_dir nor a pretrained model is
+        given, or both are.
     """
 
     model_dir: str | None = setting(None, "The folder of the run.")
@@ -32,6 +33,7 @@ class ModelSettings:
     )
 
     def __post_init__(self):
+        super().__post_init__()
         given = [name for name in ("model_dir", "pretrained") if getattr(self, name)]
         if len(given) != 1:
             got = "both" if given else "neither"

@@ -50,7 +50,9 @@ class ExamplesSettings(DataSetSettings):
 class ScoringSettings(ExamplesSettings):
     """The settings of a command that scores data sets with a trained model."""
 
-    k: tuple[int, ...] | None = setting(None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.")
+    k: tuple[int, ...] | None = setting(
+        None, "The k of the scores L^{>k} (paper, eq. 2): 0,2,4.", lower=0
+    )
     iw_samples: int = setting(
         10, "Samples per image: K of L_K and L_K^{>k}, and those whose mean is L^{>k}.", lower=1
     )

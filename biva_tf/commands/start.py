@@ -6,6 +6,7 @@ do not wait for it. So the modules of commands import it in `run` alone.
 
 import contextlib
 import ctypes
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable
@@ -14,8 +15,18 @@ from typing import Any
 from absl import app
 
 from biva_tf import quiet
-from biva_tf.commands import flags
-from biva_tf.errors import SettingsError, UserError
+from biva_tf.commands import endings, flags
+from biva_tf.errors import SettingsError
+from biva_tf.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class MessageSettings:
+    """The setting of all commands about their messages."""
+
+    traceback: bool = setting(
+        False, "If the command ends with an error, print where in the program it came from, too."
+    )
 
 
 def start(
@@ -29,8 +40,8 @@ def start(
 ) -> None:
     """Defines the flags of a command, parses them, and runs it.
 
-    A `UserError`, or a file that cannot be read or written, becomes one line on standard error, in
-    which settings are flags, and the exit code of the error, in most cases 1.
+    Every error becomes one line on standard error, in which settings are flags, and an exit code
+    that is not 0; see `endings.end`. The flag --traceback of every command shows more.
 
     Args:
       name: the command's name, for its messages.
@@ -43,6 +54,7 @@ def start(
         them: the logical devices that the CPU is split into, or the number of threads.
     """
     flags.define(settings)
+    flags.define(MessageSettings)
 
     def main(argv: list[str]) -> int:
         if len(argv) > 1 and not passes_arguments:
@@ -54,13 +66,12 @@ def start(
             set_up_process()
             if not sets_devices_up:
                 initialise_devices()
-            return (body(values, argv[1:]) if passes_arguments else body(values)) or 0
-        except (UserError, OSError) as e:
-            if isinstance(e, UserError):
-                print(f"{name}: {e.with_flags()}", file=sys.stderr)
-                return e.exit_code
-            print(f"{name}: {e}", file=sys.stderr)
-            return 1
+            code = (body(values, argv[1:]) if passes_arguments else body(values)) or 0
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a full disk can still be told
+            return code
+        except (Exception, KeyboardInterrupt) as e:
+            return endings.end(name, e, show=flags.read(MessageSettings).traceback)
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from biva_tf.compression.errors import CompressionError
+from biva_tf.settings import Settings, setting
 
 WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation (README.md)
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(Settings):
     """How to compress.
 
     Attributes:
@@ -18,18 +18,10 @@ class Options:
       width: the width of a cell of the latents' grids; see `grid`.
 
     Raises:
-      CompressionError: rows, block or seed out of range.
+      SettingsError: one of them is out of its range.
     """
 
-    rows: int = 32
-    block: int = 1000
-    seed: int = 0
-    width: float = WIDTH
-
-    def __post_init__(self):
-        for name, least, bits in (("rows", 1, 16), ("block", 1, 32), ("seed", 0, 32)):
-            value = getattr(self, name)
-            if not least <= value < 2**bits:
-                raise CompressionError(
-                    f"{name}: expected an integer in {least}..{2**bits - 1}, got {value}"
-                )
+    rows: int = setting(32, lower=1, upper=2**16 - 1)
+    block: int = setting(1000, lower=1, upper=2**32 - 1)
+    seed: int = setting(0, lower=0, upper=2**32 - 1)
+    width: float = setting(WIDTH, above=0.0)

@@ -23,7 +23,7 @@ from biva_tf.data.sources import DataError
 
 LabelledPictures = Iterator[tuple[np.ndarray, int]]
 
-_BROKEN = (
+BROKEN = (
     OSError,
     EOFError,
     KeyError,
@@ -47,7 +47,7 @@ def reading(path: Path | str, expected: str):
         yield
     except DataError:
         raise
-    except _BROKEN as e:
+    except BROKEN as e:
         raise DataError(f"{path}: expected {expected} ({type(e).__name__}: {e})") from e
 
 
@@ -160,11 +160,6 @@ def images(paths: list[Path]) -> LabelledPictures:
     for path in paths:
         with reading(path, "an image"):
             yield _decoded(path.read_bytes(), str(path)), 0
-
-
-def image_paths(folder: Path) -> list[Path]:
-    """The image files in a folder and its sub-folders, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and is_image_name(path.name))
 
 
 def zipped_images(path: Path, names: list[str]) -> LabelledPictures:

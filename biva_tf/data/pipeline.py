@@ -15,6 +15,7 @@ from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import Setting
 from biva_tf.model import architectures
 from biva_tf.model.spec import REALS, ModelSpec
+from biva_tf.settings import Settings, setting
 
 Examples = Images | Points | Sentences
 
@@ -25,7 +26,7 @@ SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     """How a data set is read.
 
     Attributes:
@@ -39,15 +40,18 @@ class DataConfig:
       label_seed: chooses the labelled images.
       train_on_validation: append the source's validation split to the training split, and cut
         `validation_size` images from the end of the result.
+
+    Raises:
+      SettingsError: one of them is out of its range.
     """
 
     dataset: str
     location: sources.Location
     binarize: str
-    threshold: int
-    validation_size: int | None
-    labels: int | None = None
-    label_seed: int = 0
+    threshold: int = setting(lower=0, upper=254)
+    validation_size: int | None = setting(lower=0)
+    labels: int | None = setting(None, lower=1)
+    label_seed: int = setting(0, lower=0)
     train_on_validation: bool = False
 
     @property
@@ -227,6 +231,9 @@ def evaluation_images(config: DataConfig, split: str, form: Form | None = None) 
       DataError: there is no such source or split, its data is missing or wrong, or the model is not
         of text and the data set is.
     """
+    if split not in SPLITS:
+        expected = f": expected one of {', '.join(SPLITS)}, got {split!r}"
+        raise sources.DataError(Setting("split"), expected)
     if density := DENSITIES.get(config.dataset):
         return points.split(density, split)
     source = sources.load(config.dataset, config.location)

@@ -60,12 +60,15 @@ class Recipe:
         any number is allowed.
       alternatives: whether some files can replace others, so that not all are needed. `examples`
         then raises DataError for the missing ones.
+      labels: takes the folder and returns the names of the labels; None if they are numbers, or if
+        there are none.
     """
 
     files: tuple[File, ...]
     examples: Callable[[Path], Mapping[str, LabelledPictures]]
     counts: Mapping[str, Mapping[str, int]]
     alternatives: bool = False
+    labels: Callable[[Path], tuple[str, ...] | None] | None = None
 
     def instructions(self) -> str:
         """Lists the files, where to get them, and their checksums."""
@@ -136,12 +139,15 @@ def prepare(
     splits = {
         split: counted(split, examples) for split, examples in recipe.examples(folder).items()
     }
+    names = recipe.labels(folder) if recipe.labels is not None else None
     features = tfds.features.FeaturesDict(
         {
             "image": tfds.features.Image(
                 shape=info.image_shape or (None, None, 3), encoding_format="png"
             ),
-            "label": tfds.features.Scalar(np.int64),
+            "label": (
+                tfds.features.ClassLabel(names=names) if names else tfds.features.Scalar(np.int64)
+            ),
         }
     )
     tfds.dataset_builders.store_as_tfds_dataset(

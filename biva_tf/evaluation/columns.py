@@ -23,7 +23,7 @@ def scores(
       elbo: L_1.
       reconstruction: log p(x|z).
       kl: KL(q||p) of each latent, and of y if the model has classes, [examples, terms].
-      kl_names: of these terms.
+      kl_names: the names of these terms.
       above: L^{>k} by k.
       llr: LLR^{>k} by k.
     """

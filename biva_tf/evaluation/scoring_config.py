@@ -2,9 +2,12 @@
 
 import dataclasses
 
+from biva_tf.choices import BELOW
+from biva_tf.settings import Settings, setting
+
 
 @dataclasses.dataclass(frozen=True)
-class ScoringConfig:
+class ScoringConfig(Settings):
     """All that the scores depend on, beside the weights and the images.
 
     Attributes:
@@ -13,10 +16,13 @@ class ScoringConfig:
       bounds: whether to compute L_1, L_K and their terms.
       below: latents of levels <= k are a "sample" of the prior, or its "mode".
       seed: the seed of the samples.
+
+    Raises:
+      SettingsError: one of them has another value than it can have.
     """
 
-    iw_samples: int
-    ks: tuple[int, ...] = ()
+    iw_samples: int = setting(lower=1)
+    ks: tuple[int, ...] = setting((), lower=0)
     bounds: bool = True
-    below: str = "sample"
-    seed: int = 0
+    below: str = setting("sample", choices=BELOW)
+    seed: int = setting(0, lower=0)

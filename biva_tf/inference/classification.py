@@ -8,6 +8,7 @@ from biva_tf.inference.scoring import check_images, samples_at_once, sum_over_sa
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
 from biva_tf.nn import graphs, weight_norm
+from biva_tf.ranges import Numbers, require
 
 
 def classify(
@@ -17,8 +18,7 @@ def classify(
     if model.spec.classes is None:
         raise ValueError("the model has no classes")
     for name, value in (("num_samples", num_samples), ("max_rows", max_rows)):
-        if value < 1:
-            raise ValueError(f"{name}: expected an integer >= 1, got {value}")
+        require(name, value, Numbers(int, lower=1))
     images = check_images(images, model.spec)
     size = min(len(images), max_rows)
     weights = weight_norm.normalised_weights(model.bottom_up_stages, size)

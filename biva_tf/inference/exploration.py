@@ -16,6 +16,7 @@ from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
 from biva_tf.model.noise import GatheredNoise, Noise, NoNoise, SameNoise, SeededNoise
 from biva_tf.model.spec import LatentSpec
+from biva_tf.ranges import Numbers, require
 
 _MAX_ROWS = 64  # in memory at once
 
@@ -91,7 +92,7 @@ def reconstruct(model: Network, images, ks: Sequence[int], *, seed: int = 0) -> 
     Args:
       images: [images, *spec.image_shape].
       ks: 0 uses all latents, L-1 the top one alone.
-      seed: of the draws from the posterior; the same for every k.
+      seed: the seed of the draws from the posterior; the same for every k.
 
     Returns:
       [images, ks, *spec.image_shape].
@@ -173,29 +174,13 @@ def every_class(
 def interpolate(
     model: Network, first, second, steps: int, *, k: int = 0, seed: int = 0
 ) -> np.ndarray:
-    """Images between two images: latents of levels > k are interpolated, the rest are prior means.
-
-    Each latent moves along the great circle between its two draws while its length changes
-    linearly, so that it stays as far from the prior's mean as the ends are. With classes, y moves
-    along the line between the most probable classes of the ends.
-
-    Args:
-      first, second: [pairs, *spec.image_shape].
-      steps: images from end to end, at least 2.
-      k: latents of levels <= k do not take part.
-      seed: of the draws from the posterior.
-
-    Returns:
-      [pairs, steps, *spec.image_shape].
-
-    Raises:
-      ValueError: images of a wrong shape or range, or k or steps out of range.
-    """
-    if steps < 2:
-        raise ValueError(f"steps: expected an integer >= 2, got {steps}")
+    """Images between two images, as `BIVA.interpolate` describes them."""
+    require("steps", steps, Numbers(int, lower=2))
     plans.prior_mode_up_to(model.spec, k)  # raises if there is no such k
     ends = [check_images(images, model.spec) for images in (first, second)]
-    pairs = len(ends[0])
+    pairs, others = map(len, ends)
+    if pairs != others:
+        raise ValueError(f"second: expected {pairs} images, as many as in first, got {others}")
     output = _posterior(model, np.concatenate(ends), seed)
     plan: list[plans.LatentSource] = []
     for latent, stats in zip(model.spec.latents, output.latents, strict=True):
@@ -232,22 +217,24 @@ def traverse(
 
     Args:
       latent_name: such as "z3".
-      units: of a dense latent, its numbers; of a map, its channels.
+      units: the indices of units of a dense latent, or of channels of a map.
       values: the values of the unit, in standard deviations from its prior's mean.
       image: [*spec.image_shape] to start from; by default a sample of the prior.
-      seed: of the draws.
+      seed: the seed of the draws.
 
     Returns:
       [units, values, *spec.image_shape].
 
     Raises:
-      ValueError: there is no such latent or unit, or the image is of a wrong shape or range.
+      ValueError: there is no such latent or unit, a value is not finite, or the
+        image is of a wrong shape or range.
     """
     index, latent = _find(model, latent_name)
     size = model.latent_shapes[index][-1]
     for unit in units:
-        if not 0 <= unit < size:
-            raise ValueError(f"unit: expected an integer in 0..{size - 1}, got {unit}")
+        require("unit", unit, Numbers(int, lower=0, upper=size - 1))
+    for value in values:
+        require("value", value, Numbers(float))
     noise = SeededNoise(seed)
     if image is None:
         base = model.top_down(None, plans.prior(model.spec), noise, rows=1)

@@ -85,7 +85,7 @@ def training_loss(
       free_bits_mode: "per_example": max(free_bits, KL) for each latent and example, as the
         original; "batch_mean": max(free_bits, mean KL over the batch) for each latent (Kingma et
         al. 2016).
-      kl_weight: beta.
+      kl_weight: what multiplies the KL (beta in the literature).
       batch_mean: maps [rows, latents] to the mean over the whole batch, [latents]. By default it is
         the mean over these rows; with several replicas it must be the mean over all of them.
 

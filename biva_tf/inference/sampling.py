@@ -8,6 +8,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import graphs, weight_norm
 from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.ranges import Numbers, require
 
 
 def sample(
@@ -42,11 +43,9 @@ def sample(
 
 
 def check_arguments(num_samples: int, temperature: float) -> None:
-    """Raises ValueError if num_samples < 1 or temperature < 0."""
-    if num_samples < 1:
-        raise ValueError(f"num_samples: expected an integer >= 1, got {num_samples}")
-    if not temperature >= 0:
-        raise ValueError(f"temperature: expected a number >= 0, got {temperature}")
+    """Raises ValueError unless num_samples is an integer >= 1 and temperature finite and >= 0."""
+    require("num_samples", num_samples, Numbers(int, lower=1))
+    require("temperature", temperature, Numbers(float, lower=0.0))
 
 
 def check_label(model: Network, label: int) -> None:
@@ -54,8 +53,7 @@ def check_label(model: Network, label: int) -> None:
     classes = model.spec.classes
     if classes is None:
         raise ValueError(f"label: the model has no classes, got {label}")
-    if not 0 <= label < classes.number:
-        raise ValueError(f"label: expected an integer in 0..{classes.number - 1}, got {label}")
+    require("label", label, Numbers(int, lower=0, upper=classes.number - 1))
 
 
 @tf.function(autograph=False)

@@ -23,6 +23,7 @@ from biva_tf.model.noise import SeededNoise, of_samples
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
+from biva_tf.ranges import Numbers, require
 
 _PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
@@ -43,7 +44,7 @@ class Score:
       reconstruction_nats: [images]: log p(x|z), the mean over the samples.
       kl_nats: [images, latents]: log q(z) - log p(z), the mean over the samples; with classes, the
         last one is KL(q(y|x)||p(y)).
-      effective_sample_size: [images]: of the importance weights, from 1 to K.
+      effective_sample_size: [images]: the effective size of the importance sample, from 1 to K.
       latent_names: the names of the latents, in the order of `kl_nats`; with classes, "y" last.
     """
 
@@ -104,8 +105,7 @@ class Scorer:
     ):
         sizes = (("num_importance_samples", num_importance_samples), ("max_rows", max_rows))
         for name, value in sizes:
-            if value < 1:
-                raise ValueError(f"{name}: expected an integer >= 1, got {value}")
+            require(name, value, Numbers(int, lower=1))
         if below not in BELOW:
             raise ValueError(f"below: expected one of {', '.join(BELOW)}, got {below!r}")
         self.ks = tuple(ks)
@@ -285,8 +285,8 @@ def image_scores(
     """The scores of images, by a loop over the importance samples; inside a graph.
 
     Args:
-      ks: the first one an int. If that is 0, later ones may be scalar tensors: one that is 0 when
-        the graph runs takes the result of the first.
+      ks: the values of k. The first is an int; if it is 0, the others may be scalar tensors, and
+        one that turns out to be 0 reuses the first one's result.
       images: [images, *spec.image_shape].
       seed: int64 [2].
       first_image: the index of the first image among all, a scalar int64 tensor; or the number of
@@ -373,8 +373,8 @@ def check_images(images, spec: ModelSpec) -> np.ndarray:
     """Images as a float32 array; uint8 images as `pixels.as_floats` has them.
 
     Raises:
-      ValueError: they are not [images, *spec.image_shape], or have values that the likelihood has
-        not: outside of [0, 1], of real numbers not finite ones, of ids those of no sentence.
+      ValueError: the shape is not [images, *spec.image_shape], or a value is impossible: outside
+        [0, 1]; not finite, if x is real; for text, ids that are not a sentence.
     """
     image_shape, (least, greatest) = spec.image_shape, spec.likelihood.values
     images = as_floats(np.asarray(images), spec.likelihood)

@@ -81,8 +81,8 @@ def cifar10_l15() -> ModelSpec:
 def cifar10_l10() -> ModelSpec:
     """A model of CIFAR-10 with L = 10.
 
-    Published of it: its depth and its result, L_1 <= 3.17 bits/dim (paper, Table 4). Neither the
-    main text nor the original's code gives its layer sizes, so these are our reading: the L = 15
+    The paper gives its depth and its result, L_1 <= 3.17 bits/dim (Table 4). Neither the
+    main text nor the original's code gives its layer sizes, so these are our choice: the L = 15
     pattern with five stages left out, four of the ten on 16x16 maps and one of the four on 8x8
     maps; filters, kernels, dropout and the first latents of each map size are those of L = 15.
     """
@@ -92,10 +92,10 @@ def cifar10_l10() -> ModelSpec:
 def celeba64_l20() -> ModelSpec:
     """A model of 64x64 faces with L = 20 (paper, section 4.3: L_1 <= 2.48 bits/dim).
 
-    Published of it: its depth and its result. The layer sizes stand in an appendix that is not to
-    be had, so these are ours: the pattern of CIFAR-10, the first stage halving 64 to 32; 8, 6 and 5
-    levels on 32x32, 16x16 and 8x8 maps and the top on 4x4; channels falling by 2 within a map size;
-    kernels as large as the maps but for the 32x32 ones, whose are 8x8; 96 filters.
+    The paper gives its depth and its result. The layer sizes stand in an appendix that we could not
+    obtain, so these are our choice: the pattern of CIFAR-10, the first stage halving 64 to 32; 8, 6
+    and 5 levels on 32x32, 16x16 and 8x8 maps and the top on 4x4; channels falling by 2 within a map
+    size; kernels as large as the maps but for the 32x32 ones, whose are 8x8; 96 filters.
     """
     return _pyramid(
         (64, 64, 3),
@@ -134,11 +134,11 @@ def mnist_sample() -> ModelSpec:
 
 
 def small_l5() -> ModelSpec:
-    """The model of the trained weights that ship: 28x28 binary images, L = 5, for two cores.
+    """The model of the trained binary models that ship: 28x28 binary images, L = 5, for two cores.
 
     z1 and z2 are inferred from 14x14 maps, z3 and z4 from 7x7, z5 from 4x4, all with few filters.
-    Of the models that `tools.experiments.shapes` compares, it reaches the best bound in a given
-    time, as does the same without its level 4.
+    Of the models that `tools.experiments.shapes` compares, it and the same without level 4 reach
+    the best bound in a given time.
     """
     block = BlockSpec
     return ModelSpec(
@@ -177,7 +177,8 @@ def small_l5_grey() -> ModelSpec:
 def mnist_l6_semi() -> ModelSpec:
     """`mnist_l6` with ten classes, for semi-supervised learning (paper, Table 3).
 
-    Where y enters, and the classifier, are our reading: the appendix with them is not to be had.
+    Where y enters, and the classifier, are our choice: they stand in an appendix of the paper
+    that we could not obtain.
     """
     return dataclasses.replace(mnist_l6(), classes=Classes(10, every_level=True))
 
@@ -269,7 +270,7 @@ def vae(spec: ModelSpec) -> ModelSpec:
 def cifar10_l29_lvae_plus() -> ModelSpec:
     """An LVAE+ of CIFAR-10 as deep as the inference of BIVA: L = 29 (paper, Table 1).
 
-    Published of it: its depth, 2L-1 for L = 15, and its size, 119.71M parameters. Our reading, the
+    The paper gives its depth, 2L-1 for L = 15, and its size, 119.71M parameters. Our choice, the
     nearest found to that size: channels fall from 38 to 10 in steps of 1 where those of
     `cifar10_l15` fall in steps of 2, ten levels are on 16x16 maps as there, the rest on 8x8.
     """

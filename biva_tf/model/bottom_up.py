@@ -220,7 +220,7 @@ class BottomUpStage(keras.layers.Layer):
         return Chains(d_bu, d_td)
 
     def infer(self, chains: Chains, noise: Noise, training: bool) -> Inferred:
-        """The posterior of z_i^bu, or at the top of z_L and y, from (bu_i, td_i)."""
+        """The posterior of z_i^bu, from bu_i; at the top those of z_L and y, from both maps."""
         features = chains.bu
         if self.merge is not None:
             # Top-down before bottom-up, as in the original's weights.

@@ -3,10 +3,11 @@
 from typing import Any
 
 from biva_tf.errors import UserError
+from biva_tf.ranges import Numbers
 
 
 class SpecError(UserError, ValueError):
-    """A spec that describes no model; the message names the field, what was expected, what came."""
+    """A spec that describes no model. The message names the field and says what is expected."""
 
 
 def require(condition: bool, field: str, expected: str, got: Any) -> None:
@@ -33,5 +34,5 @@ def require_pair(value: Any, field: str) -> None:
 
 def require_rate(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a probability below 1."""
-    valid = isinstance(value, int | float) and 0 <= value < 1
-    require(valid, field, "a number in [0, 1)", value)
+    rates = Numbers(float, lower=0.0, below=1.0)
+    require(rates.has(value), field, str(rates), value)

@@ -71,9 +71,9 @@ def resolve(
     """
     match source:
         case plans.Posterior():
-            # The identity has the gradients of the two densities summed before others are added.
-            # A sum of three or more terms begins with one whose memory is free, and theirs may or
-            # may not be by then: the bits of the gradient would depend on the timing of threads.
+            # Through the identity, the gradients of the two densities are summed first. TensorFlow
+            # adds three or more gradients in an order that depends on the timing of threads, and
+            # so would the last bits (WORKSPACE.md, "Graphs").
             z = tf.identity(draw.z)
             return LatentStats(draw.z, p, draw.q, p.log_prob(z), draw.q.log_prob(z))
         case plans.Prior(temperature):

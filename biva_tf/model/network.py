@@ -4,10 +4,13 @@
                                in BIVA, all stages in an LVAE
     bottom_up(image_features)  computes the rest, and draws the bottom-up latents on the way:
                                q(z_i^bu | x, z_{<i}^bu), and for the top q(z_L | x, z_{<L}^bu)
-    top_down(features, plan)   goes from level L to level 1: takes the value of each latent from the
-                               source that the plan names, with the latent's prior p(z_i | z_{>i}),
-                               and its posterior q(z_i^td | x, z_{<i}^bu, z_{>i}) if that is the
-                               source; ends with p(x | z)
+    top_down(features, plan)   goes from level L to level 1: computes the prior p(z_i | z_{>i}) of
+                               each latent and, if the plan asks for it, the posterior
+                               q(z_i^td | x, z_{<i}^bu, z_{>i}), and takes the latent's value from
+                               the source that the plan names; ends with p(x | z)
+
+Level i has two latents, z_i^bu and z_i^td (of bottom-up and of top-down inference); the top level L
+has one. A plan (`plans`) says for each latent where its value comes from: its source.
 
 Training, bounds, L^{>k} and reconstruction are these two passes under different plans. Sampling and
 decoding are the top-down pass alone. LVAE, LVAE+ and VAE are the same two passes with fewer parts
@@ -41,10 +44,11 @@ class Output:
     """What the top-down pass gives.
 
     Attributes:
-      px: p(x|z), a distribution over images of `spec.likelihood.values`.
+      px: p(x|z), batch [rows], event `spec.image_shape`, over images of `spec.likelihood.values`.
       px_parameters: the network's output that parameterises it, [rows, height, width, parameters].
       latents: one for each of `ModelSpec.latents`, in that order.
-      y: the class of each row, [rows, classes]; None if the spec has no classes.
+      y: the class of each row, one-hot or a mixture of classes, [rows, classes]; None if the spec
+        has no classes.
     """
 
     px: tfp.distributions.Distribution
@@ -95,9 +99,9 @@ class Network(keras.Model):
 
     @property
     def generative_parts(self) -> list[keras.layers.Layer]:
-        """The parts that sampling from the prior uses.
+        """The layers with weight normalisation that sampling from the prior uses.
 
-        A likelihood with weights is not among them, since none of its weights is normalised.
+        A likelihood with weights (text) is not among them: it has no weight normalisation.
         """
         of_stages = [part for stage in self.top_down_stages for part in stage.generative_parts]
         return [*of_stages, self.output_layer]
@@ -150,7 +154,7 @@ class Network(keras.Model):
         for below, stage in zip(
             self.bottom_up_stages[len(chains) - 1 :],
             self.bottom_up_stages[len(chains) :],
-            strict=False,  # the top stage is below none
+            strict=False,  # the second slice is one shorter
         ):
             draws.append(below.draw(inferred.q, noise))
             d_bu = below.latent_map(draws[-1].z)
@@ -177,9 +181,9 @@ class Network(keras.Model):
           plan: a source for each latent, in the order of `spec.latents`.
           noise: the noise of the draws and the dropout.
           rows: the batch size, if there are no features.
-          classes: for a spec with classes, the rows that go on where y enters; the output has
-            these rows. By default every row once: with the most probable class of q(y|x), or
-            without features with a draw from p(y).
+          classes: for a spec with classes, which rows continue below the point where y enters, and
+            with which class; the output has these rows. By default each row once, with the most
+            probable class under q(y|x), or, without features, a class drawn from p(y).
           training: whether dropout is active.
 
         Raises:
@@ -210,8 +214,8 @@ class Network(keras.Model):
                     features = features and features.gather(classes.rows)
                     noise = GatheredNoise(noise, rows, classes.rows)
                     rows = tf.shape(y)[0]
-            level = latents[: len(stage.latents)]
-            outputs = stage.deterministic(level, y, outputs, noise, training)
+            own = latents[: len(stage.latents)]
+            outputs = stage.deterministic(own, y, outputs, noise, training)
         parameters = self.output_layer(tf.nn.elu(outputs[-1]))
         px = self.likelihood.distribution(parameters, noise if training else None)
         return Output(px, parameters, latents, y)

@@ -21,13 +21,14 @@ from biva_tf.nn import graphs, philox
 _PHILOX = 1  # the value of the raw ops' `alg` argument
 _PER_COUNTER = 4  # 32-bit numbers that Philox gives per value of its counter
 _MIXING_KEY = 0x02461E293EC8F720  # by which TensorFlow's kernels turn a seed into key and counter
-_LEVELS = 2**16  # values of the 16 bits that decide whether dropout keeps a unit
+_DROPOUT_STEPS = 2**16  # dropout rates are multiples of 1 / this: 16 bits decide about a unit
 
 
 class Noise(Protocol):
     """A source of random numbers for one pass through the model.
 
-    A training pass needs a `SeededNoise`, since only that gives dropout masks.
+    A training pass with dropout also needs `dropout_mask`: a `SeededNoise`, or rows gathered from
+    it (`GatheredNoise`).
     """
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
@@ -96,9 +97,9 @@ def _dropout_mask(root, stream, first_row, rate, rows, event):
     # Each 32-bit word serves two units, since drawing the words is what dropout costs.
     numbers = _numbers(root, stream, first_row, words, tf.uint32, rows, (-(-size // 2),))
     bits = tf.reshape(tf.bitcast(numbers, tf.uint16), (rows, -1))[:, :size]
-    dropped = round(rate * _LEVELS)
+    dropped = round(rate * _DROPOUT_STEPS)
     kept = tf.cast(bits >= tf.constant(dropped, tf.uint16), tf.float32)
-    return tf.reshape(kept * (_LEVELS / (_LEVELS - dropped)), (rows, *event))
+    return tf.reshape(kept * (_DROPOUT_STEPS / (_DROPOUT_STEPS - dropped)), (rows, *event))
 
 
 def _numbers(root, stream, first_row, op, dtype, rows, event):
@@ -228,7 +229,7 @@ class SampleNoise:
 
 
 class NumberedNoise:
-    """As `SampleNoise`, of images of any numbers: [samples, images] rows in that order.
+    """As `SampleNoise`, for images with arbitrary indices; rows are [samples, images].
 
     Args:
       noise, first_sample, samples: as in `SampleNoise`.
@@ -290,7 +291,7 @@ def of_samples(noise: SeededNoise, first_sample, samples, images) -> Noise:
 
     Args:
       noise, first_sample, samples: as in `SampleNoise`.
-      images: the index of the first image among all, a scalar, or the number of each, [images].
+      images: the index of the first image, a scalar (the others follow), or of each, [images].
     """
     if tf.is_tensor(images) and images.shape.rank == 1:
         return NumberedNoise(noise, first_sample, samples, images)
@@ -302,7 +303,7 @@ class GatheredNoise:
 
     Args:
       noise: the noise of the batch.
-      number: its rows.
+      number: the number of its rows.
       rows: the row of the batch that each gathered row was, [gathered rows].
     """
 

@@ -63,7 +63,7 @@ class Text:
       decoder_units: the units of the decoder's state.
       feature_units: numbers that the top-down pass gives the decoder for each token.
       word_dropout: while training, the probability with which the decoder reads an unknown word in
-        place of a token before, so that it needs z (Bowman et al. 2016).
+        place of a preceding token, so that it needs z (Bowman et al. 2016).
     """
 
     kind: ClassVar[str] = "text"
@@ -77,8 +77,11 @@ class Text:
     word_dropout: float = 0.3
 
     def __post_init__(self):
-        valid = isinstance(self.vocabulary, int) and tokens.SPECIAL < self.vocabulary <= tokens.MOST
-        expected = f"an integer in {tokens.SPECIAL + 1}..{tokens.MOST}"
+        valid = (
+            isinstance(self.vocabulary, int)
+            and tokens.FIRST_WORD < self.vocabulary <= tokens.MAX_VOCABULARY
+        )
+        expected = f"an integer in {tokens.FIRST_WORD + 1}..{tokens.MAX_VOCABULARY}"
         require(valid, "vocabulary", expected, self.vocabulary)
         for field in ("embedding_units", "decoder_units", "feature_units"):
             require_count(getattr(self, field), field)

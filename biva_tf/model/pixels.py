@@ -1,9 +1,15 @@
 """8-bit images as the floats that a model reads."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import tensorflow as tf
 
 from biva_tf.model.observations import UNIT, LikelihoodSpec
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 SIXTEEN_BITS = 257  # a pixel of 16 bits is this many times one of 8 bits
 BACKGROUND = 255  # white: what shows through a transparent pixel, as in a browser
@@ -23,6 +29,8 @@ def as_floats(images: np.ndarray | tf.Tensor, likelihood: LikelihoodSpec) -> np.
       images: of any shape; a tensor gives a tensor.
       likelihood: the spec's.
     """
+    import tensorflow as tf
+
     if images.dtype != np.uint8 or likelihood.values != UNIT:
         return _cast(images)
     if tf.is_tensor(images):
@@ -35,6 +43,8 @@ def as_floats(images: np.ndarray | tf.Tensor, likelihood: LikelihoodSpec) -> np.
 
 
 def _cast(images):
+    import tensorflow as tf
+
     if tf.is_tensor(images):
         return tf.cast(images, tf.float32)
     return np.asarray(images, np.float32)

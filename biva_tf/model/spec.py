@@ -81,7 +81,7 @@ Latent = DenseLatent | ConvLatent
 
 @dataclasses.dataclass(frozen=True)
 class StageSpec:
-    """One level of the hierarchy: its blocks, in bottom-up order, and its latent."""
+    """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
     blocks: tuple[BlockSpec, ...]
     latent: Latent
@@ -99,7 +99,7 @@ class Classes:
     """A class y of each image: p(x|z,y), p(y) uniform, and q(y | x, z_{<L}^bu) (section 4.2).
 
     Attributes:
-      number: of classes, 0 ... number - 1.
+      number: the number of classes; labels are 0 ... number - 1.
       every_level: whether y enters the top-down pass at every level. Then the priors and the
         top-down posteriors of the latents below the top depend on it too. Otherwise it enters at
         level 1, and only p(x|z,y) depends on it.
@@ -119,7 +119,7 @@ class Classes:
 
 
 class Branch(enum.Enum):
-    """Which inference path draws a latent: bottom-up, top-down, or the single one at the top."""
+    """Which pass draws a latent; the single latent of the top level is of neither."""
 
     BOTTOM_UP = "bu"
     TOP_DOWN = "td"

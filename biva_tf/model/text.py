@@ -1,4 +1,4 @@
-"""p(x|z) of sentences: a recurrent decoder that reads the tokens before and the top-down features.
+"""p(x|z) of sentences: a recurrent decoder of the preceding tokens and the top-down features.
 
     p(x|z) = product over t of p(x_t | x_1 ... x_{t-1}, d_t)
 
@@ -173,7 +173,7 @@ class SentenceDistribution(tfp.distributions.Distribution):
 
         def choose(place, logits):
             below = tf.cumsum(tf.nn.softmax(logits), axis=-1)
-            # Of the last sum and not of 1, from which rounding may keep it away.
+            # Scaled by the last sum: by rounding it may differ from 1.
             reached = uniforms[:, place, tf.newaxis] * below[:, -1:]
             index = tf.reduce_sum(tf.cast(below <= reached, tf.int32), axis=-1)
             return tf.minimum(index, logits.shape[-1] - 1)

@@ -10,8 +10,8 @@ import numpy as np
 PADDING = 0  # also what the decoder reads before the first token
 END = 1
 UNKNOWN = 2  # a word that is not in the vocabulary
-SPECIAL = 3  # the words have the ids from here on
-MOST = 2**24  # ids are kept as float32, which has all integers up to here
+FIRST_WORD = 3  # ids of words start here
+MAX_VOCABULARY = 2**24  # ids are float32, which holds every integer up to here
 
 
 def counts(ids: np.ndarray) -> np.ndarray:

@@ -8,20 +8,22 @@ from typing import Any
 from biva_tf.choices import CONVS, FREE_BITS_MODES, PRECISIONS
 from biva_tf.data import images, pipeline, sources
 from biva_tf.errors import Setting, SettingsError
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
 STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
+GREATEST_SEED = 2**32 - 1  # that Keras takes
 # What runs did before there were settings for it, where it is not the default.
 BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False})
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Settings):
     """The settings of a training run, which its config.json keeps.
 
     Raises:
-      SettingsError: settings that contradict each other; the message names them.
+      SettingsError: a setting out of its range, or settings that contradict each other; the message
+        names them.
     """
 
     architecture: str = setting(
@@ -46,7 +48,10 @@ class RunConfig:
         choices=("auto", *images.BINARIZATIONS),
     )
     threshold: int = setting(
-        127, "With binarize=threshold, a pixel is 1 if its value, 0 to 255, is above this.", lower=0
+        127,
+        "With binarize=threshold, a pixel is 1 if its value, 0 to 255, is above this.",
+        lower=0,
+        upper=254,
     )
     validation_size: int | None = setting(
         None,
@@ -81,7 +86,12 @@ class RunConfig:
     )
     steps: int = setting(100_000, "Training steps.", lower=1)
     batch_size: int = setting(32, "The global batch: the sum over all devices.", lower=1)
-    seed: int = setting(0, "Seed of the weights, the noise and the order of the data.", lower=0)
+    seed: int = setting(
+        0,
+        "Seed of the weights, the noise and the order of the data.",
+        lower=0,
+        upper=GREATEST_SEED,
+    )
     free_bits: float = setting(2.0, "Nats per latent that are free; 0 for none.", lower=0.0)
     free_bits_mode: str = setting(
         "per_example",
@@ -94,7 +104,7 @@ class RunConfig:
     )
     learning_rate: float = setting(0.002, "The initial learning rate of Adamax.", lower=0.0)
     learning_rate_decay: float = setting(
-        0.999999, "What multiplies the learning rate at each step."
+        0.999999, "What multiplies the learning rate at each step.", above=0.0, upper=1.0
     )
     learning_rate_floor: float = setting(
         0.0001, "The learning rate does not fall below this.", lower=0.0
@@ -106,6 +116,7 @@ class RunConfig:
         0.9995,
         "Decay of the moving average of the weights that evaluation uses; 0 for none.",
         lower=0.0,
+        below=1.0,
     )
     ema_warmup: bool = setting(
         True,
@@ -154,6 +165,7 @@ class RunConfig:
     )
 
     def __post_init__(self):
+        super().__post_init__()
         for name in ("eval_every", "checkpoint_every"):
             value = getattr(self, name)
             if value % self.log_every:
@@ -164,14 +176,6 @@ class RunConfig:
                     Setting("log_every", self.log_every),
                     f", got {value}",
                 )
-        if self.threshold > 254:
-            raise SettingsError(Setting("threshold"), f": expected 0 to 254, got {self.threshold}")
-        if self.ema_decay >= 1:
-            expected = f": expected a number in [0, 1), got {self.ema_decay}"
-            raise SettingsError(Setting("ema_decay"), expected)
-        if not 0 < self.learning_rate_decay <= 1:
-            expected = f": expected a number in (0, 1], got {self.learning_rate_decay}"
-            raise SettingsError(Setting("learning_rate_decay"), expected)
 
     @property
     def data(self) -> pipeline.DataConfig:

@@ -13,6 +13,7 @@ evaluations/     the results of biva_tf.evaluate and biva_tf.anomaly, and their 
 examples.npz     of models that ship with the project: the first test images
 pictures/        the pictures of biva_tf.sample and biva_tf.plot
 report.html      the page of biva_tf.report
+traceback-*.txt  of each command, where in the program its last error came from
 """
 
 import dataclasses

@@ -22,7 +22,7 @@ def prepared(x: Any, spec: ModelSpec) -> Any:
     Arrays are checked here. The batches of other data are checked by `observed`, in the step.
 
     Raises:
-      ValueError: an array of a wrong shape, or with values that the likelihood has not.
+      ValueError: an array has a wrong shape, or values outside the likelihood's range.
     """
     if isinstance(x, list) or hasattr(x, "__array__"):
         return check_images(x, spec)

@@ -12,6 +12,7 @@ from biva_tf.inference.scoring import check_images, image_scores
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
+from biva_tf.ranges import Numbers, require
 from biva_tf.training import optimizer as optimizers
 from biva_tf.training.keras_data import (
     ImageCount,
@@ -49,12 +50,13 @@ class KerasModel(Network):
             the strategy's scope.
           loss, metrics: None. The model's bound gives the loss; its terms are the metrics.
           objective: free bits, KL weight and clipping; by default those of the original.
-          seed: of the noise.
+          seed: the seed of the noise.
           run_eagerly, steps_per_execution: as in `keras.Model.compile`.
 
         Raises:
-          ValueError: there is no such optimizer, or it scales the loss; a loss or metrics; or
-            `objective.skip_gradient_norm` with another optimizer than `Adamax`.
+          ValueError: there is no such optimizer, or it scales the loss; a loss or metrics; a seed
+            that is no integer of 64 bits; or `objective.skip_gradient_norm` with another optimizer
+            than `Adamax`.
         """
         for name, value in (("loss", loss), ("metrics", metrics)):
             if value is not None:
@@ -62,6 +64,7 @@ class KerasModel(Network):
                     f"{name}: expected None, got {value!r}: the bound gives the loss and the "
                     "metrics, and `objective` sets its free bits and weights"
                 )
+        require("seed", seed, Numbers(int))
         objective = objective or Objective()
         with self.distribute_strategy.scope():
             made = optimizers.get(optimizer)
@@ -288,7 +291,7 @@ class KerasModel(Network):
                 value, of_step = tf.where(skipped, 0.0, value), tf.where(skipped, 0, weight)
             else:
                 of_step = weight
-            with tf.control_dependencies([values[0]]):  # so that no data is no update
+            with tf.control_dependencies([values[0]]):  # at the end of the data nothing is updated
                 means[name].update_state(value, of_step)
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync == 1:

@@ -2,11 +2,13 @@
 
 import contextlib
 import math
+import numbers
 
 import keras
 import tensorflow as tf
 
 from biva_tf.nn import graphs
+from biva_tf.ranges import Numbers, require
 from biva_tf.training.moving_averages import MovingAverages
 from biva_tf.training.packing import Packing, join, split
 
@@ -30,6 +32,9 @@ class Adamax(keras.optimizers.Optimizer):
 
     Attributes:
       moving_averages: the averages, once the optimizer is built; None without them.
+
+    Raises:
+      SettingsError: a number out of its range.
     """
 
     def __init__(
@@ -42,6 +47,11 @@ class Adamax(keras.optimizers.Optimizer):
         ema_warmup: bool = True,
         name: str = "adamax",
     ):
+        if isinstance(learning_rate, numbers.Real):
+            require("learning_rate", learning_rate, Numbers(float, lower=0.0))
+        for rate_name, rate in (("beta_1", beta_1), ("beta_2", beta_2), ("ema_decay", ema_decay)):
+            require(rate_name, rate, Numbers(float, lower=0.0, below=1.0))
+        require("epsilon", epsilon, Numbers(float, lower=0.0))
         super().__init__(learning_rate=learning_rate, name=name)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -200,6 +210,10 @@ class FlooredExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
         floor: float = 0.0001,
         warmup: int = 0,
     ):
+        for name, value in (("initial", initial), ("floor", floor)):
+            require(name, value, Numbers(float, lower=0.0))
+        require("decay", decay, Numbers(float, above=0.0, upper=1.0))
+        require("warmup", warmup, Numbers(int, lower=0))
         self.initial = initial
         self.decay = decay
         self.floor = floor

@@ -122,7 +122,7 @@ class Reporter:
 
     def _show(self, step: int, values: dict[str, float]) -> None:
         now = time.monotonic()
-        rate = (step - self._since[1]) / (now - self._since[0])
+        steps, seconds = step - self._since[1], now - self._since[0]
         self._since = (now, step)
         parts = []
         if "loss" in values:
@@ -132,14 +132,16 @@ class Reporter:
         if skipped := values.get("skipped"):
             parts.append(f"{skipped} steps skipped")
         said = "  ".join(parts)
-        speed = f"{rate * self._batch_size:.0f} images/s"
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{speed}  {said}", refresh=False)
+        rate = steps / seconds if steps > 0 and seconds > 0 else None
+        if rate is None:  # all of the steps were done by an earlier process
+            speed = left = ""
         else:
-            left = _duration((self._last_step - step) / rate)
-            self.say(
-                f"step {step}/{self._last_step}  {said}  {rate:.2f} steps/s  {speed}  left {left}"
-            )
+            speed = f"{rate * self._batch_size:.0f} images/s"
+            left = f"{rate:.2f} steps/s  {speed}  left {_duration((self._last_step - step) / rate)}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{speed}  {said}".strip(), refresh=False)
+        else:
+            self.say(f"step {step}/{self._last_step}  {said}  {left}".rstrip())
 
 
 def _unit(metrics: Metrics) -> str:

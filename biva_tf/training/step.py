@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from biva_tf.choices import FREE_BITS_MODES
 from biva_tf.data.images import NO_LABEL, Batch
 from biva_tf.inference import bounds, objectives
 from biva_tf.model import assignments, plans
@@ -13,6 +14,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
+from biva_tf.settings import Settings, setting
 from biva_tf.training.optimizer import Adamax, apply_summed
 
 # Each use of a run's seed has its own constant, so that no two uses share noise.
@@ -21,7 +23,7 @@ TRAINING, EVALUATION, INITIALISATION = 0, 1, 2
 
 @keras.saving.register_keras_serializable("biva_tf")
 @dataclasses.dataclass(frozen=True)
-class Objective:
+class Objective(Settings):
     """The training objective: the negative ELBO with free bits and a KL weight.
 
     For a spec with classes, that of semi-supervised learning (Kingma et al. 2014, eq. 9): the
@@ -38,16 +40,19 @@ class Objective:
       skip_gradient_norm: a step whose gradient has a larger global norm, before it is clipped, or
         one that is not finite, changes nothing but the number of steps (Child 2021); 0: no step is
         skipped.
+
+    Raises:
+      SettingsError: one of them is out of its range.
     """
 
-    free_bits: float = 2.0
-    free_bits_mode: str = "per_example"
-    kl_weight: float = 1.0
-    kl_warmup_steps: int = 0
-    classifier_weight: float = 1.0
-    bound_weight: float = 1.0
-    clip_norm: float = 0.0
-    skip_gradient_norm: float = 0.0
+    free_bits: float = setting(2.0, lower=0.0)
+    free_bits_mode: str = setting("per_example", choices=FREE_BITS_MODES)
+    kl_weight: float = setting(1.0, lower=0.0)
+    kl_warmup_steps: int = setting(0, lower=0)
+    classifier_weight: float = setting(1.0, lower=0.0)
+    bound_weight: float = setting(1.0, lower=0.0)
+    clip_norm: float = setting(0.0, lower=0.0)
+    skip_gradient_norm: float = setting(0.0, lower=0.0)
 
     def get_config(self) -> dict:
         """The fields by name, for Keras."""

@@ -17,9 +17,10 @@ from biva_tf.batch_scoring import exported, inputs, part_files
 from biva_tf.batch_scoring.exported import ExportedError
 from biva_tf.batch_scoring.output import OutputError, ScoresFolder
 from biva_tf.batch_scoring.parts import ImageForm, cut
-from biva_tf.batch_scoring.rows import Unreadable, fitted
 from biva_tf.batch_scoring.scorer import PartScorer, Request
 from biva_tf.data.images import Images
+from biva_tf.data.reading.inputs import Reading
+from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import DataError
 from biva_tf.data.sources.mnist_10k import load as load_digits
 from biva_tf.errors import SettingsError
@@ -39,7 +40,7 @@ def _form(binarize="bernoulli"):
 def _find(text, column=None):
     known = inputs.split_of(str(text))
     data = config.evaluation_data(config.defaults(), known[0] if known else None)
-    return inputs.find(str(text), column, data, SPEC)
+    return inputs.find(str(text), Reading(column), data, SPEC, ReadingNotes())
 
 
 def _png(image):
@@ -150,11 +151,11 @@ def test_a_data_set_in_tfds_format_is_read_in_the_order_of_its_shards(tmp_path):
     writer.close_all()
     assert len(list(folder.glob("*test*"))) == 3
     data = config.evaluation_data(config.defaults(), data_dir=str(tmp_path))
-    (rows,) = inputs.find("tfds:digits/test", None, data, SPEC)
+    (rows,) = inputs.find("tfds:digits/test", Reading(), data, SPEC, ReadingNotes())
     assert len(rows) == 46
     np.testing.assert_array_equal(list(rows.part(3, 45).part(1, 42).read(SHAPE)), images[4:45])
     with pytest.raises(DataError, match="expected a split 'train', it has test"):
-        inputs.find("tfds:digits/train", None, data, SPEC)
+        inputs.find("tfds:digits/train", Reading(), data, SPEC, ReadingNotes())
 
 
 def test_images_that_cannot_be_read_are_skipped_and_their_ids_stay_taken(tmp_path):
@@ -197,13 +198,18 @@ def test_an_input_of_which_nothing_can_be_read_is_one_clear_error(tmp_path):
     (tmp_path / "damaged.npz").write_bytes(b"PK")
     for text, column, kind, message in (
         ("*.jpeg", None, SettingsError, "input=TMP/*.jpeg: expected files, folders of pictures"),
-        ("empty", None, DataError, "input=TMP/empty: expected pictures in the folder, found"),
-        ("notes.txt", None, DataError, "TMP/notes.txt: expected a .parquet or .npz file, or a pi"),
+        ("empty", None, DataError, "input=TMP/empty: expected pictures, or .parquet, .npz or .npy"),
+        ("notes.txt", None, DataError, "TMP/notes.txt: expected a .parquet, .npz or .npy file, or"),
         ("small", None, DataError, "small/000.png: expected an image of 28x28x1, got 20x28x1 (and"),
         ("array.npz", None, DataError, "array.npz: expected an image of 28x28x1, got 20x28x1 (an"),
-        ("array.npz", "x", DataError, "array.npz: expected an .npz file with the array `x` (KeyE"),
-        ("array.npz", "names", DataError, "with the array `names` (ValueError: an array of object"),
-        ("damaged.npz", None, DataError, "damaged.npz: expected an .npz file with the array `ima"),
+        ("array.npz", "x", DataError, "array.npz: expected the array `x`, it has images [23, 20"),
+        (
+            "array.npz",
+            "names",
+            DataError,
+            "expected the array `names` (got names [1] of object, no",
+        ),
+        ("damaged.npz", None, DataError, "damaged.npz: expected the array `images` (BadZipFile: "),
         (
             "t.parquet",
             "x",
@@ -348,8 +354,3 @@ def test_ray_is_asked_for_when_it_is_missing(export_dir, monkeypatch):
     with pytest.raises(SettingsError, match="--k: expected 0 to 2, got 3"):
         score_dataset.run(_settings(export_dir, k=(1, 3)))
     assert not Path("y").exists()
-
-
-def test_values_that_no_pixel_can_have_are_unreadable():
-    for value in ("a", 256, -1, 1.5, np.nan):
-        assert isinstance(fitted(np.full(SHAPE, value), SHAPE), Unreadable)

@@ -12,6 +12,7 @@ from biva_tf.compression.codec import Codec
 from biva_tf.compression.container import FormatError, Reader
 from biva_tf.compression.errors import BlockError, CompressionError
 from biva_tf.compression.options import Options
+from biva_tf.errors import SettingsError
 from biva_tf.model import architectures
 from biva_tf.model.spec import Classes, ConvLatent, DenseLatent, LogisticMixture, ModelSpec
 
@@ -214,5 +215,5 @@ def test_models_of_other_things_are_refused():
 
 @pytest.mark.parametrize("name,value", [("rows", 0), ("rows", 2**16), ("block", 0), ("seed", -1)])
 def test_options_out_of_range_are_named(name, value):
-    with pytest.raises(CompressionError, match=f"{name}: expected an integer in"):
+    with pytest.raises(SettingsError, match=f"{name}: expected an integer in"):
         Options(**{name: value})

@@ -1,4 +1,4 @@
-"""The file format: what is packed is read, and no damage goes unnoticed."""
+"""The file format: a packed file can be read back, and no damage goes unnoticed."""
 
 import dataclasses
 

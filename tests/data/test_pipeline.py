@@ -126,6 +126,8 @@ def test_the_validation_split_of_few_images_is_a_fifth_of_them(monkeypatch):
     data = pipeline.load(default, 0)
     assert (len(data.train.images), len(data.validation), data.validation_size) == (240, 60, 60)
     assert len(pipeline.evaluation_images(default, "validation")) == 60
+    with pytest.raises(sources.DataError, match=r"split: expected one of .*, got 'tset'"):
+        pipeline.evaluation_images(default, "tset")
 
 
 def _test_arrays(source):

@@ -34,7 +34,7 @@ def test_words_become_the_line_again(line):
 
 def test_a_vocabulary_has_the_most_frequent_words():
     lines = [["b", "a", "c"], ["b", "c", "d"], ["b"]]
-    assert Vocabulary.from_sentences(lines, tokens.SPECIAL + 3).words == ("b", "c", "a")
+    assert Vocabulary.from_sentences(lines, tokens.FIRST_WORD + 3).words == ("b", "c", "a")
     assert Vocabulary.from_sentences(lines, 100).words == ("b", "c", "a", "d")
 
 

@@ -79,5 +79,7 @@ def test_unknown_latents_units_steps_and_ks_are_refused(model):
         exploration.traverse(model, "z2", (3,), (0.0,))
     with pytest.raises(ValueError, match="steps: expected an integer >= 2"):
         exploration.interpolate(model, images, images, 1)
+    with pytest.raises(ValueError, match="second: expected 1 images, as many as in first, got 2"):
+        exploration.interpolate(model, images, random_images(model.spec, 2), 3)
     with pytest.raises(ValueError, match="k: expected an integer"):
         exploration.reconstruct(model, images, (5,))

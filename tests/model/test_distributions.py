@@ -216,7 +216,7 @@ def test_log_prob_of_a_colour_pixel_is_the_product_of_its_conditionals():
 
 @pytest.mark.parametrize("log_scales", [(-7, -7), (-5, -2), (0, 5)])
 def test_channel_probabilities_are_those_of_log_prob(log_scales):
-    """Grey: of every value. Colour: their product over the channels, given the channels before."""
+    """Grey: the probability of each value. Colour: the product over channels, in their order."""
     rng = np.random.default_rng(11)
     grey = _parameters(rng, 1, 5, log_scales)
     found = DiscretizedLogisticMixture(grey, 1).channel_probabilities(tf.zeros((1, 1, 1, 0)))

@@ -15,7 +15,7 @@ from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec, SpecError, Text
 
 WORDS, LENGTH = 2, 3
-SPEC = Text(tokens.SPECIAL + WORDS, embedding_units=4, decoder_units=5, feature_units=3)
+SPEC = Text(tokens.FIRST_WORD + WORDS, embedding_units=4, decoder_units=5, feature_units=3)
 
 
 @pytest.fixture(scope="module")

@@ -52,3 +52,16 @@ def test_skipped_steps_are_counted_and_not_in_the_means(tmp_path, capsys):
     assert second == {"step": 4, "split": "train", "skipped": 1, **_step(3.0)}
     assert "2 steps skipped" in capsys.readouterr().err
     assert read_metrics(run_dir) == {"train": [second]}
+
+
+def test_steps_of_an_earlier_process_are_reported_without_a_speed(tmp_path, capsys):
+    """As when the first step after a resumption diverges: no step of this process is reported."""
+    run_dir = RunDir(tmp_path)
+    run_dir.write_config(architectures.get("tiny_dense"), RunConfig())
+    reporter = Reporter(run_dir, 2, 40, 8)
+    reporter.train(2, [_step(), _step()])
+    reporter.train(4, [_step(), _step()])
+    reporter.close()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "step 2/40  loss 1.00  ELBO -1.00 nats 0.1000 bits/dim"
+    assert second.startswith(f"{first.replace('2/40', '4/40')}  ") and "steps/s" in second

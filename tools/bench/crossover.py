@@ -23,7 +23,7 @@ from biva_tf.model.network import Network
 from biva_tf.nn import compute, weight_norm
 from biva_tf.nn.frequency import FrequencyConvolution
 from biva_tf.nn.weight_norm import Conv2D
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 from tools.bench import timing
 
 _COSTS = {"train": compute.TRAINING, "eval": compute.FIXED_WEIGHTS}
@@ -31,11 +31,11 @@ _FACTORS = {"auto": 1.0, "auto with half the costs": 0.5, "auto with twice the c
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossoverSettings:
+class CrossoverSettings(Settings):
     """The settings of `python -m tools.bench.crossover`."""
 
     architecture: tuple[str, ...] = setting(("mnist_l6",), "The models, comma-separated.")
-    batch: tuple[int, ...] = setting((32,), "The batch sizes, comma-separated.")
+    batch: tuple[int, ...] = setting((32,), "The batch sizes, comma-separated.", lower=1)
     rounds: int = setting(5, "Rounds; the result is their median.", lower=1)
 
 

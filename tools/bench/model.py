@@ -35,7 +35,7 @@ from biva_tf.inference import sampling
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model import architectures
 from biva_tf.nn.compute import Compute
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 from tools.bench import START, flops, step_time, timing
 
 _IMPORTED = time.perf_counter()
@@ -45,7 +45,7 @@ _MATRIX = 2048
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchmarkSettings:
+class BenchmarkSettings(Settings):
     """The settings of `python -m tools.bench.model`."""
 
     architecture: str = setting("mnist_l6", "The model.")

@@ -23,11 +23,11 @@ import biva_tf
 from biva_tf.commands.start import start
 from biva_tf.model import architectures
 from biva_tf.serving import exporting
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class ServingBenchmarkSettings:
+class ServingBenchmarkSettings(Settings):
     """The settings of `python -m tools.bench.serving`."""
 
     architecture: str = setting("mnist_l6", "The model.")

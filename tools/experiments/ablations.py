@@ -33,7 +33,7 @@ from biva_tf.inference import objectives
 from biva_tf.model import architectures
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.run_dir import RunDir
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from tools.bench import step_time
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
@@ -49,13 +49,15 @@ _SET_BY = {
 
 
 @dataclasses.dataclass(frozen=True)
-class AblationsSettings:
+class AblationsSettings(Settings):
     """The settings of `python -m tools.experiments.ablations`."""
 
     output_dir: str = required("The folder of the runs.")
     architecture: str = setting("mnist_sample", "The BIVA to compare with its ablations.")
     steps: int = setting(1000, "Training steps of every model.", lower=1)
-    seeds: tuple[int, ...] = setting((0, 1), "Seeds; every model is trained once with each.")
+    seeds: tuple[int, ...] = setting(
+        (0, 1), "Seeds; every model is trained once with each.", lower=0
+    )
     vae: bool = setting(False, "Train the VAE too.")
     equal_time: bool = setting(
         False, "Then train each ablation on, for as long as BIVA took, and compare again."

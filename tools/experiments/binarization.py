@@ -16,17 +16,19 @@ from scipy import special, stats
 from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.data.sources import Location
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from tools.experiments import sweep
 
 
 @dataclasses.dataclass(frozen=True)
-class BinarizationSettings:
+class BinarizationSettings(Settings):
     """The settings of `python -m tools.experiments.binarization`."""
 
     dataset: str = required("The data set.")
     data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
-    thresholds: tuple[int, ...] = setting((0, 63, 127, 191), "Thresholds to compare.")
+    thresholds: tuple[int, ...] = setting(
+        (0, 63, 127, 191), "Thresholds to compare.", lower=0, upper=254
+    )
 
 
 @dataclasses.dataclass(frozen=True)

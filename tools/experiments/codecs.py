@@ -39,7 +39,9 @@ class CodecsSettings(DataSetSettings):
     """The settings of `python -m tools.experiments.codecs`."""
 
     dataset: str | None = setting(None, "The data set; by default the model's own.")
-    batch: int = setting(Options.rows, "Images that the model sees at once.", lower=1)
+    batch: int = setting(
+        Options.rows, "Images that the model sees at once.", lower=1, upper=2**16 - 1
+    )
 
 
 @dataclasses.dataclass(frozen=True)

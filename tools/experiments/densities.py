@@ -25,7 +25,7 @@ from biva_tf.data.points import as_images
 from biva_tf.files import write_json
 from biva_tf.plotting import figures, pictures
 from biva_tf.plotting.densities import Drawn, comparison
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
 
@@ -42,7 +42,7 @@ _KL_WARMUP = 800  # steps; the KL weight rises slowly, or upper latents would st
 
 
 @dataclasses.dataclass(frozen=True)
-class DensitiesSettings:
+class DensitiesSettings(Settings):
     """The settings of `python -m tools.experiments.densities`."""
 
     output_dir: str = required("The folder of the runs, of densities.json and of densities.png.")

@@ -24,14 +24,14 @@ from biva_tf.data.text.sentences import Form, Sentences
 from biva_tf.errors import SettingsError
 from biva_tf.inference.objectives import perplexity
 from biva_tf.model import architectures, tokens
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 from tools.experiments import sweep
 
 _BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class LanguageModelSettings:
+class LanguageModelSettings(Settings):
     """The settings of `python -m tools.experiments.language_model`."""
 
     architecture: str = setting("text_small", "The model of text to compare with.")
@@ -41,7 +41,9 @@ class LanguageModelSettings:
         1000, "Validation sentences, if the data set has no validation split.", lower=1
     )
     steps: int = setting(2000, "The most training steps, of 64 sentences each.", lower=1)
-    seconds: float = setting(math.inf, "Stop after the epoch in which this time has passed.")
+    seconds: float | None = setting(
+        None, "Stop after the epoch in which this time has passed.", lower=0.0
+    )
     learning_rate: float = setting(0.001, "Adam's learning rate.", lower=0.0)
     dropout: float = setting(0.3, "The dropout rate of embeddings and states.", lower=0.0)
     seed: int = setting(0, "Seed of the weights and of the order of the sentences.", lower=0)
@@ -152,7 +154,7 @@ def run(settings: LanguageModelSettings) -> LanguageModelResult:
     before, after, mask = _pairs(data.train.images)
     epochs = max(1, settings.steps // (len(before) // _BATCH))
     best, weights, spent, done = math.inf, model.get_weights(), 0.0, 0
-    while done < epochs and spent < settings.seconds:
+    while done < epochs and (settings.seconds is None or spent < settings.seconds):
         began = time.monotonic()
         model.fit(before, after, _BATCH, sample_weight=mask, verbose=0)
         spent, done = spent + time.monotonic() - began, done + 1

@@ -24,7 +24,7 @@ from biva_tf.errors import SettingsError
 from biva_tf.evaluation.classes import Classification
 from biva_tf.files import write_json
 from biva_tf.model import architectures
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
 
@@ -37,13 +37,15 @@ _SET_BY = {
 
 
 @dataclasses.dataclass(frozen=True)
-class SemiSettings:
+class SemiSettings(Settings):
     """The settings of `python -m tools.experiments.semi`."""
 
     output_dir: str = required("The folder of the runs.")
     architecture: str = setting("small_semi", "The BIVA with classes.")
     labels: int = setting(100, "Labelled training images.", lower=1)
-    label_seeds: tuple[int, ...] = setting((0, 1, 2, 3, 4), "Each chooses a set of labels.")
+    label_seeds: tuple[int, ...] = setting(
+        (0, 1, 2, 3, 4), "Each chooses a set of labels.", lower=0
+    )
     lvae_plus: bool = setting(True, "Train its LVAE+ too.")
     alone_steps: int = setting(300, "Steps of the classifier on the labels alone.", lower=1)
     num_samples: int = setting(10, "Samples of the bottom-up latents per test image.", lower=1)

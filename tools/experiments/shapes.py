@@ -19,7 +19,7 @@ from biva_tf.files import write_atomically, write_json
 from biva_tf.model import architectures
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, Latent, ModelSpec, StageSpec
 from biva_tf.nn.compute import Compute
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 from tools.bench import step_time
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
@@ -29,7 +29,7 @@ _EVALUATIONS = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class ShapesSettings:
+class ShapesSettings(Settings):
     """The settings of `python -m tools.experiments.shapes`."""
 
     output_dir: str = required("The folder of the runs.")

@@ -24,7 +24,7 @@ from typing import Any
 from absl import flags
 
 from biva_tf import train
-from biva_tf.commands.flags import define, parse
+from biva_tf.commands.flags import parse_apart
 from biva_tf.errors import SettingsError, UserError
 from biva_tf.model import architectures
 from biva_tf.runs.config import RunConfig
@@ -158,10 +158,8 @@ def _flags(values: Mapping[str, object]) -> list[str]:
 
 def _parse(arguments: Sequence[str]) -> flags.FlagValues:
     """The flags that biva_tf.train reads from its arguments."""
-    values = flags.FlagValues()
-    define(train.TrainSettings, values)
     try:
-        _, *others = parse(["biva_tf.train", *arguments], values)
+        values, others = parse_apart(train.TrainSettings, arguments)
     except SettingsError as e:
         raise SettingsError("biva_tf.train: ", e) from e
     if others:

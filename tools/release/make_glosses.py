@@ -22,7 +22,7 @@ from biva_tf.commands.start import start
 from biva_tf.data.text import tokenizer
 from biva_tf.errors import UserError
 from biva_tf.files import write_atomically
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 NUMBER = 20_000
 _COMMON = 4_000  # words
@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"[a-z,()'\- ]+")
 
 
 @dataclasses.dataclass(frozen=True)
-class GlossesSettings:
+class GlossesSettings(Settings):
     """The settings of `python -m tools.release.make_glosses`."""
 
     output: str = required("The .txt.gz file to write.")

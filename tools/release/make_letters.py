@@ -27,7 +27,7 @@ from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.data.sources import Location
 from biva_tf.files import write_atomically
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 _LETTERS = "ACEFHJKLMNPRTUVWXY"
 _FONTS = [
@@ -41,7 +41,7 @@ _MAX_WIDTH, _SEARCH = 18.0, 7  # of the added stroke, in canvas pixels; bisectio
 
 
 @dataclasses.dataclass(frozen=True)
-class LettersSettings:
+class LettersSettings(Settings):
     """The settings of `python -m tools.release.make_letters`."""
 
     output: str = required("The npz file to write.")

@@ -25,7 +25,7 @@ from biva_tf.evaluation.summary import EvaluationSummary
 from biva_tf.files import write_atomically
 from biva_tf.runs import config, weights_file
 from biva_tf.runs.run_dir import RunDir
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 TOLERANCE_NATS = 0.05
 _EXAMPLES = 64
@@ -39,7 +39,7 @@ class ShipError(UserError, RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True)
-class ShipSettings:
+class ShipSettings(Settings):
     """The settings of `python -m tools.release.ship`."""
 
     model_dir: str = required("The folder of the run.")

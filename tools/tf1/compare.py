@@ -28,7 +28,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.runs import config
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 from tools.tf1 import checkpoint as tf1_checkpoint
 from tools.tf1 import parity
 from tools.tf1.names import load_variables, read_reference
@@ -36,7 +36,7 @@ from tools.tf1.noise import Bounds, bounds
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareSettings:
+class CompareSettings(Settings):
     """The settings of `python -m tools.tf1.compare`."""
 
     reference: str | None = setting(None, "The npz file to compare with.")
@@ -52,6 +52,7 @@ class CompareSettings:
     num_examples: int = setting(100, "How many images to score, from the first on.", lower=1)
 
     def __post_init__(self):
+        super().__post_init__()
         if (self.reference is None) == (self.checkpoint is None):
             raise SettingsError("expected either --reference or --checkpoint")
 

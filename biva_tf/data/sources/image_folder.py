@@ -1,43 +1,43 @@
 """A user's own pictures, in colour, all of one size.
 
-The folder may have the sub-folders train/ and test/, and optionally validation/. If it has none of
-them, the pictures are sorted by path, and every tenth picture goes to the test split.
+The folder may have folders for the splits, and in these folders for the labels; see
+`reading.split_folder`.
 """
 
 from pathlib import Path
 
-from biva_tf.data import formats, prepared
+from biva_tf.data import prepared
 from biva_tf.data.preparation import File, Recipe
-from biva_tf.data.sources import DataError, Info, Location, Source
+from biva_tf.data.reading.notes import ReadingNotes
+from biva_tf.data.reading.split_folder import SplitFolder
+from biva_tf.data.sources import Info, Location, Source
+from biva_tf.model.pixels import BACKGROUND
 
 INFO = Info(None, train=None, test=None)
 
-_EVERY = 10
+
+def recipe(notes: ReadingNotes, background: int = BACKGROUND) -> Recipe:
+    """How to make the data set.
+
+    Args:
+      notes: gets what is left out, and what is changed.
+      background: the grey value behind transparent pixels.
+    """
+
+    def labels(folder: Path) -> tuple[str, ...] | None:
+        return SplitFolder(folder, ReadingNotes()).labels
+
+    return Recipe(
+        files=(
+            File("*", "you: pictures of one size, or folders train/ and test/ with such pictures"),
+        ),
+        examples=lambda folder: SplitFolder(folder, notes, background).splits(),
+        counts={},
+        labels=labels,
+    )
 
 
-def _examples(folder: Path):
-    splits = {
-        split: formats.image_paths(folder / split)
-        for split in ("train", "validation", "test")
-        if (folder / split).is_dir()
-    }
-    if not splits:
-        paths = formats.image_paths(folder)
-        splits = {
-            "train": [path for i, path in enumerate(paths) if i % _EVERY],
-            "test": paths[::_EVERY],
-        }
-    for split in ("train", "test"):
-        if not splits.get(split):
-            raise DataError(f"{folder}: expected pictures for the {split} split, found none")
-    return {split: formats.images(paths) for split, paths in splits.items()}
-
-
-RECIPE = Recipe(
-    files=(File("*", "you: pictures of one size, or folders train/ and test/ with such pictures"),),
-    examples=_examples,
-    counts={},
-)
+RECIPE = recipe(ReadingNotes())
 
 
 def load(location: Location) -> Source:

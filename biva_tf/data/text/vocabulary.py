@@ -18,7 +18,7 @@ UNKNOWN = "<unknown>"  # a word that is not in the vocabulary, in texts
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """The known words; the first has the id `tokens.SPECIAL`, the next the id after it, ..."""
+    """The known words; the first has the id `tokens.FIRST_WORD`, the next the id after it, ..."""
 
     words: tuple[str, ...]
 
@@ -34,7 +34,7 @@ class Vocabulary:
         for words in sentences:
             count.update(words)
         ordered = sorted(count, key=lambda word: (-count[word], word))
-        return Vocabulary(tuple(ordered[: size - tokens.SPECIAL]))
+        return Vocabulary(tuple(ordered[: size - tokens.FIRST_WORD]))
 
     @staticmethod
     def read(path: Path) -> "Vocabulary":
@@ -65,10 +65,10 @@ class Vocabulary:
         return tokenizer.join(words)
 
     def _word(self, id_: int) -> str:
-        place = id_ - tokens.SPECIAL
+        place = id_ - tokens.FIRST_WORD
         # A small data set has fewer words than the model has ids.
         return self.words[place] if 0 <= place < len(self.words) else UNKNOWN
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
-        return {word: id_ for id_, word in enumerate(self.words, start=tokens.SPECIAL)}
+        return {word: id_ for id_, word in enumerate(self.words, start=tokens.FIRST_WORD)}
