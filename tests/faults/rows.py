@@ -12,6 +12,12 @@ from faults.place import Place
 
 EVALUATE = ("evaluate", "--model_dir={0.run}", "--iw_samples=2", "--num_examples=8")
 TRAIN = ("train", *train_args("{0.run}", "{0.shared.spec}")[2:])  # goes on with the run
+PREPARE = (
+    "prepare_data",
+    "--dataset=image_folder",
+    "--source={0.folder}/pictures",
+    "--data_dir={0.folder}/data",
+)
 
 
 def line(name: str, kind: str, command, *words: str, **others) -> Fault:
