@@ -4,6 +4,7 @@ import io
 import zipfile
 
 import numpy as np
+
 from faults.place import pixels
 from faults.rows import line, ok
 
@@ -46,10 +47,12 @@ def _claims(shape, kind="|u1", order="False"):
 
 def _zip(name, content, times=1):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open(name, "w", force_zip64=True) as member:
-            for _ in range(times):
-                member.write(content)
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, "w", force_zip64=True) as member,
+    ):
+        for _ in range(times):
+            member.write(content)
     return file.getvalue()
 
 

@@ -3,6 +3,7 @@
 import collections
 
 import pytest
+
 from faults.fault import Outcome
 from faults.place import Place, Shared
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 from conftest import run_state
+from PIL import Image
+
 from faults.place import pixels
 from faults.rows import (
     EVALUATE,
@@ -13,7 +15,6 @@ from faults.rows import (
     read_only_disk,
     small_disk,
 )
-from PIL import Image
 
 KIND = "full disk"
 SPACE = "[Nn]o space|[Tt]oo large|room|full"

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from conftest import run
 
+SCORE_SETTINGS = ("--iw_samples=2", "--part_size=8", "--workers=1")
+
 
 class Shared:
     """What trials copy: made once, each when it is first asked for.
@@ -33,6 +35,20 @@ class Shared:
         np.save(self._folder / "ten.npy", pixels(10))
         inputs = f"--input={self._folder / 'ten.npy'}"
         return self._made("ten.biva", "compress", "--output={}", inputs, "--block=4")
+
+    @property
+    def images(self) -> Path:
+        """An .npz file whose images are scored; a trial writes it before it asks for `scores`."""
+        return self._folder / "images.npz"
+
+    @functools.cached_property
+    def scores(self) -> Path:
+        """The scores of these images, in three parts."""
+        path = self._folder / "scores"
+        flags = (f"--export_dir={self.export_dir}", f"--input={self.images}", f"--output={path}")
+        result = run("-m", "biva_tf.score_dataset", *flags, *SCORE_SETTINGS)
+        assert result.returncode == 0, result.stderr[-3000:]
+        return path
 
     def _made(self, name: str, command: str, flag: str, *flags: str) -> Path:
         path = self._folder / name

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import train_args
+
 from faults.fault import Fault, Outcome
 from faults.place import Place
 
@@ -103,9 +104,7 @@ def small_disk(name: str, kilobytes: int, content: str | None = None) -> Callabl
     def arrange(place):
         folder = place.folder / name
         folder.mkdir()
-        if _mount(place, folder, "size=64m") and content is not None:
-            shutil.copytree(content.format(place), folder, dirs_exist_ok=True)
-        elif content is not None:
+        if (_mount(place, folder, "size=64m") and content is not None) or content is not None:
             shutil.copytree(content.format(place), folder, dirs_exist_ok=True)
         if place.mounted:
             used = sum(-(-p.stat().st_size // 4096) * 4 for p in folder.rglob("*") if p.is_file())

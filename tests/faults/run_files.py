@@ -3,6 +3,7 @@
 import json
 
 from conftest import run_state
+
 from faults.rows import (
     EVALUATE,
     TRAIN,

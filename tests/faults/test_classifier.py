@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from conftest import run
+
 from faults.fault import Fault, Outcome, attempt, classify
 from faults.place import Place
 

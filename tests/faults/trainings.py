@@ -6,9 +6,10 @@ import math
 import os
 
 from conftest import run_state
+from PIL import Image
+
 from faults.place import pixels
 from faults.rows import EVALUATE, PREPARE, TRAIN, line, new_run, ok
-from PIL import Image
 
 SHORT = ("--steps=4", "--eval_every=4", "--log_every=2", "--checkpoint_every=2")
 
