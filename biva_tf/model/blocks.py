@@ -119,15 +119,23 @@ class GaussianHead(keras.layers.Layer):
       latent: dense (the features are flattened) or convolutional.
       in_shape: the shape of the features.
       log_variance: "softplus" or "free"; see `ModelSpec`.
+      ceiling: what the log-variance does not exceed; None: it has no bound.
       compute: how the layers compute.
       name: the scope of the original's variables.
     """
 
     def __init__(
-        self, latent: Latent, in_shape: MapShape, log_variance: str, *, compute: Compute, name: str
+        self,
+        latent: Latent,
+        in_shape: MapShape,
+        log_variance: str,
+        ceiling: float | None,
+        *,
+        compute: Compute,
+        name: str,
     ):
         super().__init__(name=name)
-        self._softplus = log_variance == "softplus"
+        self._softplus, self._ceiling = log_variance == "softplus", ceiling
         self._flat_size = math.prod(in_shape) if isinstance(latent, DenseLatent) else None
         self.latent_shape = latent_shape(latent, in_shape)
 
@@ -148,7 +156,14 @@ class GaussianHead(keras.layers.Layer):
         log_variance = self._log_variance(h)
         if self._softplus:
             log_variance = tf.math.softplus(log_variance) + _LOG_VARIANCE_FLOOR
+        if self._ceiling is not None:
+            log_variance = under_ceiling(log_variance, self._ceiling)
         return DiagonalGaussian(self._mean(h), log_variance)
+
+
+def under_ceiling(log_variance: tf.Tensor, ceiling: float) -> tf.Tensor:
+    """A log-variance that does not exceed the ceiling; below it, the same bits."""
+    return tf.minimum(log_variance, ceiling)
 
 
 def latent_shape(latent: Latent, in_shape: MapShape) -> tuple[int, ...]:

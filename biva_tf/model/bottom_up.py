@@ -195,7 +195,12 @@ class BottomUpStage(keras.layers.Layer):
     def _head(self, spec: ModelSpec, scope: str, compute: Compute) -> GaussianHead:
         latent = spec.stages[self.level - 1].latent
         return GaussianHead(
-            latent, self.features_shape, spec.log_variance, compute=compute, name=scope
+            latent,
+            self.features_shape,
+            spec.log_variance,
+            spec.log_variance_ceiling,
+            compute=compute,
+            name=scope,
         )
 
     def deterministic(self, below: Chains, d_bu: tf.Tensor, noise: Noise, training: bool) -> Chains:

@@ -36,3 +36,9 @@ def require_rate(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a probability below 1."""
     rates = Numbers(float, lower=0.0, below=1.0)
     require(rates.has(value), field, str(rates), value)
+
+
+def require_ceiling(value: Any, field: str) -> None:
+    """Raises SpecError unless a value is a finite number > 0, or None."""
+    ceilings = Numbers(float, above=0.0)
+    require(value is None or ceilings.has(value), field, f"{ceilings}, or null", value)

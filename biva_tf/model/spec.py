@@ -13,6 +13,7 @@ from biva_tf.model.checks import (
     SpecError,
     is_count,
     require,
+    require_ceiling,
     require_count,
     require_pair,
     require_rate,
@@ -153,6 +154,9 @@ class ModelSpec:
       likelihood: p(x|z), one of `observations`. A sentence has the image_shape (tokens, 1, 1).
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
+      log_variance_ceiling: no latent's log-variance exceeds it (`blocks.under_ceiling`); None: they
+        have no bound, as in the original, and the bound of an image unlike the training data may
+        then overflow.
       dropout_inference, dropout_generative: dropout rates of the two paths while training.
       inference: "bidirectional": BIVA, two latents per level below the top; "top_down": one, drawn
         on the way down from deterministic bottom-up features (LVAE, paper, section 2); "bottom_up":
@@ -169,6 +173,7 @@ class ModelSpec:
     stages: tuple[StageSpec, ...]
     likelihood: LikelihoodSpec = _BINARY
     log_variance: str = "softplus"
+    log_variance_ceiling: float | None = None
     dropout_inference: float = 0.0
     dropout_generative: float = 0.0
     inference: str = "bidirectional"
@@ -198,6 +203,7 @@ class ModelSpec:
         for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
+        require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
         valid = self.classes is None or isinstance(self.classes, Classes)
@@ -261,6 +267,10 @@ class ModelSpec:
         """The latents of a level, bottom-up before top-down."""
         return tuple(latent for latent in self.latents if latent.level == level)
 
+    def with_ceiling(self, ceiling: float | None) -> "ModelSpec":
+        """The spec with another `log_variance_ceiling`. Raises SpecError if it can be none."""
+        return dataclasses.replace(self, log_variance_ceiling=ceiling)
+
     def to_json(self) -> str:
         """The spec as indented JSON; `from_json` reads it back to an equal spec."""
         return json.dumps(to_plain(self), indent=2)
@@ -291,6 +301,8 @@ class ModelSpec:
 def to_plain(spec: ModelSpec) -> dict:
     """The spec as dicts, lists, strings and numbers: what `from_plain` and JSON take."""
     plain = dataclasses.asdict(spec)
+    if spec.log_variance_ceiling is None:
+        del plain["log_variance_ceiling"]  # so that the specs of earlier versions keep their JSON
     plain["likelihood"] = {"kind": spec.likelihood.kind, **plain["likelihood"]}
     for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
         plain_stage["latent"] = {"kind": stage.latent.kind, **plain_stage["latent"]}

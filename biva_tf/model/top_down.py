@@ -106,7 +106,12 @@ class TopDownStage(keras.layers.Layer):
         def head(scope, features_shape):
             name = f"{scope}_{self.level}"
             return GaussianHead(
-                latent, features_shape, spec.log_variance, compute=compute, name=name
+                latent,
+                features_shape,
+                spec.log_variance,
+                spec.log_variance_ceiling,
+                compute=compute,
+                name=name,
             )
 
         if Branch.BOTTOM_UP in spec.branches:

@@ -99,6 +99,28 @@ class RunDir:
         """The file with the spec and the settings."""
         return self.path / "config.json"
 
+    def as_begun(self, spec: ModelSpec, config: RunConfig) -> tuple[ModelSpec, RunConfig]:
+        """The spec and the settings with what the earlier run here keeps, if there is one.
+
+        A run of a version without `ema_warmup`, or with named architectures without a ceiling of
+        the log-variances, goes on as it began. A run keeps its `validation_size` unless another one
+        is given.
+
+        Raises:
+          RunDirError: the earlier run cannot be read.
+        """
+        if not self.config.exists():
+            return spec, config
+        old_spec, begun = self.read()
+        if old_spec.log_variance_ceiling is None and not config.architecture.endswith(".json"):
+            spec = spec.with_ceiling(None)
+        size = begun.get("validation_size") if config.validation_size is None else None
+        return spec, dataclasses.replace(
+            config,
+            ema_warmup=begun["ema_warmup"],
+            validation_size=config.validation_size if size is None else size,
+        )
+
     def check(self, spec: ModelSpec, config: RunConfig) -> dict[str, tuple[Any, Any]]:
         """Compares with the earlier run in the folder, if there is one.
 

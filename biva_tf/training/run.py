@@ -78,7 +78,7 @@ def _run(
     is_chief = hosts is None or hosts.is_chief
     # The chief alone writes the folder of the run, which all hosts read.
     written = run_dir if is_chief else RunDir(temporary / "run")
-    config = _as_begun(run_dir, config)
+    spec, config = run_dir.as_begun(spec, config)
     changes = _changes(run_dir, spec, config)
     if hosts is not None:
         hosts.wait(config.host_timeout)
@@ -157,23 +157,6 @@ def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:
 
 def _note(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _as_begun(run_dir: RunDir, config: RunConfig) -> RunConfig:
-    """The settings with what the earlier run in the folder keeps, if there is one.
-
-    These are its `ema_warmup`, so that a run of a version without the setting goes on as it began,
-    and its `validation_size`, unless another one is given.
-    """
-    if not run_dir.config.exists():
-        return config
-    begun = run_dir.read()[1]
-    size = config.validation_size
-    return dataclasses.replace(
-        config,
-        ema_warmup=begun["ema_warmup"],
-        validation_size=begun.get("validation_size") if size is None else size,
-    )
 
 
 def _changes(run_dir: RunDir, spec: ModelSpec, config: RunConfig) -> dict:
@@ -268,8 +251,8 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     """
     start = pretrained.find(config.init_from)
     old_spec, old = start.read()
-    dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
-    if dataclasses.replace(old_spec, **dropout) != spec:
+    without_weights = ("dropout_inference", "dropout_generative", "log_variance_ceiling")
+    if dataclasses.replace(old_spec, **{f: getattr(spec, f) for f in without_weights}) != spec:
         raise SettingsError(
             Setting("init_from", start.path),
             " has weights of ",

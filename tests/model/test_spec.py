@@ -41,10 +41,10 @@ def test_models_have_the_sizes_of_the_original(name, parameters, variables):
     assert len(model.trainable_variables) == variables
 
 
-def test_cifar10_l10_has_ten_levels_and_its_docstring_says_our_reading():
+def test_cifar10_l10_has_ten_levels_and_its_docstring_says_our_choice():
     spec = architectures.get("cifar10_l10")
     assert spec.num_levels == 10
-    assert "our reading" in architectures.cifar10_l10.__doc__
+    assert "our choice" in architectures.cifar10_l10.__doc__
 
 
 @pytest.mark.parametrize(
