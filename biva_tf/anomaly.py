@@ -140,13 +140,14 @@ def _detections(scores: ScoresByK, bound: str, ratio: str) -> dict[str, Detectio
       bound, ratio: the names of the bound and of the ratio, without their k.
     """
     from biva_tf.evaluation.detection import detect
+    from biva_tf.inference import objectives
 
     detections = {}
     for k, (inliers, outliers) in scores.items():
         detections[f"-{bound}^{{>{k}}}"] = detect(-inliers, -outliers)
     for k, pair in scores.items():
         if k:
-            llr = [whole - above for whole, above in zip(scores[0], pair, strict=True)]
+            llr = map(objectives.likelihood_ratio, scores[0], pair)
             detections[f"{ratio}^{{>{k}}}"] = detect(*llr)
     return detections
 

@@ -4,8 +4,10 @@ A file that biva_tf 0.1 wrote names none of this.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from biva_tf.files import read_json
 from biva_tf.version import __version__
 
 # The newest format of each kind that this version reads and writes.
@@ -45,11 +47,21 @@ def read(plain: Any, *kinds: str) -> tuple[str | None, dict[str, Any]]:
     if _FORMAT not in plain:
         return None, content
     kind, number = plain.get(_KIND), plain[_FORMAT]
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"{_KIND}: expected {' or '.join(kinds)}, got {kind!r}")
-    if not isinstance(number, int) or not 1 <= number <= FORMATS[kind]:
+    if type(number) is not int or not 1 <= number <= FORMATS[kind]:
         raise ValueError(
             f"{_FORMAT}: expected 1 to {FORMATS[kind]}, got {number!r}; written by biva_tf "
             f"{plain.get(_WRITER)}, this is {__version__}"
         )
     return kind, content
+
+
+def load(path: Path, *kinds: str) -> tuple[str | None, dict[str, Any]]:
+    """What `read` gives of a file.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: as in `read`, or it is not JSON; the message does not name the file.
+    """
+    return read(read_json(path), *kinds)

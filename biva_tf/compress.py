@@ -130,7 +130,10 @@ def _print(settings: CompressSettings) -> None:
         "initial bits": compressed.initial_bits,
         "headers": size - compressed.stack_bits,
     }
-    print(f"{written.path}: {compressed.images} images in {len(compressed.data)} bytes")
+    print(
+        f"{written.path}: {compressed.images} images in {len(compressed.data)} bytes; "
+        f"{compressed.stored_batches} of {compressed.batches} batches stored as pixels"
+    )
     for name, bits in (*parts.items(), ("all", size)):
         print(f"  {name:<14}{bits:>12} bits {bits / dims:>9.5f} bits/dim")
     result = {
@@ -138,6 +141,8 @@ def _print(settings: CompressSettings) -> None:
         "bytes": len(compressed.data),
         "bits_per_dim": size / dims,
         "initial_bits": compressed.initial_bits,
+        "batches": compressed.batches,
+        "stored_batches": compressed.stored_batches,
         "seconds": round(written.seconds, 3),
     }
     print(json.dumps(result))

@@ -54,7 +54,6 @@ def run(settings: DecompressSettings) -> Decompressed:
       UserError: the model, the file or a setting does not fit, or the file is damaged; the message
         says why. Nothing is written then; with `keep_good`, the images before the damage are.
     """
-    from biva_tf.compression.codec import Codec
     from biva_tf.compression.container import Reader
 
     output = Path(settings.output)
@@ -67,7 +66,12 @@ def run(settings: DecompressSettings) -> Decompressed:
             f"--input={settings.input}: expected a compressed file, it cannot be read: {e.strerror}"
         ) from e
     try:
-        compute_with_threads(Reader(data).header.threads)
+        reader = Reader(data)
+        if not settings.keep_good:
+            reader.check()  # before TensorFlow is imported and blocks are decoded for nothing
+        from biva_tf.compression.codec import Codec
+
+        compute_with_threads(reader.header.threads)
         codec, start_time = Codec(settings.load()), time.perf_counter()
         images = codec.decompress(data)
         seconds = time.perf_counter() - start_time

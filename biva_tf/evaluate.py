@@ -136,6 +136,8 @@ def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]
 
 
 def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarray]:
+    from biva_tf.inference import objectives
+
     values = results.examples
     return {
         "example": np.arange(results.done),
@@ -146,7 +148,11 @@ def _columns(results: Results, names: tuple[str, ...], ks) -> dict[str, np.ndarr
             values["kl"],
             names,
             {k: values[f"above_{k}"] for k in ks},
-            {k: values["above_0"] - values[f"above_{k}"] for k in ks if k},
+            {
+                k: objectives.likelihood_ratio(values["above_0"], values[f"above_{k}"])
+                for k in ks
+                if k
+            },
         ),
         "effective_sample_size": values["effective_sample_size"],
     }

@@ -22,13 +22,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from biva_tf import extras
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
 from biva_tf.data.reading.inputs import Reading
 from biva_tf.data.reading.notes import ReadingNotes
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
+from biva_tf.locks import only_one
 from biva_tf.runs import config
 from biva_tf.settings import Settings, required, setting
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from biva_tf.batch_scoring.output import Scores
     from biva_tf.batch_scoring.parts import ImageForm
 
+_NAMED = 10  # images in a line
 _GREATEST_SEED = 2**31 - 1  # that an export takes
 _SEED = SEEDS["test"]  # of the draws that make grey images binary
 
@@ -94,13 +98,14 @@ class DatasetScores:
       images: the number of all images, with the skipped ones.
       computed: those of the images that this call has scored; the others were done before.
       seconds: that it took to score them, with the start of the workers.
-      bits_per_dim: the mean over the images.
+      l_k_nats, bits_per_dim: the means over the images.
     """
 
     scores: Scores
     images: int
     computed: int
     seconds: float
+    l_k_nats: float
     bits_per_dim: float
 
 
@@ -108,8 +113,9 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     """Scores the images that are not scored yet.
 
     Raises:
-      UserError: the export, the images, the folder or a setting does not fit, or Ray is missing;
-        the message says why.
+      UserError: the export, the images, the folder or a setting does not fit, another process
+        scores into the folder, or Ray is missing; the message says why.
+      OSError: the folder cannot be written; once it can, the same command goes on.
       InterruptionError: SIGINT or SIGTERM came; finished parts are kept.
     """
     from biva_tf.batch_scoring import exported, inputs, parts
@@ -139,19 +145,23 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     ks = tuple(sorted(set(settings.k or ())))
     all_parts = list(parts.cut(rows, settings.part_size))
     total = sum(map(len, all_parts))
-    output = ScoresFolder(Path(settings.output), _about(settings, export, form, ks, rows))
-    request = Request(
-        export.folder.resolve(),
-        spec.kl_names,
-        form,
-        ks,
-        settings.iw_samples,
-        settings.seed,
-        settings.encodings,
-        output.run,
-    )
-    start_time = time.perf_counter()
-    with Interruption() as interruption:
+    folder = Path(settings.output)
+    with (
+        only_one(folder, Setting("output", settings.output), "scoring"),
+        Interruption() as interruption,
+    ):
+        output = ScoresFolder(folder, _about(settings, export, form, ks, rows))
+        request = Request(
+            export.folder.resolve(),
+            spec.kl_names,
+            form,
+            ks,
+            settings.iw_samples,
+            settings.seed,
+            settings.encodings,
+            output.run,
+        )
+        start_time = time.perf_counter()
         finished = output.finished(rows, all_parts, spec.image_shape)
         missing = [part for part in all_parts if part.index not in finished]
         done = before = total - sum(map(len, missing))
@@ -167,10 +177,12 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
                     progress.show(done)
         if parts.state_of_files(rows) != files:  # while they were read
             output.finished(rows, all_parts, spec.image_shape)
-    seconds = time.perf_counter() - start_time
-    scores = output.finish(len(all_parts))
-    bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
-    return DatasetScores(scores, total, total - before, seconds, float(bits))
+        seconds = time.perf_counter() - start_time
+        scores = output.finish(len(all_parts))
+    with np.errstate(over="ignore"):  # of bounds that are the least float32
+        bound = scores.bounds.mean()
+        bits = objectives.bits_per_dim(scores.bounds, spec.image_shape).mean()
+    return DatasetScores(scores, total, total - before, seconds, float(bound), float(bits))
 
 
 def _data(settings: ScoreDatasetSettings, export: Exported):
@@ -224,12 +236,19 @@ def _print(settings: ScoreDatasetSettings) -> None:
     print(f"{len(scores.bounds)} images in {scores.parts}")
     if scores.skipped:
         print(f"{len(scores.skipped)} images could not be read: {scores.skipped_path}")
+    if odd := len(scores.overflowing):
+        named = ", ".join(map(str, scores.overflowing[:_NAMED])) + (", ..." if odd > _NAMED else "")
+        print(
+            f"note: {odd} images are so unlike the training data that float32 has no room for "
+            f"their bounds, which are -3.4e38 and enter the means (id {named})",
+            file=sys.stderr,
+        )
     result = {
         "images": scored.images,
         "skipped": len(scores.skipped),
         "computed": scored.computed,
         "seconds": round(scored.seconds, 3),
-        "l_k_nats": float(scores.bounds.mean()),
+        "l_k_nats": scored.l_k_nats,
         "l_k_bits_per_dim": scored.bits_per_dim,
     }
     print(json.dumps(result))

@@ -188,3 +188,15 @@ def run_state(model_dir):
     state["summary"] = (model_dir / "summary.json").read_bytes()
     state["final.png"] = (model_dir / "samples" / "final.png").read_bytes()
     return state
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """The folder of a file system of 200 KiB; where none can be mounted, the test is skipped."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -12,6 +12,7 @@ ORDER = (
     "errors",
     "extras",
     "files",
+    "locks",
     "version",
     "artefacts",
     "ranges",

@@ -15,8 +15,8 @@ from biva_tf.api.training import Training
 from biva_tf.compression.codec import Codec, Options
 from biva_tf.data import pipeline
 from biva_tf.data.text.sentences import Form
-from biva_tf.inference import classification, exploration, sampling
-from biva_tf.inference.scoring import Score, Scorer
+from biva_tf.inference import ceilings, classification, exploration, sampling
+from biva_tf.inference.scoring import Score, Scorer, check_images
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
@@ -382,6 +382,36 @@ class BIVA(KerasModel):
             step = training.weights_step + more
             training = dataclasses.replace(training, weights="own", weights_step=step)
         presets.save(folder, self, training)
+
+    def under_ceiling(self, images=None) -> "BIVA":
+        """The model under a ceiling of its log-variances, so that odd images have finite scores.
+
+        The ceiling is measured on training data, which does not reach it (`ceilings.measured`): the
+        scores of such data keep their bits. Exports, and the models that ship, have one.
+
+        Args:
+          images: some of the images that the model was trained on, [images, *spec.image_shape]; by
+            default those of its run.
+
+        Returns:
+          A model with the same weights, that was not compiled; this one if it has a ceiling.
+
+        Raises:
+          UserError: no images are given, and no run trained the model or its data is not there.
+          ValueError: images of a wrong shape or range.
+        """
+        if self.spec.log_variance_ceiling is not None:
+            return self
+        self._warn_if_untrained()
+        if images is None:
+            images = self.images(split="train")
+        images = check_images(images[: ceilings.EXAMPLES], self.spec)
+        made = type(self)(
+            self.spec.with_ceiling(ceilings.measured(self, images)), self.compute, self.name
+        )
+        made.set_weights(self.get_weights())
+        made.training = self.training
+        return made
 
     def _warn_if_untrained(self) -> None:
         if not self._warned and not weight_norm.is_initialised(self):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +53,7 @@ def find(export_dir: Path, version: int | None) -> Exported:
         version = max(numbers)
     folder = export_dir / str(version)
     try:
-        plain = json.loads((folder / "assets" / exporting.METADATA).read_text())
-        _, metadata = artefacts.read(plain, "export")
+        _, metadata = artefacts.load(folder / "assets" / exporting.METADATA, "export")
         graphs = (folder / "saved_model.pb").read_bytes()
         model = saved_model_pb2.SavedModel.FromString(graphs)
         signatures = model.meta_graphs[0].signature_def

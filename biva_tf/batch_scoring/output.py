@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from biva_tf import artefacts
+from biva_tf import artefacts, locks
 from biva_tf.batch_scoring import part_files
 from biva_tf.batch_scoring.parts import Part, Skipped, fingerprints
 from biva_tf.batch_scoring.sealed import DamageError
 from biva_tf.data.reading.rows import Rows
 from biva_tf.errors import Setting, UserError
-from biva_tf.files import write_atomically, write_json
+from biva_tf.files import remove, remove_remains, write_atomically, write_json
 
 _NAMED = 10  # files in a message
 
@@ -52,27 +52,33 @@ class ScoresFolder:
         self.run = hashlib.blake2b(
             json.dumps(about, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
+        remove_remains(path, folder / "skipped.csv")
+        remove(self._parts.glob(".*.tmp"))
         try:
-            _, before = artefacts.read(json.loads(path.read_text()), "scores")
+            _, before = artefacts.load(path, "scores")
         except FileNotFoundError:
-            if folder.exists() and any(folder.iterdir()):
+            if not self._is_new():
                 raise OutputError(
                     Setting("output", folder),
                     ": expected a new folder or one of scores, it has other files",
                 ) from None
-            self._parts.mkdir(parents=True)
+            self._parts.mkdir(parents=True, exist_ok=True)
             write_json(path, artefacts.stamped("scores", about))
             return
         except ValueError as e:
-            raise OutputError(f"{path}: expected JSON, as this tool writes it ({e})") from e
+            raise OutputError(f"{path}: expected what this tool writes: {e}") from e
         if differences := list(_differences(before, about)):
             raise OutputError(
                 Setting("output", folder),
                 f" has the scores of something else: {'; '.join(differences)}. Name another folder",
             )
         self._parts.mkdir(exist_ok=True)
-        for unfinished in self._parts.glob(".*.tmp"):  # of a process that was killed
-            unfinished.unlink()
+
+    def _is_new(self) -> bool:
+        """Whether the folder has nothing, or only what a start that failed leaves."""
+        left = set(self._folder.iterdir()) if self._folder.exists() else set()
+        of_parts = any(self._parts.iterdir()) if self._parts.is_dir() else False
+        return not of_parts and left <= {self._parts, self._folder / locks.NAME}
 
     def finished(
         self, rows: Sequence[Rows], parts: Sequence[Part], shape: tuple[int, ...]
@@ -149,6 +155,7 @@ class ScoresFolder:
         Raises:
           OutputError: a file was damaged since.
         """
+        ids: list[np.ndarray] = []
         bounds: list[np.ndarray] = []
         skipped: list[Skipped] = []
         for index in range(number):
@@ -159,6 +166,7 @@ class ScoresFolder:
                     f"{self._path(index)}: expected the file of a part ({e}); the same command "
                     "makes it again"
                 ) from e
+            ids.append(part_result.ids)
             bounds.append(part_result.bounds)
             skipped += part_result.skipped
         text = io.StringIO()
@@ -167,7 +175,9 @@ class ScoresFolder:
         writer.writerows(map(dataclasses.astuple, skipped))
         path = self._folder / "skipped.csv"
         write_atomically(path, text.getvalue().encode())
-        return Scores(self._parts, np.concatenate(bounds), tuple(skipped), path)
+        all_bounds = np.concatenate(bounds)
+        odd = np.concatenate(ids)[all_bounds <= np.finfo(np.float32).min]
+        return Scores(self._parts, all_bounds, odd, tuple(skipped), path)
 
     def _result(self, index: int) -> part_files.PartResult:
         """What a part's file says.
@@ -205,12 +215,14 @@ class Scores:
     Attributes:
       parts: the folder of the Parquet files.
       bounds: L_K of every image that was scored, nats, by id.
+      overflowing: the ids of those whose bound is the least float32, since float32 overflows.
       skipped: the images that could not be read.
       skipped_path: the file that lists them.
     """
 
     parts: Path
     bounds: np.ndarray
+    overflowing: np.ndarray
     skipped: tuple[Skipped, ...]
     skipped_path: Path
 

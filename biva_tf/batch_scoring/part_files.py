@@ -106,11 +106,13 @@ class PartResult:
 
     Attributes:
       origin: what it was made from.
-      bounds: L_K of every image that was scored, nats.
+      ids: the ids of the images that were scored.
+      bounds: L_K of each of them, nats.
       skipped: the others.
     """
 
     origin: Origin
+    ids: np.ndarray
     bounds: np.ndarray
     skipped: tuple[Skipped, ...]
 
@@ -142,8 +144,9 @@ def result(content: bytes) -> PartResult:
         metadata = opened.schema_arrow.metadata
         origin = Origin(**json.loads(metadata[_ORIGIN]))
         skipped = tuple(Skipped(**each) for each in json.loads(metadata[_SKIPPED]))
-        bounds = opened.read([columns.BOUND])[columns.BOUND].to_numpy()
-    return PartResult(origin, bounds, skipped)
+        read = opened.read(["id", columns.BOUND])
+        ids, bounds = (read[name].to_numpy() for name in ("id", columns.BOUND))
+    return PartResult(origin, ids, bounds, skipped)
 
 
 def _is_other_parquet(content: bytes) -> bool:

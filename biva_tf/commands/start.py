@@ -17,11 +17,11 @@ from absl import app
 from biva_tf import quiet
 from biva_tf.commands import endings, flags
 from biva_tf.errors import SettingsError
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class MessageSettings:
+class MessageSettings(Settings):
     """The setting of all commands about their messages."""
 
     traceback: bool = setting(

@@ -32,11 +32,11 @@ class BitsBack:
     Args:
       passes: the model's passes.
       grids: the grid of each latent.
-      values: the number of values that a pixel can have.
+      values: the number of values that a pixel can have; also an attribute.
     """
 
     def __init__(self, passes: Passes, grids: Grids, values: int):
-        self._passes, self._grids, self._greatest = passes, grids, values - 1
+        self._passes, self._grids, self.values = passes, grids, values
 
     def encode(self, stack: Stack, pixels: np.ndarray) -> int:
         """Pushes images.
@@ -76,7 +76,7 @@ class BitsBack:
         return pixels
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        return pixels.astype(np.float32) / np.float32(self._greatest)
+        return pixels.astype(np.float32) / np.float32(self.values - 1)
 
     def _push_images(self, stack: Stack, parameters: tf.Tensor, pixels: np.ndarray) -> None:
         images = self._scaled(pixels)

@@ -6,20 +6,24 @@ before have left. The first batches have as few images as the stack can serve, f
 initial bits are those of one image, whatever the size of a batch. Decoding gives them back, and
 that they are the same ones is its last check.
 
-All batches have one shape: those of fewer images are filled up.
+All batches have one shape: those of fewer images are filled up. A batch whose code would be longer
+than its pixels, because the model finds its images very unlikely, is taken from the stack again and
+its pixels are stored.
 """
 
 import dataclasses
 import functools
+import math
 import zlib
 
 import numpy as np
 
-from biva_tf.compression import environment, pixel_values
+from biva_tf.compression import environment, pixel_values, stored
 from biva_tf.compression.bits_back import BitsBack
-from biva_tf.compression.container import Block, FormatError, Header, Reader
+from biva_tf.compression.container import Block, CodedBatch, Reader, runs
 from biva_tf.compression.errors import BlockError, CompressionError, MismatchError
-from biva_tf.compression.grid import Grid
+from biva_tf.compression.grid import Grid, standard_deviation
+from biva_tf.compression.header import FORMATS, MOST_ROWS, FormatError, Header, PixelForm
 from biva_tf.compression.options import Options
 from biva_tf.compression.passes import Passes, check_model
 from biva_tf.compression.stack import WORD_BITS, RandomWords, Stack, ans_package
@@ -38,12 +42,16 @@ class Compressed:
       initial_bits: those that the chain began with; a part of the file.
       stack_bits: the length of the chain, the initial bits among them. What the file has beyond it
         are its headers.
+      batches: the number of batches.
+      stored_batches: how many of them are stored as pixels.
     """
 
     data: bytes
     images: int
     initial_bits: int
     stack_bits: int
+    batches: int
+    stored_batches: int
 
 
 class Codec:
@@ -76,43 +84,53 @@ class Codec:
         """
         options = options or Options()
         pixels, form = pixel_values.from_images(images, self._spec)
-        passes = self._passes(options.rows)
+        rows = min(options.rows, max(len(pixels), MOST_ROWS))
+        passes = self._passes(rows)
         header = Header(
             model=environment.model_hash(self._model),
             images=len(pixels),
             image_shape=self._spec.image_shape,
             form=form,
-            rows=options.rows,
+            rows=rows,
             block=options.block,
             seed=options.seed,
             threads=environment.threads(),
-            exponents=self._exponents(passes, pixels[: options.rows], options.width),
+            exponents=self._exponents(passes, pixels[:rows], options.width),
             versions=environment.versions(),
         )
         stack = Stack(np.empty(0, np.uint32), RandomWords(options.seed))
-        blocks = _encode(self._coder(passes, header), header, stack, pixels)
-        data = header.pack() + b"".join(block.pack() for block in blocks)
-        initial_bits = WORD_BITS * stack.random_words_used
-        return Compressed(data, len(pixels), initial_bits, WORD_BITS * len(stack))
+        blocks = _Encoder(self._coder(passes, header), header, stack).encode(pixels)
+        batches = [batch for block in blocks for batch in block.batches]
+        stored_batches = sum(batch.stored for batch in batches)
+        header = dataclasses.replace(header, format=FORMATS[stored_batches > 0])
+        return Compressed(
+            data=header.pack() + b"".join(block.pack(header.format) for block in blocks),
+            images=len(pixels),
+            initial_bits=WORD_BITS * stack.random_words_used,
+            stack_bits=WORD_BITS * len(stack),
+            batches=len(batches),
+            stored_batches=stored_batches,
+        )
 
     def decompress(self, data: bytes) -> np.ndarray:
         """The images of a compressed file, of the dtype and the values that they had.
 
         Raises:
-          FormatError: it is not a compressed file.
+          FormatError: it is not a compressed file, or its header is wrong.
           CompressionError: it is one of another model.
           BlockError: a block is damaged, or floating point differs from where the file was made.
             The error has the images of the blocks before.
         """
         reader = Reader(data)
         header = reader.header
-        if (own := environment.model_hash(self._model)) != header.model:
-            raise CompressionError(
-                f"the file was made with another model, whose hash is {header.model.hex()}; that "
-                f"of this one is {own.hex()}"
-            )
+        header.check_model(
+            environment.model_hash(self._model),
+            self._spec.image_shape,
+            len(self._spec.latents),
+            binary=self._spec.likelihood.binary,
+        )
         pixels = self._decoded(reader, self._passes(header.rows))
-        return pixel_values.to_images(pixels, self._spec, pixel_values.PixelForm(header.form))
+        return pixel_values.to_images(pixels, self._spec, header.form)
 
     def verify(self, data: bytes, images: np.ndarray) -> None:
         """Raises CompressionError unless a compressed file gives these images."""
@@ -134,11 +152,11 @@ class Codec:
 
         def draw(name, mean, log_variance):
             exponents[name] = Grid.from_log_variance(log_variance[: len(pixels)], width).exponent
-            deviation = np.exp(0.5 * log_variance)
+            deviation = standard_deviation(log_variance).astype(np.float32)
             return mean + deviation * rng.standard_normal(mean.shape, np.float32)
 
         passes.infer(
-            passes.batch(pixel_values.to_images(pixels, self._spec, pixel_values.PixelForm.UNIT)),
+            passes.batch(pixel_values.to_images(pixels, self._spec, PixelForm.UNIT)),
             draw,
         )
         return tuple(exponents[latent.name] for latent in self._spec.latents)
@@ -160,33 +178,75 @@ class Codec:
                     _check_end(reader, words)
                 decoded.append(pixels)
             except FormatError as e:
-                form = pixel_values.PixelForm(header.form)
+                form = header.form
                 good = pixel_values.to_images(np.concatenate(decoded), self._spec, form)
                 raise BlockError(str(e), number, good) from None
         return np.concatenate(decoded)
 
 
-def _encode(coder: BitsBack, header: Header, stack: Stack, pixels: np.ndarray) -> list[Block]:
-    """Encodes all images, last to first. Gives the blocks, first to last."""
-    per_image, encoded = 0.0, []  # words that the latents of an image take
-    for number in reversed(range(header.blocks)):
-        start = number * header.block
-        images = pixels[start : start + header.block_size(number)]
-        left, sizes = len(images), list[int]()
-        while left:
-            affordable = int(len(stack) / (_MARGIN * per_image)) if per_image else 1
-            rows = min(max(affordable, 1), header.rows, left)
-            taken = coder.encode(stack, images[left - rows : left])
-            per_image = max(per_image, taken / rows)
-            sizes.insert(0, rows)
-            left -= rows
-        encoded.append((tuple(sizes), zlib.crc32(images.data), stack.deepest()))
-    blocks, above = [], None
-    for batches, crc, deepest in reversed(encoded):
-        bottom = deepest if above is None else min(deepest, above)
-        blocks.append(Block(batches, crc, stack.words(bottom, above)))
-        above = bottom
-    return blocks
+class _Encoder:
+    """Encodes all images on a stack.
+
+    Args:
+      coder: codes a batch.
+      header: the file's header.
+      stack: an empty stack over random words.
+    """
+
+    def __init__(self, coder: BitsBack, header: Header, stack: Stack):
+        self._coder, self._header, self._stack = coder, header, stack
+        self._per_image = 0.0  # words that the latents of an image take, at most
+
+    def encode(self, pixels: np.ndarray) -> list[Block]:
+        """Encodes all images, last to first. Gives the blocks, first to last."""
+        encoded = []
+        for number in reversed(range(self._header.blocks)):
+            start = number * self._header.block
+            images = pixels[start : start + self._header.block_size(number)]
+            batches, left = list[CodedBatch](), len(images)
+            while left:
+                rows = min(self._affordable(), self._header.rows, left)
+                batches.append(self._batch(images[left - rows : left], start + left - rows))
+                left -= rows
+            encoded.append(
+                (runs(reversed(batches)), zlib.crc32(images.data), self._stack.deepest())
+            )
+        blocks, above = [], None
+        for of_block, crc, deepest in reversed(encoded):
+            bottom = deepest if above is None else min(deepest, above)
+            blocks.append(Block(of_block, crc, self._stack.words(bottom, above)))
+            above = bottom
+        return blocks
+
+    def _affordable(self) -> int:
+        """The number of images, at least 1, whose latents the stack can serve."""
+        if not self._per_image:
+            return 1
+        return max(int(len(self._stack) / (_MARGIN * self._per_image)), 1)
+
+    def _batch(self, images: np.ndarray, first: int) -> CodedBatch:
+        """Encodes a batch, the number of whose first image is given."""
+        stack, rows = self._stack, len(images)
+        length, depths = len(stack), stack.depths()
+        taken = self._coder.encode(stack, images)
+        self._per_image = max(self._per_image, taken / rows)
+        values = self._coder.values
+        if WORD_BITS * (len(stack) - length) <= _pixel_bits(images, values):
+            return CodedBatch(rows)
+        self._coder.decode(stack, rows)
+        stack.undone(depths)
+        stored.push(stack, images, values, _key(self._header, first))
+        return CodedBatch(rows, stored=True)
+
+
+def _pixel_bits(pixels: np.ndarray, values: int) -> float:
+    """The bits that pixels take as they are."""
+    return pixels.size * math.log2(values)
+
+
+def _key(header: Header, first: int) -> tuple[int, int]:
+    """What the pixels of a batch are scrambled by, given the number of its first image."""
+    return header.seed, first
 
 
 def _decode(
@@ -197,11 +257,20 @@ def _decode(
     `words` are those that the block before has left.
     """
     header, block = reader.header, reader.block(number)
-    stack = Stack(np.concatenate([block.words, words]))
+    first, decoded = number * header.block, []
     try:
-        pixels = np.concatenate([coder.decode(stack, rows) for rows in block.batches])
+        stack = Stack(np.concatenate([block.words, words]))
+        for batch in block.batches:
+            if batch.stored:
+                shape, key = (batch.rows, *header.image_shape), _key(header, first)
+                decoded.append(stored.pop(stack, shape, coder.values, key))
+            else:
+                decoded.append(coder.decode(stack, batch.rows))
+            stack.check()
+            first += batch.rows
     except MismatchError as e:
         raise _differs(header, number, str(e)) from None
+    pixels = np.concatenate(decoded)
     if (crc := zlib.crc32(pixels.data)) != block.images_crc:
         what = f"the checksum of its images should be {block.images_crc:08x}, got {crc:08x}"
         raise _differs(header, number, what)

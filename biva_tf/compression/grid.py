@@ -23,6 +23,7 @@ from biva_tf.compression.stack import Stack, ans_package
 _NARROW = 0.05  # the quantile of the standard deviations that is called narrow
 
 _REACH = 4096  # points on each side of 0
+_FAR = 2.0**100  # beyond the last point of every grid
 _WINDOW = 64  # points on each side of a posterior's mean
 
 
@@ -50,7 +51,7 @@ class Grid:
           log_variance: of any shape.
           width: the largest width of a cell, as a share of a narrow standard deviation.
         """
-        narrow = np.quantile(_standard_deviation(log_variance), _NARROW)
+        narrow = np.quantile(standard_deviation(log_variance), _NARROW)
         return Grid(math.floor(math.log2(width * narrow)))
 
     def pop_posterior(self, stack: Stack, mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
@@ -91,8 +92,8 @@ class Grid:
 
     def _scaled(self, mean, log_variance) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation in cells, float64."""
-        mean = np.nan_to_num(mean.ravel().astype(np.float64))
-        deviation = _standard_deviation(log_variance.ravel())
+        mean = np.clip(np.nan_to_num(mean.ravel().astype(np.float64)), -_FAR, _FAR)
+        deviation = standard_deviation(log_variance.ravel())
         mean, deviation = np.ldexp(mean, -self.exponent), np.ldexp(deviation, -self.exponent)
         return np.clip(mean, -_REACH, _REACH), np.clip(deviation, 1e-6, 1e6)
 
@@ -103,6 +104,7 @@ class Grid:
         return centre.astype(np.int32), mean - centre, deviation
 
 
-def _standard_deviation(log_variance: np.ndarray) -> np.ndarray:
+def standard_deviation(log_variance: np.ndarray) -> np.ndarray:
+    """The finite standard deviations, float64, that log-variances of any value stand for."""
     log_variance = np.nan_to_num(log_variance.astype(np.float64))
     return np.exp(0.5 * np.clip(log_variance, -60.0, 60.0))

@@ -6,6 +6,8 @@ from biva_tf.settings import Settings, setting
 
 WIDTH = 0.5  # of a cell, as a share of a narrow posterior's standard deviation (README.md)
 
+_WIDEST = 256.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Options(Settings):
@@ -24,4 +26,4 @@ class Options(Settings):
     rows: int = setting(32, lower=1, upper=2**16 - 1)
     block: int = setting(1000, lower=1, upper=2**32 - 1)
     seed: int = setting(0, lower=0, upper=2**32 - 1)
-    width: float = setting(WIDTH, above=0.0)
+    width: float = setting(WIDTH, lower=1 / _WIDEST, upper=_WIDEST)

@@ -1,19 +1,10 @@
 """Images as pixels, integers from 0, and back to the values that they came with."""
 
-import enum
-
 import numpy as np
 
 from biva_tf.compression.errors import CompressionError
+from biva_tf.compression.header import PixelForm
 from biva_tf.model.spec import ModelSpec
-
-
-class PixelForm(enum.IntEnum):
-    """How images store their values. A file says it, so that they come back as they were."""
-
-    UNIT = 0  # float32 in [0, 1], as models read them
-    BYTES = 1  # uint8 from 0 to 255
-    BITS = 2  # uint8, 0 and 1
 
 
 def number_of_values(spec: ModelSpec) -> int:

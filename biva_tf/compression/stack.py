@@ -10,8 +10,10 @@ import types
 import numpy as np
 
 from biva_tf import extras
+from biva_tf.compression.errors import MismatchError
 
 _MOST_BITS = 24  # that a symbol takes: the coder's probabilities are multiples of 2**-24
+_STATE = 2  # words that the coder's state holds
 _CHUNK = 4096
 
 WORD_BITS = 32
@@ -49,13 +51,18 @@ class Stack:
     Heights count words from where the random words begin; among them they are negative.
 
     Args:
-      words: uint32, the highest last; that is not 0.
-      random_words: what lies beneath. None if the words are known to suffice.
+      words: uint32, the highest last.
+      random_words: what lies beneath. None if the words should suffice.
+
+    Raises:
+      MismatchError: the highest word is 0, which that of a stack never is.
     """
 
     def __init__(self, words: np.ndarray, random_words: RandomWords | None = None):
+        if len(words) and not words[-1]:
+            raise MismatchError("the highest word of the stack is 0")
         self._coder = ans_package().stream.stack.AnsCoder(np.array(words, np.uint32))
-        self._random_words, self._beneath = random_words, 0
+        self._random_words, self._beneath, self._ran_out = random_words, 0, False
         self._deepest = self._deepest_since = self.height
 
     @property
@@ -67,6 +74,14 @@ class Stack:
         """The least height since the last call, or since the start."""
         deepest, self._deepest_since = self._deepest_since, self.height
         return deepest
+
+    def depths(self) -> tuple[int, int]:
+        """How deep the stack went: ever, and since the last call of `deepest`."""
+        return self._deepest, self._deepest_since
+
+    def undone(self, depths: tuple[int, int]) -> None:
+        """What came after `depths` was called is undone, so that its depth does not count."""
+        self._deepest, self._deepest_since = (min(depth, self.height) for depth in depths)
 
     def words(self, start: int | None = None, stop: int | None = None) -> np.ndarray:
         """The words between two heights, the highest last; by default all that were ever used."""
@@ -97,9 +112,16 @@ class Stack:
         """Pops a symbol for each row of the parameters, int32 [n]."""
         self._make_room(len(parameters[0]))
         symbols = self._coder.decode(model, *parameters)
+        if self._random_words is None and self._coder.num_words() < _STATE:
+            self._ran_out = True  # an error here would come out of TensorFlow, whose pass draws
         self._deepest_since = min(self._deepest_since, self.height)
         self._deepest = min(self._deepest, self._deepest_since)
         return symbols
+
+    def check(self) -> None:
+        """Raises MismatchError if more was popped than the words were made of."""
+        if self._ran_out:
+            raise MismatchError("the stack runs out of words")
 
     def _make_room(self, symbols: int) -> None:
         """Puts random words beneath if this many symbols could empty the stack."""

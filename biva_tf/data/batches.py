@@ -42,6 +42,17 @@ class Batches(abc.ABC):
     def batch(self, step: int, size: int, part: int = 0, parts: int = 1) -> Batch:
         """The batch of a step, or one of its equal parts, which has size / parts examples."""
 
+    def initial_images(self, number: int) -> np.ndarray:
+        """The images of the data-dependent initialisation, float32 [rows, *image_shape].
+
+        They are a function of the seed and the number alone. All examples, if there are fewer than
+        `number`; with `labelled`, at least one that is and one that is not.
+        """
+        rows = number if self.number is None else min(number, self.number)
+        if self.labelled is not None:
+            rows = max(2, rows - rows % 2)
+        return self.batch(0, rows).images
+
     def batches(
         self, first_step: int, last_step: int, size: int, first_part: int, count: int, parts: int
     ) -> tf.data.Dataset:

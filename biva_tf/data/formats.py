@@ -48,7 +48,8 @@ def reading(path: Path | str, expected: str):
     except DataError:
         raise
     except BROKEN as e:
-        raise DataError(f"{path}: expected {expected} ({type(e).__name__}: {e})") from e
+        reason = " ".join(f"{type(e).__name__}: {e}".split())
+        raise DataError(f"{path}: expected {expected} ({reason})") from e
 
 
 def gzipped_or_not(folder: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from biva_tf.data.sources import DataError
-from biva_tf.files import write_atomically
+from biva_tf.files import naming, temporary_beside, write_atomically
 
 
 def is_npz(path: Path) -> bool:
@@ -35,16 +35,17 @@ def write(path: Path, images: np.ndarray) -> None:
         write_atomically(path, content.getvalue())
         return
     check_empty(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
+    temporary = temporary_beside(path)
     try:
-        greatest = 1 if images.dtype != np.uint8 or images.max(initial=0) <= 1 else 255
-        digits = max(5, len(str(len(images) - 1)))
-        for number, image in enumerate(images):
-            pixels = np.round(image * (255 / greatest)).astype(np.uint8)
-            picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-            picture.save(temporary / f"{number:0{digits}}.png")
-        os.replace(temporary, path)
+        with naming(path):
+            temporary.mkdir()
+            greatest = 1 if images.dtype != np.uint8 or images.max(initial=0) <= 1 else 255
+            digits = max(5, len(str(len(images) - 1)))
+            for number, image in enumerate(images):
+                pixels = np.round(image * (255 / greatest)).astype(np.uint8)
+                picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+                picture.save(temporary / f"{number:0{digits}}.png")
+            os.replace(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -1,7 +1,10 @@
 """Makes a data set in TFDS's format from files that a user downloaded."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,10 +13,13 @@ from typing import IO
 import numpy as np
 from tqdm import tqdm
 
+from biva_tf.data import prepared
 from biva_tf.data.formats import LabelledPictures, gzipped_or_not, open_unzipped, reading
 from biva_tf.data.prepared import own_name
-from biva_tf.data.sources import DataError, Info
+from biva_tf.data.sources import DataError, Info, Location
 from biva_tf.errors import Setting
+from biva_tf.files import naming, remove
+from biva_tf.locks import only_one
 
 VERSION = "1.0.0"
 _BLOCK = 2**20
@@ -100,12 +106,33 @@ def prepare(
     Raises:
       DataError: a file is missing, damaged, or not the published one; no partial data set is left
         behind. Or the data set exists already.
+      LockedError: another process makes it.
+      OSError: it cannot be written; no partial data set is left behind.
     """
+    target = data_dir / own_name(name) / VERSION
+    with only_one(target.parent, Setting("data_dir", data_dir), f"preparation of {name}"):
+        if (target / "dataset_info.json").exists():
+            raise DataError(f"{target}: there is a data set already; remove it to make another")
+        if target.exists():
+            print(f"note: {target} is not whole; it is made again", file=sys.stderr)
+        incomplete = target.parent / "incomplete"
+        remove([target, incomplete])  # left by a process that was killed
+        try:
+            with naming(target):
+                _store(name, info, recipe, folder, incomplete, subset=subset)
+                prepared.read(name, Location(incomplete), info)  # which stores decoded images too
+                os.replace(incomplete / own_name(name) / VERSION, target)
+        finally:
+            remove([incomplete])
+    return target
+
+
+def _store(
+    name: str, info: Info, recipe: Recipe, folder: Path, data_dir: Path, *, subset: bool
+) -> None:
+    """Writes the data set of a source; as `prepare`."""
     import tensorflow_datasets as tfds
 
-    target = data_dir / own_name(name) / VERSION
-    if target.exists():
-        raise DataError(f"{target}: there is a data set already; remove it to make another")
     files = recipe.files
     if recipe.alternatives:
         files = tuple(file for file in files if file.find(folder)) or files
@@ -150,15 +177,15 @@ def prepare(
             ),
         }
     )
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name=own_name(name),
-        version=VERSION,
-        features=features,
-        split_datasets=splits,
-        data_dir=str(data_dir),
-        disable_shuffling=True,
-    )
-    return target
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says where the data set is for now
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=own_name(name),
+            version=VERSION,
+            features=features,
+            split_datasets=splits,
+            data_dir=str(data_dir),
+            disable_shuffling=True,
+        )
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -6,6 +6,8 @@ reads use that file: they load a small split into memory and map a large one fro
 
 import contextlib
 import dataclasses
+import errno
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +20,10 @@ from tqdm import tqdm
 from biva_tf.data import network
 from biva_tf.data.sources import DataError, Info, Location, NotPreparedError, Source, Split
 from biva_tf.errors import Setting
+from biva_tf.files import reserve, temporary_beside
 
 _IN_MEMORY = 2**30  # bytes; larger splits are mapped from disk
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,12 +247,22 @@ def examples(builder, split: str, *, in_order: bool = False) -> Iterable[dict[st
 def _file_for(path: Path, shape: tuple[int, ...], dtype=np.uint8):
     """Yields an array to fill, and saves it as the file `path` if no error occurs.
 
-    If the folder is not writable, the array is only in memory and nothing is saved.
+    If the folder cannot be written, the array is only in memory and nothing is saved.
+
+    Raises:
+      OSError: the disk has no room for the array, and it is too large for memory.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary, nbytes = temporary_beside(path), np.dtype(dtype).itemsize * math.prod(shape)
     try:
         array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-    except OSError:
+        reserve(temporary)
+    except OSError as e:
+        temporary.unlink(missing_ok=True)
+        if e.errno in _NO_ROOM:
+            said = f"{path}: no room for {nbytes / 2**20:,.1f} MiB of decoded images"
+            if nbytes > _IN_MEMORY:
+                raise OSError(e.errno, f"{said} ({e.strerror})") from e
+            print(f"note: {said}; they are only kept in memory", file=sys.stderr)
         yield np.zeros(shape, dtype)
         return
     try:

@@ -25,8 +25,10 @@ class Detection:
 def detect(inliers: np.ndarray, outliers: np.ndarray) -> Detection:
     """How well a score separates, given that of each inlier and outlier: higher is more anomalous.
 
+    A score that is not finite ranks above all others.
+
     Raises:
-      ValueError: there are no inliers, no outliers, or scores that are not finite.
+      ValueError: there are no inliers or no outliers.
       MissingPackageError: scikit-learn is not installed.
     """
     extras.require("anomaly detection", "sklearn")
@@ -34,8 +36,10 @@ def detect(inliers: np.ndarray, outliers: np.ndarray) -> Detection:
 
     truth = np.concatenate([np.zeros(len(inliers)), np.ones(len(outliers))])
     scores = np.concatenate([inliers, outliers])
-    if not (len(inliers) and len(outliers) and np.isfinite(scores).all()):
-        raise ValueError("expected finite scores of at least one inlier and one outlier")
+    if not (len(inliers) and len(outliers)):
+        raise ValueError("expected scores of at least one inlier and one outlier")
+    # All three numbers depend on the ranks alone; scikit-learn takes no infinite scores.
+    _, scores = np.unique(np.where(np.isfinite(scores), scores, np.inf), return_inverse=True)
     false_positives, true_positives, _ = metrics.roc_curve(truth, scores, drop_intermediate=False)
     return Detection(
         auroc=float(metrics.roc_auc_score(truth, scores)),

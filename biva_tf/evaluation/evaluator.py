@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +24,12 @@ from biva_tf.model.network import Network
 # A call computes this many times max_rows pairs of image and sample, and its results are kept. If a
 # call has few images, the noise of a sample costs a small model more time than its pass does.
 _CHUNKS_PER_CALL = 16
+_NAMED = 10  # examples in a line
 _IMAGES_AT_ONCE = 4096  # read for a fingerprint
 
 
 class EvaluationError(UserError, RuntimeError):
-    """A score that is not finite, or settings that the model cannot be evaluated with."""
+    """Settings that the model cannot be evaluated with."""
 
 
 class Evaluator:
@@ -82,8 +84,8 @@ class Evaluator:
           `shift_squared/LATENT`, its square without the part that is due to the finite number of
           samples.
 
-        Raises:
-          EvaluationError: naming the first image whose score is not finite.
+        A score that is not finite (`ImageScores`) stays among the others, and a line on standard
+        error names its image.
         """
         results = resumable.Results(len(images), {}, {})
         parts = (
@@ -97,9 +99,7 @@ class Evaluator:
             size = scorer.images_per_call(min(len(images), limit))
 
             def compute(start: int, stop: int, arrays: Callable = arrays, size: int = size):
-                examples, totals = arrays(images[start:stop], start, size)
-                self._check(examples, start, name)
-                return examples, totals
+                return arrays(images[start:stop], start, size)
 
             with scorer.current_weights():
                 part = resumable.compute_all(
@@ -111,6 +111,8 @@ class Evaluator:
                 )
             results.examples.update(part.examples)
             results.totals.update(part.totals)
+        if note := _of_overflows(results.examples, name):
+            print(note, file=sys.stderr)
         return results
 
     def _bound_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
@@ -118,6 +120,8 @@ class Evaluator:
         totals = {}
         for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
             shift, error = np.float64(shift), np.float64(error)
+            finite = np.isfinite(shift**2).all(axis=tuple(range(1, shift.ndim)))
+            shift, error = shift[finite], error[finite]  # of an image that overflows it is unknown
             totals[f"shift/{latent.name}"] = shift.sum(axis=0)
             totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
         return scores._asdict(), totals
@@ -129,16 +133,6 @@ class Evaluator:
         for k, scores in zip(ks, by_k, strict=True):
             arrays |= {f"above_{k}": scores.elbo, f"bound_above_{k}": scores.bound}
         return arrays, {}
-
-    def _check(self, examples: ResultArrays, first: int, name: str) -> None:
-        for key, values in examples.items():
-            finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-            if not finite.all():
-                at = int(np.argmin(finite))
-                raise EvaluationError(
-                    f"example {first + at} of {name}: {key} is {values[at].tolist()}; no example "
-                    "is left out of a mean, so there is no result"
-                )
 
     def path(self, name: str, *splits: Examples) -> Path:
         """A file for the results of splits; results that depend on anything else have another."""
@@ -164,6 +158,22 @@ class Evaluator:
             values, label = results.examples[f"above_{k}"], f"L^{{>{k}}}"
         bits = objectives.bits_per_dim(values.mean(), self.model.spec.image_shape)
         return f"{label} {values.mean():.2f} nats {bits:.4f} bits/dim"
+
+
+def _of_overflows(examples: ResultArrays, name: str) -> str | None:
+    """A line about the images with scores that are not finite; None without one."""
+    number = len(next(iter(examples.values())))
+    finite = np.ones(number, bool)
+    for values in examples.values():
+        finite &= np.isfinite(values.reshape(number, -1)).all(axis=1)
+    odd = np.flatnonzero(~finite)
+    if not len(odd):
+        return None
+    shown = ", ".join(map(str, odd[:_NAMED])) + (", ..." if len(odd) > _NAMED else "")
+    return (
+        f"note: {len(odd)} of {number} examples of {name} have scores that are not finite (number "
+        f"{shown}): means that they enter are infinite, and ranks take them as the oddest"
+    )
 
 
 def _fingerprint(images: Examples) -> int:

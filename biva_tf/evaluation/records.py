@@ -1,7 +1,6 @@
 """Results in JSON files: evaluate, anomaly and classify write them, a report reads them."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +169,11 @@ def write(path: Path, record: Record) -> None:
 def read(path: Path) -> Record:
     """A result that `write` wrote. Raises RecordError if it is none, or cannot be read."""
     try:
-        kind, plain = artefacts.read(json.loads(path.read_text()), *_KINDS)
+        kind, plain = artefacts.load(path, *_KINDS)
         if kind is None:
             (kind,) = (kind for field, kind in _FIELDS.items() if field in plain)
         return _KINDS[kind].from_plain(plain)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except KeyError as e:
+        raise RecordError(f"{path}: expected the field {e}, of the result of an evaluation") from e
+    except (OSError, ValueError, TypeError, AttributeError) as e:
         raise RecordError(f"{path}: expected the result of an evaluation ({e})") from e

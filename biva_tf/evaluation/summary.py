@@ -17,7 +17,7 @@ ACTIVE_VARIANCE = 0.01  # Burda et al. 2015, section 5.1
 class Mean:
     """A mean over examples, in nats and in bits/dim, with its standard error over the examples.
 
-    With one example the standard errors are None.
+    With one example, or a mean that is not finite, the standard errors are None.
     """
 
     nats: float
@@ -34,7 +34,7 @@ def mean_of(values: np.ndarray, spec: ModelSpec, sign: int = 1) -> Mean:
     """
     mean = float(values.mean())
     bits = sign * objectives.bits_per_dim(1.0, spec.image_shape)
-    if len(values) == 1:
+    if len(values) == 1 or not math.isfinite(mean):
         return Mean(mean, None, mean * bits, None)
     error = float(values.std(ddof=1) / math.sqrt(len(values)))
     return Mean(mean, error, mean * bits, abs(error * bits))
@@ -122,7 +122,10 @@ def summarise(
         active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
         latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
     size = values["effective_sample_size"]
-    elbo = values.get("above_0")
+
+    def ratio(k: int) -> np.ndarray:
+        return objectives.likelihood_ratio(values["above_0"], values[f"above_{k}"])
+
     return EvaluationSummary(
         examples=results.done,
         l_1=mean_of(values["elbo"], spec),
@@ -132,6 +135,6 @@ def summarise(
         kl_y_nats=None if spec.classes is None else float(kl[-1]),
         effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
         above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
-        llr={k: mean_of(elbo - values[f"above_{k}"], spec, -1) for k in config.ks if k},
+        llr={k: mean_of(ratio(k), spec, -1) for k in config.ks if k},
         perplexity=tokens and objectives.perplexity(values["bound"].sum(), tokens),
     )

@@ -56,7 +56,7 @@ def probabilities(
     num_samples: int | tf.Tensor,
     max_rows: int,
 ) -> tf.Tensor:
-    """q(y|x), [images, classes], inside a graph.
+    """q(y|x), [images, classes], inside a graph; p(y) for an image of which it overflows.
 
     The arguments are those of `scoring.image_scores`, and so are the samples of the latents.
     """
@@ -69,7 +69,10 @@ def probabilities(
         samples = tf.cast(samples, tf.int32) if tf.is_tensor(samples) else samples
         noise = SampleNoise(base, first, samples, first_image)
         features = model.bottom_up(image_features.tiled(samples), noise)
-        return total + sum_over_samples(tf.nn.softmax(features.class_logits), samples, number)
+        of_samples = tf.nn.softmax(features.class_logits)
+        known = tf.reduce_all(tf.math.is_finite(of_samples), axis=1, keepdims=True)
+        of_samples = tf.where(known, of_samples, 1.0 / model.spec.classes.number)
+        return total + sum_over_samples(of_samples, samples, number)
 
     zeros = tf.zeros((number, model.spec.classes.number))
     return chunks.loop(body, num_samples, at_once, zeros) / tf.cast(num_samples, tf.float32)

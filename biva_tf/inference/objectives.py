@@ -144,6 +144,8 @@ class ImportanceSums(NamedTuple):
         log_weights = reconstruction - tf.reduce_sum(kl, axis=-1)
         if t.log_weight is not None:
             log_weights = tf.cast(t.log_weight, tf.float64)
+        # A sample that overflows has no weight. The others still give a bound.
+        log_weights = _or(log_weights, -math.inf)
 
         images = self.log_sum.shape[0]
         images = tf.shape(self.log_sum)[0] if images is None else images
@@ -165,17 +167,22 @@ class ImportanceSums(NamedTuple):
 
     def scores(self) -> "ImageScores":
         """The scores of each image."""
+        elbo = (self.reconstruction - tf.reduce_sum(self.kl, axis=-1)) / self.count
         return ImageScores(
             bound=self.log_sum - tf.math.log(self.count),
-            elbo=(self.reconstruction - tf.reduce_sum(self.kl, axis=-1)) / self.count,
-            reconstruction=self.reconstruction / self.count,
-            kl=self.kl / self.count,
-            effective_sample_size=tf.exp(2.0 * self.log_sum - self.log_sum_of_squares),
+            elbo=_or(elbo, -math.inf),
+            reconstruction=_or(self.reconstruction / self.count, -math.inf),
+            kl=_or(self.kl / self.count, math.inf),
+            effective_sample_size=_or(tf.exp(2.0 * self.log_sum - self.log_sum_of_squares), 0.0),
         )
 
 
 class ImageScores(NamedTuple):
-    """The scores of each image, float64.
+    """The scores of each image, float64; none is a NaN.
+
+    Where float32 overflows, in an image that is very unlike the training data, a bound and the
+    reconstruction are -inf, a KL is inf, and the effective sample size is that of the samples that
+    did not overflow, 0 without any.
 
     Attributes:
       bound: L_K (Burda et al. 2015), the log of the mean importance weight, [images], nats. With
@@ -200,6 +207,20 @@ class ImageScores(NamedTuple):
         return ImageScores(scalar, scalar, scalar, kl, scalar)
 
 
+def _or(values: tf.Tensor, other: float) -> tf.Tensor:
+    """The values, and `other` in place of those that are not finite."""
+    return tf.where(tf.math.is_finite(values), values, tf.constant(other, values.dtype))
+
+
+def likelihood_ratio(elbo: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """LLR^{>k} = L - L^{>k} of images, [images]; inf where one of the two is not finite.
+
+    The higher it is, the less an image is like the training data.
+    """
+    finite = np.isfinite(elbo) & np.isfinite(above)
+    return np.where(finite, np.subtract(elbo, above, where=finite, out=np.zeros_like(elbo)), np.inf)
+
+
 def bits_per_dim(bound, image_shape: Sequence[int]):
     """A bound on log p(x) in nats as bits per dimension: -bound / (h w c log 2) (section 4)."""
     return -bound / (math.prod(image_shape) * math.log(2.0))
@@ -207,4 +228,5 @@ def bits_per_dim(bound, image_shape: Sequence[int]):
 
 def perplexity(bound_of_all: float, tokens: int) -> float:
     """The perplexity per token of sentences, from the sum of their bounds in nats."""
-    return math.exp(-bound_of_all / tokens)
+    with np.errstate(over="ignore"):
+        return float(np.exp(-bound_of_all / tokens))

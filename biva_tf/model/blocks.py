@@ -162,7 +162,13 @@ class GaussianHead(keras.layers.Layer):
 
 
 def under_ceiling(log_variance: tf.Tensor, ceiling: float) -> tf.Tensor:
-    """A log-variance that does not exceed the ceiling; below it, the same bits."""
+    """A log-variance that does not exceed the ceiling; below it, the same bits.
+
+    Above it there is no gradient. A smooth bound, c - 1 + x / (1 + x) of the excess x over c - 1,
+    which always has one, was compared in trainings of digits whose log-variances the ceiling held
+    down: the test ELBO was -84.37 in place of -84.36 nats with c = 2, -83.53 in place of -83.52
+    with c = 3.5 (-83.53 without a ceiling). It is not the identity below c.
+    """
     return tf.minimum(log_variance, ceiling)
 
 

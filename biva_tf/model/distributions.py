@@ -114,7 +114,7 @@ class DiscretizedLogisticMixture(tfd.Distribution):
     Args:
       parameters_map: [rows, height, width, M * (1 + 2C + C(C-1)/2)] for M components and C channels
         (10 M for colour, 3 M for grey). In order: M mixture logits, then for each channel M means,
-        M log-scales (bounded below by -7) and, for colour, M coefficients before their tanh: of
+        M log-scales (bounded by -7 and 60) and, for colour, M coefficients before their tanh: of
         channel 2 on 1, of 3 on 1, of 3 on 2. In the range [-1, 1] of rescaled images.
       num_channels: C, 1 or 3.
 
@@ -122,6 +122,7 @@ class DiscretizedLogisticMixture(tfd.Distribution):
     """
 
     min_log_scale = -7.0
+    max_log_scale = 60.0  # far above any that an image needs; exp of it and its inverse are finite
     half_bin = 1.0 / 255.0  # on the range [-1, 1]
 
     def __init__(
@@ -148,7 +149,8 @@ class DiscretizedLogisticMixture(tfd.Distribution):
         rest = tf.reshape(l[..., num_mixtures:], shape)
         rest = tf.ensure_shape(rest, (*l.shape[:-1], num_channels, kinds, num_mixtures))
         self._locs = rest[..., 0, :]  # [rows, height, width, C, M]
-        self._log_scales = tf.maximum(rest[..., 1, :], self.min_log_scale)
+        log_scales = tf.maximum(rest[..., 1, :], self.min_log_scale)
+        self._log_scales = tf.minimum(log_scales, self.max_log_scale)
         self._coefficients = tf.tanh(rest[..., 2, :]) if num_channels == 3 else None
         super().__init__(
             dtype=tf.float32,

@@ -27,6 +27,8 @@ from biva_tf.nn.compute import Compute
 _V_STDDEV = 0.05  # of the initial V
 _INITIAL_OUTPUT_STDDEV = 0.01  # of a layer's outputs after data-dependent initialisation
 
+_EPSILON = 1e-10  # the original's, below which a variance is taken for none
+
 
 class NormalisedWeights(typing.NamedTuple):
     """The weights that a layer multiplies its inputs with.
@@ -112,7 +114,9 @@ class WeightNorm(keras.layers.Layer):
         w = _normalise(v, tf.ones_like(g), self.filter_axis)
         y = self.product(x, NormalisedWeights(w))
         mean, variance = tf.nn.moments(y, axes=list(range(y.shape.rank - 1)))
-        scale = _INITIAL_OUTPUT_STDDEV / tf.sqrt(variance + 1e-10)
+        scale = _INITIAL_OUTPUT_STDDEV / tf.sqrt(variance + _EPSILON)
+        # What does not vary on the batch, such as any output on one image, is not scaled up.
+        scale = tf.where(variance > _EPSILON, scale, 1.0)
         self.g.assign(scale)
         self.b.assign(-mean * scale)
         return scale * (y - mean)
@@ -307,8 +311,8 @@ def data_dependent_initialisation(
 ) -> contextlib.AbstractContextManager[None]:
     """While active, every layer that is called sets its g and b from its inputs.
 
-    The layer's outputs on this batch then have mean 0 and a small standard deviation. Run one eager
-    forward pass inside it, in cross-replica context.
+    The layer's outputs on this batch then have mean 0 and a small standard deviation; one that does
+    not vary keeps g = 1. Run one eager forward pass inside it, in cross-replica context.
     """
     layers = layers_of([model])
     return _in_mode(layers, "initialising", [True] * len(layers))

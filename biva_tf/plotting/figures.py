@@ -80,7 +80,7 @@ def histograms(
 ) -> Figure:
     """Histograms and kernel density estimates of -L^{>k} of two data sets, one panel per k.
 
-    In the form of Figure 4 of the paper.
+    In the form of Figure 4 of the paper. Scores that are not finite count in the outermost bin.
 
     Args:
       scores: for each k, those of the first and of the second data set.
@@ -91,7 +91,9 @@ def histograms(
     from scipy import stats
 
     for panel, (k, pair) in zip(panels, scores.items(), strict=True):
-        low, high = np.quantile(np.concatenate(pair), (0.002, 0.998))
+        both = np.concatenate(pair)
+        both = both[np.isfinite(both)] if np.isfinite(both).any() else np.zeros(1)
+        low, high = np.quantile(both, (0.002, 0.998))
         margin = 0.0 if high > low else 0.5
         edges = np.linspace(low - margin, high + margin, 50)
         at = np.linspace(edges[0], edges[-1], 400)
@@ -99,6 +101,7 @@ def histograms(
             # The outermost bins count the values outside.
             inside = np.clip(values, edges[0], edges[-1])
             panel.hist(inside, edges, density=True, color=colour, alpha=0.35, label=name)
+            values = values[np.isfinite(values)]
             if len(values) > 2 and values.std() > 0:
                 panel.plot(at, stats.gaussian_kde(values)(at), color=colour)
         panel.set_title(rf"$\mathcal{{L}}^{{>{k}}}$")

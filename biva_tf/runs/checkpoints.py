@@ -7,12 +7,19 @@ small file that names the newest checkpoint.
 """
 
 import dataclasses
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from biva_tf.errors import UserError
+from biva_tf.files import naming, remove, temporary_beside
+
+# Names of files and folders that are there while TensorFlow, or `_save`, writes a checkpoint.
+_TEMPORARY = ("*_temp", "*.tempstate*", "checkpoint.tmp*", ".*.tmp")
+_END_OF_INDEX = 0xDB4775248B80FB57.to_bytes(8, "little")  # of a whole one, as LevelDB's tables
 
 
 class CheckpointError(UserError, RuntimeError):
@@ -73,8 +80,8 @@ class TrainingCheckpoint:
         return self._manager.latest_checkpoint
 
     def save(self, step: int) -> None:
-        """Writes a checkpoint."""
-        self._manager.save(checkpoint_number=step)
+        """Writes a checkpoint. OSError if it cannot be written; those before it stay."""
+        _save(self._manager, step)
 
     def write_to(self, folder: Path) -> None:
         """Writes checkpoints to another folder from now on."""
@@ -91,7 +98,7 @@ class TrainingCheckpoint:
           CheckpointError: none of them can be read, or one does not hold this model.
         """
         # The file that names them may be damaged, too.
-        paths = list(self._manager.checkpoints) or _paths(self._folder)
+        paths = list(self._manager.checkpoints) or checkpoints_in(self._folder)
         unreadable: list[UnreadableError] = []
         for i in reversed(range(len(paths))):
             try:
@@ -130,8 +137,8 @@ class SelectedWeights:
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), 1)
 
     def save(self, step: int) -> None:
-        """Writes the weights that the model has now."""
-        self._manager.save(checkpoint_number=step)
+        """Writes the weights that the model has now. OSError if they cannot be written."""
+        _save(self._manager, step)
 
     def restore(self) -> int:
         """Gives the model the selected weights, and returns the step that they are from.
@@ -174,12 +181,54 @@ def restore_raw(folder: Path, model: keras.Model) -> int:
     return int(path.rpartition("-")[2])
 
 
+def remove_remains(folder: Path) -> None:
+    """Removes what a process that failed or was killed has left of checkpoints it was writing."""
+    remove(path for name in _TEMPORARY for path in list(folder.glob(name)))
+    first = not (folder / "checkpoint").exists()  # none was written whole before
+    for index in folder.glob("ckpt-*.index"):
+        if first and not index.read_bytes().endswith(_END_OF_INDEX):
+            index.unlink()
+    for data in folder.glob("ckpt-*.data-*"):  # TensorFlow writes the index last
+        if not Path(f"{str(data).rpartition('.data-')[0]}.index").exists():
+            data.unlink()
+
+
+def _save(manager: tf.train.CheckpointManager, step: int) -> None:
+    """Writes a checkpoint. If that fails, one of the same step that was there is there again."""
+    folder = Path(manager.directory)
+    before = list(folder.glob(f"ckpt-{step}.*"))
+    links = _linked(before)
+    try:
+        with naming(folder / f"ckpt-{step}"):
+            manager.save(checkpoint_number=step)
+    except BaseException:
+        if links or not before:
+            remove(list(folder.glob(f"ckpt-{step}.*")))
+        for link, path in links.items():
+            os.replace(link, path)
+        remove_remains(folder)
+        raise
+    remove(links)
+
+
+def _linked(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Second names of files, each with its first one; none on a file system that has no links."""
+    links = {temporary_beside(path): path for path in paths}
+    try:
+        for link, path in links.items():
+            os.link(path, link)
+    except OSError:
+        remove(links)
+        return {}
+    return links
+
+
 def _by_path(variables) -> dict[str, tf.Variable]:
     # tf.train.Checkpoint does not look into the lists of a Keras 3 model.
     return {v.path: v.value for v in variables}
 
 
-def _paths(folder: Path) -> list[str]:
+def checkpoints_in(folder: Path) -> list[str]:
     """The checkpoints in a folder, the oldest first."""
     checkpoints = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
     return [str(p) for p in sorted(checkpoints, key=lambda p: int(p.name.rpartition("-")[2]))]

@@ -7,14 +7,14 @@ from typing import Any
 
 from biva_tf.choices import CONVS, FREE_BITS_MODES, PRECISIONS
 from biva_tf.data import images, pipeline, sources
-from biva_tf.errors import Setting, SettingsError
 from biva_tf.settings import Settings, setting
 
 LOCAL_STRATEGIES = ("auto", "one_device", "mirrored")
 STRATEGIES = (*LOCAL_STRATEGIES, "multi_worker")
 GREATEST_SEED = 2**32 - 1  # that Keras takes
 # What runs did before there were settings for it, where it is not the default.
-BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False})
+BEFORE_SETTINGS: Mapping[str, Any] = MappingProxyType({"ema_warmup": False, "init_images": 0})
+INIT_IMAGES = 64  # so many give every output of a layer a deviation that is not small by chance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,7 @@ class RunConfig(Settings):
     """The settings of a training run, which its config.json keeps.
 
     Raises:
-      SettingsError: a setting out of its range, or settings that contradict each other; the message
-        names them.
+      SettingsError: a setting out of its range; the message names it.
     """
 
     architecture: str = setting(
@@ -92,6 +91,13 @@ class RunConfig(Settings):
         lower=0,
         upper=GREATEST_SEED,
     )
+    init_images: int = setting(
+        INIT_IMAGES,
+        "The data-dependent initialisation of the weights takes its statistics from this many "
+        "training images, or from all if there are fewer, whatever the batch size is; 0: from the "
+        "first training batch, as the original does.",
+        lower=0,
+    )
     free_bits: float = setting(2.0, "Nats per latent that are free; 0 for none.", lower=0.0)
     free_bits_mode: str = setting(
         "per_example",
@@ -133,7 +139,11 @@ class RunConfig(Settings):
         lower=0.0,
     )
     max_skipped: int = setting(100, "As many skipped steps in a row end the run.", lower=1)
-    log_every: int = setting(50, "Steps between lines of metrics.", lower=1)
+    log_every: int = setting(
+        50,
+        "Steps between lines of metrics; there is one at every validation and checkpoint, too.",
+        lower=1,
+    )
     eval_every: int = setting(1000, "Steps between validations and sample grids.", lower=1)
     checkpoint_every: int = setting(1000, "Steps between checkpoints.", lower=1)
     keep_checkpoints: int = setting(2, "How many checkpoints are kept, the newest ones.", lower=1)
@@ -164,18 +174,14 @@ class RunConfig(Settings):
         1, "Split the CPU into this many logical devices, to try strategy=mirrored.", lower=1
     )
 
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("eval_every", "checkpoint_every"):
-            value = getattr(self, name)
-            if value % self.log_every:
-                # So that a resumed run writes the same lines of metrics as an uninterrupted one.
-                raise SettingsError(
-                    Setting(name),
-                    ": expected a multiple of ",
-                    Setting("log_every", self.log_every),
-                    f", got {value}",
-                )
+    def is_reported(self, step: int) -> bool:
+        """Whether a line of metrics follows a step before the last one.
+
+        There is one at every checkpoint, so that a run that goes on from there writes the same
+        lines as an uninterrupted one; and at every validation, which may write a checkpoint.
+        """
+        every = (self.log_every, self.eval_every, self.checkpoint_every)
+        return any(step % steps == 0 for steps in every)
 
     @property
     def data(self) -> pipeline.DataConfig:

@@ -1,6 +1,5 @@
 """The metrics of a run, read from its metrics.jsonl."""
 
-import json
 from typing import Any
 
 from biva_tf.runs.run_dir import RunDir, RunDirError
@@ -16,16 +15,11 @@ def read_metrics(run_dir: RunDir) -> dict[str, list[dict[str, Any]]]:
     """
     lines: dict[str, list[dict]] = {}
     try:
-        for line in run_dir.metrics.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):  # a training that runs now may have written half of the last
-                values = json.loads(line)
-                if "elbo" not in values:
-                    continue
+        for values in run_dir.metric_lines():
+            if "elbo" in values:
                 lines.setdefault(values["split"], []).append(values)
     except FileNotFoundError as e:
         raise RunDirError(f"{run_dir.metrics}: no such file; has the run begun?") from e
-    except (OSError, ValueError, KeyError) as e:
-        raise RunDirError(f"{run_dir.metrics}: expected lines of metrics ({e})") from e
     if "train" not in lines:
         raise RunDirError(f"{run_dir.metrics}: expected lines of metrics, found none")
     return lines

@@ -23,10 +23,27 @@ from pathlib import Path
 from typing import Any
 
 from biva_tf import artefacts
-from biva_tf.errors import Setting, UserError
-from biva_tf.files import write_atomically, write_json
-from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
+from biva_tf.errors import Setting, SettingsError, UserError
+from biva_tf.files import (
+    JsonError,
+    naming,
+    parse_json,
+    read_json,
+    remove,
+    remove_remains,
+    write_atomically,
+    write_json,
+)
+from biva_tf.model.spec import ModelSpec, from_plain, to_plain
 from biva_tf.runs.config import BEFORE_SETTINGS, RunConfig, data_config, defaults
+
+_RESULTS = {  # the fields of summary.json that are read, and what they hold
+    "step": int,
+    "selected_step": int,
+    "elbo_nats": int | float,
+    "reconstruction_nats": int | float,
+    "kl_nats": dict,
+}
 
 
 class RunDirError(UserError, RuntimeError):
@@ -104,7 +121,7 @@ class RunDir:
 
         A run of a version without `ema_warmup`, or with named architectures without a ceiling of
         the log-variances, goes on as it began. A run keeps its `validation_size` unless another one
-        is given.
+        is given, and its `init_images` once there is a checkpoint.
 
         Raises:
           RunDirError: the earlier run cannot be read.
@@ -115,9 +132,11 @@ class RunDir:
         if old_spec.log_variance_ceiling is None and not config.architecture.endswith(".json"):
             spec = spec.with_ceiling(None)
         size = begun.get("validation_size") if config.validation_size is None else None
+        is_initialised = any(self.checkpoints.glob("ckpt-*.index"))
         return spec, dataclasses.replace(
             config,
             ema_warmup=begun["ema_warmup"],
+            init_images=begun["init_images"] if is_initialised else config.init_images,
             validation_size=config.validation_size if size is None else size,
         )
 
@@ -189,27 +208,73 @@ class RunDir:
         run trained has none.
         """
         try:
-            _, plain = artefacts.read(json.loads(self.config.read_text()), "run")
-            settings = plain["settings"] and {**BEFORE_SETTINGS, **plain["settings"]}
-            return from_plain(plain["spec"]), settings
+            _, plain = artefacts.load(self.config, "run")
+            for field in ("spec", "settings"):
+                if not isinstance(plain.get(field), dict):
+                    raise ValueError(f"{field}: expected an object, got {plain.get(field)!r:.60}")
+            return from_plain(plain["spec"]), _checked_settings(plain["settings"])
         except FileNotFoundError as e:
             raise RunDirError(f"{self.config}: no such file; is it the model_dir of a run?") from e
-        except (OSError, ValueError, KeyError, TypeError, SpecError) as e:
+        except ValueError as e:
             raise RunDirError(f"{self.config}: expected the settings of a run ({e})") from e
 
-    def drop_metrics_after(self, step: int) -> None:
-        """Drops the lines of metrics that a killed run wrote after its last checkpoint."""
-        kept = []
-        if self.metrics.exists():
-            for line in self.metrics.read_text().splitlines(keepends=True):
-                # A line cut short by a kill ends without a newline.
-                if line.endswith("\n") and json.loads(line)["step"] <= step:
-                    kept.append(line)
-        write_atomically(self.metrics, "".join(kept).encode())
+    def remove_remains(self) -> None:
+        """Removes what a killed run has left of files that it was writing."""
+        remove_remains(self.config, self.metrics, self.summary, self.unfinished, self.vocabulary)
+        remove(self.samples.glob(".*.tmp"))
+
+    def metric_lines(self) -> tuple[dict[str, Any], ...]:
+        """The lines of metrics. The last one is left out if it is broken, as after a power cut.
+
+        Raises:
+          FileNotFoundError: there is no such file.
+          RunDirError: the file, or a line before the last, cannot be read.
+        """
+        return tuple(values for _, values in self._metric_lines()[0])
+
+    def drop_metrics_after(self, step: int) -> str | None:
+        """Drops the lines of metrics that a killed run wrote after its last checkpoint.
+
+        Returns:
+          A note about a broken last line, which is dropped too; else None.
+
+        Raises:
+          RunDirError: the file, or a line before the last, cannot be read.
+        """
+        try:
+            lines, broken = self._metric_lines()
+        except FileNotFoundError:
+            lines, broken = [], None
+        kept = [line for line, values in lines if values["step"] <= step]
+        write_atomically(self.metrics, b"".join(kept))
+        return None if broken is None else f"{self.metrics}: the last line is dropped: {broken}"
+
+    def _metric_lines(self) -> tuple[list[tuple[bytes, dict[str, Any]]], JsonError | None]:
+        """The lines with their values, and what is wrong with a last one that is broken."""
+        try:
+            content = self.metrics.read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as e:
+            raise RunDirError(f"{self.metrics}: expected lines of metrics ({e.strerror})") from e
+        lines, found = content.splitlines(keepends=True), []
+        for number, line in enumerate(lines, start=1):
+            try:
+                if not line.endswith(b"\n"):
+                    raise JsonError("it has no end")
+                found.append((line, _metrics_of(line)))
+            except JsonError as e:
+                if number == len(lines):
+                    return found, e
+                raise RunDirError(
+                    f"{self.metrics}: line {number}: {e}; delete the line, or the file: training "
+                    "does not read it"
+                ) from e
+        return found, None
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Appends a line to the metrics."""
-        with open(self.metrics, "a") as file:
+        with naming(self.metrics), open(self.metrics, "a") as file:
             file.write(json.dumps(values) + "\n")
 
     def write_summary(self, values: dict[str, Any]) -> None:
@@ -219,6 +284,48 @@ class RunDir:
     def read_summary(self) -> dict[str, Any] | None:
         """The result of the run; None before its end. Raises RunDirError if it cannot be read."""
         try:
-            return json.loads(self.summary.read_text()) if self.summary.exists() else None
-        except (OSError, ValueError) as e:
+            summary = read_json(self.summary)
+        except FileNotFoundError:
+            return None
+        except JsonError as e:
             raise RunDirError(f"{self.summary}: expected the result of a run ({e})") from e
+        if not isinstance(summary, dict):
+            raise RunDirError(f"{self.summary}: expected an object, got {summary!r:.60}")
+        for name, kind in _RESULTS.items():
+            if not isinstance(summary.get(name), kind):
+                expected = "an object" if kind is dict else "a number"
+                got = f"{summary.get(name)!r:.60}"
+                raise RunDirError(f"{self.summary}: {name}: expected {expected}, got {got}")
+        return summary
+
+
+def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a config.json. ValueError if one is unknown, missing or out of its range."""
+    if not settings:
+        return {}
+    for name in settings.keys() - defaults().keys():
+        raise ValueError(f"settings.{name}: there is no such setting")
+    for name in ("dataset", "binarize"):  # which every version has written
+        if name not in settings:
+            raise ValueError(f"settings.{name}: expected a value, got none")
+    settings = {**BEFORE_SETTINGS, **settings}
+    try:
+        RunConfig(**settings)
+    except SettingsError as e:
+        raise ValueError(f"settings.{e}") from e
+    return settings
+
+
+def _metrics_of(line: bytes) -> dict[str, Any]:
+    """The metrics of a line. JsonError if it has none."""
+    values = parse_json(line)
+    if not isinstance(values, dict):
+        raise JsonError(f"expected an object, got {values!r:.60}")
+    step, split = values.get("step"), values.get("split")
+    if type(step) is not int or not isinstance(split, str):
+        raise JsonError(f"expected a step and a split, got {step!r:.60} and {split!r:.60}")
+    for name, value in values.items():
+        numbers = value.values() if isinstance(value, dict) else (value,)
+        if name != "split" and not all(type(n) in (int, float) for n in numbers):
+            raise JsonError(f"{name}: expected a number, got {value!r:.60}")
+    return values

@@ -6,7 +6,6 @@ weights.json   the step that the weights are from, and the SHA-256 of weights.np
 
 import hashlib
 import io
-import json
 import zipfile
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def restore(folder: Path, model: keras.Model) -> int:
     """
     file = path(folder)
     try:
-        _, record = artefacts.read(json.loads(_record(folder).read_text()), "weights")
+        _, record = artefacts.load(_record(folder), "weights")
         step, expected = int(record["step"]), record["sha256"]
         content = file.read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as e:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from biva_tf import api, artefacts
 from biva_tf.errors import UserError
 from biva_tf.extras import MissingPackageError
-from biva_tf.files import write_json
+from biva_tf.files import naming, write_json
 from biva_tf.inference import exploration
 from biva_tf.model.spec import to_plain
 from biva_tf.serving import signatures, warmup
@@ -31,16 +31,21 @@ class ExportError(UserError, RuntimeError):
 def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) -> Path:
     """Writes the model as a new version under `export_dir`, and returns the version's folder.
 
+    A model without a ceiling of its log-variances is exported under one that is measured on its
+    training data (`BIVA.under_ceiling`), if that can be read; a note says if it cannot.
     Without the package tensorflow-serving-api, the version has no warm-up requests.
 
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
         the model; nothing is then left behind.
+      OSError: the version cannot be written; nothing is left behind.
     """
     spec = model.spec
     if spec.of_points or spec.of_text:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
+    model = _under_ceiling(model)
+    spec = model.spec
     export_dir = Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     if version is None:
@@ -49,7 +54,8 @@ def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) 
     if folder.exists():
         raise ExportError(f"{folder} exists; an exported version is never written over")
     # TF Serving ignores folders whose names are not numbers.
-    with tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir) as parent:
+    temporary = tempfile.TemporaryDirectory(prefix=f".{version}-", dir=export_dir)
+    with naming(folder), temporary as parent:
         new = Path(parent) / "model"
         _save(model, new)
         metadata = _metadata(model)
@@ -64,6 +70,15 @@ def export(model: api.BIVA, export_dir: str | Path, version: int | None = None) 
         except OSError as e:
             raise ExportError(f"{folder} could not be made ({e})") from e
     return folder
+
+
+def _under_ceiling(model: api.BIVA) -> api.BIVA:
+    try:
+        return model.under_ceiling()
+    except UserError as e:
+        text = "the export has no ceiling of the log-variances, which training data is needed for"
+        print(f"note: {text} ({e})", file=sys.stderr)
+        return model
 
 
 def versions(export_dir: Path) -> list[int]:

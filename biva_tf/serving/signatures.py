@@ -15,6 +15,11 @@ and an input of `decode`, and one more signature:
 
     classify      images, num_samples, seed -> q(y|x), the most probable label
 
+All answers are finite numbers, which JSON can hold and any threshold can be compared with. Where
+float32 overflows, in an image that is very unlike the training data, a bound is -3.4e38, the least
+float32, and bits/dim, a KL and LLR^{>k} are 3.4e38; q(y|x) is then p(y), and a pixel or a latent
+that is not a number is 0.
+
 Each checks its inputs inside the graph. A seed is a tensor (s, 0) of shape [2], for the seed s of
 the Python API. The passes are the model's.
 """
@@ -131,7 +136,7 @@ class _Signatures:
                 f"label: expected -1 to {number - 1}, got {{}}",
                 label,
             )
-        images = sampling.draw(self.model, num_samples, temperature, seed, label)
+        images = _finite(sampling.draw(self.model, num_samples, temperature, seed, label))
         return {"images": images, "images_png": _png(images)}
 
     def score(self, images, numbers, k, num_importance_samples, seed) -> Tensors:
@@ -173,9 +178,13 @@ class _Signatures:
                 "reconstruction_nats": all_latents.reconstruction,
                 "kl_nats": all_latents.kl,
                 "elbo_above_k_nats": above_k.elbo,
-                "llr_above_k_nats": all_latents.elbo - above_k.elbo,
+                "llr_above_k_nats": tf.where(
+                    tf.math.is_finite(all_latents.elbo) & tf.math.is_finite(above_k.elbo),
+                    all_latents.elbo - above_k.elbo,
+                    tf.constant(tf.float64.max, tf.float64),
+                ),
             }
-            return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+            return {name: _finite(tf.cast(value, tf.float32)) for name, value in outputs.items()}
 
         scalar = tf.TensorSpec([None], tf.float32)
         specs = dict.fromkeys(
@@ -209,7 +218,7 @@ class _Signatures:
                 (spec.num_levels - levels,),
                 SeededNoise(seed, first),
             )
-            return image
+            return _finite(image)
 
         return {"images": chunks.concat_rows(rows, tf.shape(images)[0], self._images_spec())}
 
@@ -217,9 +226,10 @@ class _Signatures:
         images = self._checked_images(images)
 
         def rows(first, count) -> Tensors:
-            return exploration.posterior_values(
+            values = exploration.posterior_values(
                 self.model, chunks.take(images, first, count), NoNoise()
             )
+            return {name: _finite(value) for name, value in values.items()}
 
         specs = {
             name: tf.TensorSpec((None, *shape), tf.float32)
@@ -270,7 +280,7 @@ class _Signatures:
 
         def rows(first, count):
             chunk = {name: chunks.take(value, first, count) for name, value in values.items()}
-            return exploration.images_of(self.model, chunk, count)
+            return _finite(exploration.images_of(self.model, chunk, count))
 
         return {"images": chunks.concat_rows(rows, number, self._images_spec())}
 
@@ -314,6 +324,12 @@ class _Signatures:
 
         spec = tf.TensorSpec(shape, tf.float32)
         return tf.map_fn(decode, images_png, fn_output_signature=spec)
+
+
+def _finite(values: tf.Tensor) -> tf.Tensor:
+    """The values; in place of infinite ones the greatest or the least float32, of NaNs 0."""
+    values = tf.where(tf.math.is_nan(values), 0.0, values)
+    return tf.clip_by_value(values, tf.float32.min, tf.float32.max)
 
 
 def _png(images: tf.Tensor) -> tf.Tensor:

@@ -11,8 +11,8 @@ import tensorflow as tf
 from biva_tf.inference.scoring import check_images, expected_values
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
+from biva_tf.runs.config import INIT_IMAGES
 
-_BATCH_SIZE = 32  # Keras's default
 _KINDS = "an array, a tf.data.Dataset, a keras.utils.PyDataset or a generator"
 
 
@@ -39,26 +39,35 @@ def prepared_validation(data: Any, spec: ModelSpec) -> Any:
     return prepared(data, spec)
 
 
-def first_images(x: Any, batch_size: int | None, spec: ModelSpec) -> tuple[np.ndarray, Any]:
-    """The images of the first batch of what `prepared` gave; and all of it, still to be read.
+def first_images(x: Any, spec: ModelSpec) -> tuple[np.ndarray, Any]:
+    """The first `INIT_IMAGES` images of what `prepared` gave; and all of it, still to be read.
 
     Raises:
       ValueError: no such data, or images of a wrong shape or range.
     """
+    read: list[Any] = []
     match x:
         case np.ndarray():
-            return x[: batch_size or _BATCH_SIZE], x
+            return x[:INIT_IMAGES], x
         case tf.data.Dataset():
-            batch = next(iter(x))
+            batches = iter(x)
         case keras.utils.PyDataset():
-            batch = x[0]
+            numbers = itertools.count() if x.num_batches is None else range(x.num_batches)
+            batches = (x[number] for number in numbers)
         case Iterator():
-            batch = next(x)
-            x = _tuples(itertools.chain((batch,), x))
+            batches = x
+            x = _tuples(itertools.chain(read, x))
         case _:
             raise ValueError(f"x: expected {_KINDS}, got {type(x).__name__}")
-    images, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    return check_images(images, spec), x
+    images: list[np.ndarray] = []
+    for batch in batches:
+        read.append(batch)
+        images.append(check_images(keras.utils.unpack_x_y_sample_weight(batch)[0], spec))
+        if sum(map(len, images)) >= INIT_IMAGES:
+            break
+    if not images:
+        raise ValueError("x: expected images, got none")
+    return np.concatenate(images)[:INIT_IMAGES], x
 
 
 def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:

@@ -89,7 +89,8 @@ class KerasModel(Network):
     def initialise(self, images) -> None:
         """Data-dependent initialisation on a batch of images [rows, *spec.image_shape].
 
-        `fit` does it with its first batch, unless it was done before or the weights were loaded.
+        `fit` does it with its first 64 images, unless it was done before or the weights were
+        loaded.
 
         Raises:
           ValueError: the model is not compiled, or images of a wrong shape or range.
@@ -140,7 +141,7 @@ class KerasModel(Network):
         if not self.compiled:
             self.compile()
         if not weight_norm.is_initialised(self):
-            images, x = first_images(x, batch_size, self.spec)
+            images, x = first_images(x, self.spec)
             self.initialise(images)
         return super().fit(
             x=x,

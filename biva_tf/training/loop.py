@@ -1,7 +1,6 @@
 """The steps of a run, with metrics, validations, sample grids and checkpoints on the way."""
 
 import dataclasses
-import json
 import math
 import signal
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf.data.pipeline import Data
-from biva_tf.files import write_json
+from biva_tf.files import read_json, write_json
 from biva_tf.inference import sampling
 from biva_tf.plotting import pictures
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
@@ -40,12 +39,26 @@ class Unfinished:
 
     @classmethod
     def read(cls, path: Path, step: int) -> "Unfinished":
-        """That of a step; nothing, if the file is not there or of another step."""
-        if path.exists():
-            unfinished = cls(**json.loads(path.read_text()))
-            if unfinished.step == step:
-                return unfinished
-        return cls(step)
+        """That of a step; nothing, if the file is not there or of another step.
+
+        Raises:
+          ValueError: the file cannot be read; the message does not name it.
+        """
+        try:
+            plain = read_json(path)
+        except FileNotFoundError:
+            return cls(step)
+        fields = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(plain, dict) or sorted(plain) != sorted(fields):
+            raise ValueError(f"expected an object with {', '.join(fields)}, got {plain!r:.60}")
+        unfinished = cls(**plain)
+        if type(unfinished.step) is not int or not isinstance(unfinished.evaluate, bool):
+            got = f"{unfinished.step!r:.60} and {unfinished.evaluate!r:.60}"
+            raise ValueError(f"expected a step, and whether to evaluate, got {got}")
+        interval = unfinished.interval
+        if not isinstance(interval, list) or not all(map(_are_metrics, interval)):
+            raise ValueError(f"interval: expected metrics of steps, got {interval!r:.60}")
+        return unfinished if unfinished.step == step else cls(step)
 
     def write(self, path: Path) -> None:
         """Writes the file; `float` keeps every float32 exactly."""
@@ -80,12 +93,15 @@ class Loop:
         watch = Watch(config)
         interval: list[dict[str, tf.Tensor]] = list(unfinished.interval)
         if unfinished.evaluate:
+            if first == config.steps and interval:  # the run was to go on when it was stopped
+                self._report(first, _to_numpy(interval), watch)
+                interval = []
             self._finish(first, interval)
         batches = self.trainer.distribute(self.data.train, first, config.steps)
         for step in range(first + 1, config.steps + 1):
             interval.append(self.trainer.train_step(next(batches))[1])
             self.reporter.tick()
-            if step == config.steps or step % config.log_every == 0:
+            if step == config.steps or config.is_reported(step):
                 # Reading the metrics here, and not after every step, keeps a device busy.
                 self._report(step, _to_numpy(interval), watch)
                 interval = []
@@ -164,6 +180,15 @@ def sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
     """Samples for a picture, with the weights that the model has now."""
     number = pictures.number(trainer.model.spec)
     return sampling.sample(trainer.model, number, seed=config.seed).numpy()
+
+
+def _are_metrics(plain: Any) -> bool:
+    """Whether what a file has are the metrics of a step."""
+    return (
+        isinstance(plain, dict)
+        and plain.keys() >= {"loss", "elbo", "gradient_norm"}
+        and all(type(value) in (int, float) for value in plain.values())
+    )
 
 
 def _to_numpy(interval: list[dict[str, tf.Tensor]]) -> list[dict[str, Any]]:

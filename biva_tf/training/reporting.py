@@ -71,11 +71,13 @@ class Reporter:
         Skipped steps are counted, and left out of the means, which they might make infinite.
         """
         taken = [metrics for metrics in interval if not metrics.get("skipped")]
+        names = taken[0] if taken else ()
         means = {
             name: float(np.mean([metrics[name] for metrics in taken], dtype=np.float64))
-            for name in (interval[0] if taken else ())
+            for name in names
+            if all(name in metrics for metrics in taken)  # settings may differ since a stop
         }
-        if "skipped" in interval[0]:
+        if any("skipped" in metrics for metrics in interval):
             means["skipped"] = len(interval) - len(taken)
         self._write("train", step, means)
         self._show(step, means)

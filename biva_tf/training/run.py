@@ -5,6 +5,7 @@ or data-dependent initialisation; steps, with metrics, validations, sample grids
 the way; at the end, once, the test split with the selected weights.
 """
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -18,9 +19,15 @@ from biva_tf.data.sources import DataError
 from biva_tf.data.text.sentences import Counts, Form
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import Setting, SettingsError
+from biva_tf.locks import only_one
 from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
-from biva_tf.runs.checkpoints import Restored, SelectedWeights, TrainingCheckpoint
+from biva_tf.runs.checkpoints import (
+    Restored,
+    SelectedWeights,
+    TrainingCheckpoint,
+    remove_remains,
+)
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
@@ -55,11 +62,18 @@ def train(config: RunConfig, model_dir: Path) -> RunSummary:
     Raises:
       DivergedError: naming the step and the last good checkpoint.
       InterruptionError: a signal stopped the run.
+      LockedError: another training writes the folder.
       UserError: the run cannot start; the message says why.
+      OSError: the folder cannot be written. Once it can, the run goes on from its last checkpoint.
     """
     hosts = Hosts.for_strategy(config.strategy)
+    # The chief alone writes the folder of the run, which all hosts read.
+    alone: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if hosts is None or hosts.is_chief:
+        alone = only_one(model_dir, Setting("model_dir", model_dir), "training")
     with (
         Interruption() as interruption,
+        alone,
         lost_hosts_named(hosts),
         tempfile.TemporaryDirectory(prefix="biva_tf_") as temporary,
     ):
@@ -76,8 +90,9 @@ def _run(
     spec = architectures.read(config.architecture)
     run_dir = RunDir(model_dir)
     is_chief = hosts is None or hosts.is_chief
-    # The chief alone writes the folder of the run, which all hosts read.
     written = run_dir if is_chief else RunDir(temporary / "run")
+    if is_chief:
+        _remove_remains(run_dir)
     spec, config = run_dir.as_begun(spec, config)
     changes = _changes(run_dir, spec, config)
     if hosts is not None:
@@ -104,8 +119,8 @@ def _run(
     elif config.init_from:
         _start_from(config, spec, trainer)
     else:
-        trainer.initialise(data.train.batch(0, config.batch_size).images)
-    unfinished = Unfinished.read(run_dir.unfinished, trainer.step)
+        trainer.initialise(data.train.initial_images(config.init_images or config.batch_size))
+    unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
     written.write_config(spec, config)
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
@@ -116,7 +131,8 @@ def _run(
     if not is_chief:
         checkpoint.write_to(written.checkpoints)
         selected.write_to(written.weights)
-    written.drop_metrics_after(trainer.step)
+    if broken := written.drop_metrics_after(trainer.step):
+        _note(f"note: {broken}")
     reporter = Reporter(written, trainer.step, config.steps, config.batch_size, data.vocabulary)
     try:
         with interruption.held():
@@ -143,6 +159,43 @@ def _run(
     )
     written.write_summary(dataclasses.asdict(summary))
     return summary
+
+
+def _unfinished(
+    config: RunConfig, run_dir: RunDir, checkpoint: TrainingCheckpoint, step: int
+) -> Unfinished:
+    """What is still to be done at the step that a run goes on from."""
+    unfinished, due = Unfinished(step), step == config.steps
+    try:
+        unfinished = Unfinished.read(run_dir.unfinished, step)
+    except ValueError as e:
+        lost = "the metrics of the steps since the last line of metrics are lost"
+        _note(f"note: {run_dir.unfinished}: {e}; {lost}")
+        due = due or step % config.eval_every == 0
+    if step and due and not _is_evaluated(run_dir, checkpoint, step):
+        unfinished = dataclasses.replace(unfinished, evaluate=True)
+    return unfinished
+
+
+def _is_evaluated(run_dir: RunDir, checkpoint: TrainingCheckpoint, step: int) -> bool:
+    """Whether the run was evaluated at a step.
+
+    It was not if it was stopped there and should have gone on then.
+    """
+    if int(checkpoint.best_step.numpy()) == step:
+        return True
+    try:
+        lines = run_dir.metric_lines()
+    except FileNotFoundError:
+        return False
+    return any(line["step"] == step and line["split"] == "validation" for line in lines)
+
+
+def _remove_remains(run_dir: RunDir) -> None:
+    """Removes what a killed run has left half written."""
+    run_dir.remove_remains()
+    for folder in (run_dir.checkpoints, run_dir.weights):
+        remove_remains(folder)
 
 
 def _check_shared(run_dir: RunDir, trainer: Trainer) -> None:

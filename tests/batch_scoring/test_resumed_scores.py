@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import re
 import shutil
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from biva_tf import extras, score_dataset
 from biva_tf.batch_scoring import pool, sealed
 from biva_tf.batch_scoring.output import OutputError
 from biva_tf.batch_scoring.scorer import PartScorer
+from biva_tf.errors import Setting
+from biva_tf.locks import LockedError, only_one
 
 NUMBER, PART = 20, 8
 NAMES = [f"{i:06}.parquet" for i in range(3)]
@@ -214,3 +217,14 @@ def test_strangers_among_the_parts_are_named(settings, tmp_path):
     (folder / NAMES[2]).mkdir()
     with pytest.raises(OutputError, match=f"{NAMES[2]}: expected only parts"):
         score_dataset.run(asked)
+
+
+def test_one_process_scores_into_a_folder(settings):
+    asked = settings()
+    named = Setting("output", asked.output)
+    with (
+        only_one(Path(asked.output), named, "scoring"),
+        pytest.raises(LockedError, match=f"output={asked.output}: scoring is under way there"),
+    ):
+        score_dataset.run(asked)
+    assert not Path(asked.output).exists()

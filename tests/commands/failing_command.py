@@ -5,11 +5,11 @@ import os
 import signal
 
 from biva_tf.commands.start import start
-from biva_tf.settings import required, setting
+from biva_tf.settings import Settings, required, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class FailingSettings(Settings):
     how: str = required("How the command ends.")
     model_dir: str | None = setting(None, "The folder of the run.")
     batch_size: int = setting(32, "The batch.")
@@ -36,4 +36,4 @@ def _end(settings):
 
 
 if __name__ == "__main__":
-    start("failing", Settings, _end)
+    start("failing", FailingSettings, _end)

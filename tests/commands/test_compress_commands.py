@@ -3,6 +3,7 @@
 By a pretrained model, so that the hash of a file does not depend on a training here.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -11,11 +12,12 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run
 from PIL import Image
 
 from biva_tf import compress, decompress
 from biva_tf.compression import codec
+from biva_tf.compression.container import Reader
 from biva_tf.compression.errors import CompressionError
 from biva_tf.data import picture_files
 from biva_tf.data.reading import inputs
@@ -90,6 +92,29 @@ def test_a_file_says_its_parts(written):
     assert 0 < compressed.initial_bits < compressed.stack_bits < 8 * len(compressed.data)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_odd_pictures_among_likely_ones_take_no_more_than_their_pixels(letters, tmp_path, capsys):
+    white, noise = np.full((6, 28, 28, 1), 255, np.uint8), np.random.default_rng(0)
+    odd = np.concatenate([white, noise.integers(0, 2, white.shape, np.uint8) * np.uint8(255)])
+    images = np.concatenate([letters, odd, letters])
+    np.savez(tmp_path / "i.npz", images=images)
+    settings = compress.CompressSettings(
+        pretrained=NAME,
+        input=str(tmp_path / "i.npz"),
+        output=str(tmp_path / "f.biva"),
+        batch=4,
+    )
+    compress._print(settings)
+    first, *_, last = capsys.readouterr().out.splitlines()
+    result = json.loads(last)
+    assert 3 <= result["stored_batches"] < result["batches"]
+    stored, of = result["stored_batches"], result["batches"]
+    assert first.endswith(f"; {stored} of {of} batches stored as pixels")
+    assert result["bytes"] < images.size / 8 + 200  # of which the header takes 130
+    _decompress(tmp_path / "f.biva", tmp_path / "back.npz")
+    np.testing.assert_array_equal(picture_files.read(tmp_path / "back.npz", 1), images)
+
+
 def test_pictures_come_back_as_pictures(letters, tmp_path):
     folder, back = tmp_path / "in", tmp_path / "back"
     folder.mkdir()
@@ -120,6 +145,24 @@ def test_another_model_is_one_error(written, tmp_path):
     ):
         _decompress(written.path, tmp_path / "back.npz", pretrained="fashion_small")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_forged_header_is_one_line(written, tmp_path):
+    """Its checksum is right, and it says 2**40 images, or pictures of another size."""
+    own = Reader(written.path.read_bytes()).header
+    rest = written.path.read_bytes()[len(own.pack()) :]
+    for name, changes, message in (
+        ("many", {"images": 2**40}, "block 2 of 549755813888: expected batches of 2 images"),
+        ("large", {"image_shape": (9, 9, 3)}, "the header: image_shape: expected the model's (28"),
+    ):
+        path = tmp_path / f"{name}.biva"
+        path.write_bytes(dataclasses.replace(own, **changes).pack() + rest)
+        args = (f"--pretrained={NAME}", f"--input={path}", f"--output={tmp_path / 'o.npz'}")
+        found = run("-m", "biva_tf.decompress", *args)
+        assert found.returncode == 1 and found.stdout == ""
+        assert found.stderr.startswith(f"decompress: --input={path}: {message}"), found.stderr
+        assert found.stderr.count("\n") == 1
+    assert not (tmp_path / "o.npz").exists()
 
 
 def test_a_result_that_does_not_come_back_is_not_written(letters, tmp_path, monkeypatch):

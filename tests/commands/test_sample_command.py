@@ -8,7 +8,7 @@ from conftest import run
 import biva_tf
 from biva_tf import pretrained, sample
 from biva_tf.data import picture_files
-from biva_tf.errors import SettingsError
+from biva_tf.errors import UserError
 
 
 def _sample(model_dir, *args):
@@ -110,9 +110,9 @@ def test_the_users_own_images_are_reconstructed_as_the_model_reads_them(tmp_path
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 8, 8), np.uint8), r"input=.*, image 0: expected an image of 28x28x1"),
-        (np.full((2, 28, 28), 3.0), r"input=.*, image 0: expected values from 0 to 1"),
-        (None, r"input=.*: expected a folder, an .npz or an .npy file"),
+        (np.zeros((2, 8, 8), np.uint8), r"images\.npy: expected an image of 28x28x1, got 8x8"),
+        (np.full((2, 28, 28), 3.0), r"images\.npy: expected values from 0 to 1, got 3"),
+        (None, r"input=.*: expected files, folders of pictures"),
     ],
 )
 def test_wrong_input_is_named(images, message, tmp_path):
@@ -122,5 +122,5 @@ def test_wrong_input_is_named(images, message, tmp_path):
     settings = sample.SampleSettings(
         pretrained="fashion_small", mode="reconstruct", input=str(path), examples=(0,)
     )
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(UserError, match=message):
         sample.run(settings)

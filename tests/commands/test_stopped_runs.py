@@ -1,5 +1,6 @@
 """Runs that were killed, stopped by a signal, or whose newest checkpoint is damaged."""
 
+import json
 import os
 import random
 import shutil
@@ -82,6 +83,24 @@ def test_a_run_stopped_by_signals_ends_like_an_uninterrupted_one(finished, digit
     assert result.returncode == 0, result.stderr[-3000:]
     assert not _differences(finished[0], stopped)
     assert not (stopped / "unfinished.json").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_where_it_was_stopped_is_evaluated(digits_json, tmp_path):
+    """Stopped at step 13, before its first evaluation, and asked for 13 steps then."""
+    model_dir = tmp_path / "stopped"
+    args = train_args(model_dir, digits_json)
+    assert _run_stopped(signal.SIGTERM, "13", *args).returncode == 128 + signal.SIGTERM
+    for _ in range(2):  # the second one has nothing more to do, and says the same
+        result = run(*args, "--steps=13")
+        assert result.returncode == 0, result.stderr[-3000:]
+        assert '"step": 13' in result.stdout.splitlines()[-1]
+        lines = (model_dir / "metrics.jsonl").read_text().splitlines()
+        assert [(m["step"], m["split"]) for m in map(json.loads, lines)] == [
+            *((5, "train"), (10, "train"), (13, "train"), (13, "validation")),
+        ]
+    assert (model_dir / "weights" / "ckpt-13.index").exists()
+    assert (model_dir / "samples" / "final.png").exists()
 
 
 def _damage(path):

@@ -46,6 +46,21 @@ def test_popping_draws_from_the_distribution_and_costs_its_entropy():
     np.testing.assert_allclose(32 * stack.random_words_used / number, entropy, rtol=0.02)
 
 
+def test_a_stack_whose_words_do_not_suffice_says_so():
+    words = RandomWords(1).last_to_first(0, 100)
+    model, bits = MODELS.QuantizedGaussian(-100, 100), (100 - 2) * 32
+    for symbols, enough in ((bits // 16, True), (bits // 4, False)):  # of 6 bits each
+        stack = Stack(words)
+        stack.pop(model, np.zeros(symbols), np.full(symbols, 16.0))
+        if enough:
+            stack.check()
+        else:
+            with pytest.raises(MismatchError, match="the stack runs out of words"):
+                stack.check()
+    with pytest.raises(MismatchError, match="the highest word of the stack is 0"):
+        Stack(np.append(words, np.uint32(0)))
+
+
 def test_an_empty_stack_takes_random_words_and_gives_the_same_ones_back():
     model = MODELS.QuantizedGaussian(-100, 100)
     parameters = np.zeros(3000), np.full(3000, 20.0)

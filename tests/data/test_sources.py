@@ -19,6 +19,8 @@ from biva_tf.data import preparation, sources
 from biva_tf.data.sources import DataError, Location, fashion_mnist
 from biva_tf.data.sources.celeba64 import crop
 from biva_tf.data.sources.omniglot_tfds import shrink
+from biva_tf.errors import Setting
+from biva_tf.locks import LockedError, only_one
 
 RNG = np.random.default_rng(0)
 TRAIN, VALIDATION, TEST = 7, 3, 5
@@ -538,3 +540,24 @@ def test_a_load_after_an_interrupted_decoding_reads_every_image(tmp_path, monkey
     monkeypatch.setattr(prepared, "examples", examples)
     source = sources.load("mnist_dynamic", Location(tmp_path))
     np.testing.assert_array_equal(source.train.images, stored["train"])
+
+
+def test_one_process_prepares_a_data_set_and_what_a_kill_left_is_made_again(tmp_path, capsys):
+    folder, data_dir = tmp_path / "files", tmp_path / "data"
+    folder.mkdir()
+    _folder(folder)
+    own = data_dir / "biva_tf_image_folder"
+    with (
+        only_one(own, Setting("data_dir", data_dir), "preparation of image_folder"),
+        pytest.raises(LockedError, match=f"data_dir={data_dir}: preparation of image_folder is"),
+    ):
+        _prepare("image_folder", folder, data_dir)
+    for left in (own / "1.0.0", own / "incomplete" / "biva_tf_image_folder" / "1.0.0"):
+        left.mkdir(parents=True)
+        (left / "part").write_text("half")
+    path = _prepare("image_folder", folder, data_dir)
+    assert f"note: {path} is not whole; it is made again" in capsys.readouterr().err
+    assert (path / "dataset_info.json").exists() and not (path / "part").exists()
+    assert [each.name for each in own.iterdir()] == ["1.0.0"]
+    with pytest.raises(DataError, match="there is a data set already"):
+        _prepare("image_folder", folder, data_dir)

@@ -30,7 +30,13 @@ def test_fpr80_is_at_the_first_threshold_that_finds_80_percent():
     assert found.fpr80 == pytest.approx(4 / 10)  # at threshold 5.5: inliers 6, 7, 8, 9
 
 
-@pytest.mark.parametrize("outliers", [[], [np.nan]])
-def test_missing_and_nan_scores_are_refused(outliers):
-    with pytest.raises(ValueError, match="expected finite scores of at least one"):
-        detect(np.array([1.0]), np.array(outliers))
+def test_a_missing_data_set_is_refused():
+    with pytest.raises(ValueError, match="expected scores of at least one"):
+        detect(np.array([1.0]), np.array([]))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_ranks_above_all_others(odd):
+    inliers = np.array([1.0, 3.0, 9.0])
+    assert detect(inliers, np.array([2.0, odd])) == detect(inliers, np.array([2.0, 10.0]))
+    assert detect(np.array([1.0, odd]), inliers) == detect(np.array([1.0, 10.0]), inliers)

@@ -113,12 +113,33 @@ def test_a_unit_whose_posterior_is_its_prior_is_not_active(tmp_path):
     assert after["z1_td"] == after["z1_bu"] == 0
 
 
-def test_the_error_for_a_bound_that_is_not_finite_names_the_example(model, tmp_path):
+def test_an_example_without_a_finite_score_is_named_and_costs_no_other_its_own(
+    model, tmp_path, capsys
+):
     images = random_images(model.spec, 4)
+    settings = ScoringConfig(iw_samples=2, ks=(1,))
+
+    def scored(images, name):
+        results = Evaluator(model, settings, 1, tmp_path).scores(images, name)
+        return results.examples, summarise(results, settings, model.spec)
+
+    before, summary = scored(images, "even test")
+    assert np.isfinite(summary.l_k.nats) and not capsys.readouterr().err
     images[2, 0, 0, 0] = np.nan
-    evaluator = Evaluator(model, ScoringConfig(iw_samples=2), 1, tmp_path)
-    with pytest.raises(EvaluationError, match=r"example 2 of odd test: bound is nan"):
-        evaluator.scores(images, "odd test")
+    after, odd_summary = scored(images, "odd test")
+    assert (
+        "note: 1 of 4 examples of odd test have scores that are not finite (number 2)"
+        in capsys.readouterr().err
+    )
+    others = [0, 1, 3]
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name][others], values[others])
+        assert not np.isnan(after[name]).any()
+    assert after["bound"][2] == after["elbo"][2] == after["above_1"][2] == -np.inf
+    assert odd_summary.l_1.nats == odd_summary.l_k.nats == -np.inf
+    assert odd_summary.llr[1].nats == np.inf and odd_summary.l_1.nats_standard_error is None
+    active = [latent.active_units for latent in odd_summary.latents]
+    assert sum(active) > 0  # the others still say which units are in use
 
 
 def test_a_k_out_of_range_is_refused(model, tmp_path):

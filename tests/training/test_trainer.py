@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, run
 
-from biva_tf.data.images import Batch
+from biva_tf.data.images import Batch, Images
+from biva_tf.data.pipeline import TrainingData
 from biva_tf.inference.scoring import scores
 from biva_tf.model import architectures
 from biva_tf.nn import weight_norm
@@ -218,11 +219,30 @@ def test_a_batch_size_that_the_replicas_do_not_divide_is_refused(images):
         Trainer(architectures.get("tiny_dense"), RunConfig(batch_size=8), Three("CPU:0"))
 
 
-def test_contradictory_and_out_of_range_settings_are_refused():
-    with pytest.raises(ValueError, match=r"^eval_every: expected a multiple of log_every=50"):
-        RunConfig(eval_every=75)
-    with pytest.raises(ValueError, match=r"^ema_decay: "):
-        RunConfig(ema_decay=1.0)
+def test_metrics_are_written_at_validations_and_checkpoints_too():
+    config = RunConfig(log_every=5, eval_every=7, checkpoint_every=9)
+    assert [n for n in range(1, 20) if config.is_reported(n)] == [5, 7, 9, 10, 14, 15, 18]
+
+
+def test_what_does_not_vary_on_the_first_batch_is_not_scaled_up():
+    """The original's rule makes the gains of one image 1,000, and the first step gives NaN."""
+    pixels = np.ones((1, 8, 8, 1), np.float32)
+    trainer = _trainer(pixels)
+    for layer in weight_norm.layers_of([trainer.model]):
+        assert np.all(np.isfinite(layer.g)) and np.max(layer.g) < 1000
+    assert all(np.all(np.isfinite(v)) for m in _steps(trainer, pixels, 3) for v in m.values())
+
+
+def test_the_images_of_the_initialisation_do_not_depend_on_the_batch_size():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
+    labels = np.arange(40)
+    data = TrainingData(Images(pixels, "dynamic", 0, labels), 0)
+    assert data.initial_images(16).shape == (16, 8, 8, 1)
+    assert data.initial_images(64).shape == (40, 8, 8, 1)  # all that there are
+    labelled = TrainingData(Images(pixels[:1], "dynamic", 0, labels[:1]), 0, np.array([0]))
+    assert labelled.initial_images(64).shape == (2, 8, 8, 1)
+    # What the original does: the first training batch.
+    np.testing.assert_array_equal(data.initial_images(8), data.batch(0, 8).images)
 
 
 def _weights(trainer):

@@ -21,6 +21,7 @@ from biva_tf.model.pixels import BACKGROUND
 
 _ORIENTATION = 0x0112  # the tag of EXIF
 _TURNED = (5, 6, 7, 8)  # the orientations that change height and width
+_BROKEN = (*BROKEN, Image.DecompressionBombWarning)
 _PLAIN = ("1", "L", "P", "RGB")
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 _OF_FRAMES = ("GIF", "WEBP", "TIFF", "PNG")
@@ -31,8 +32,10 @@ def size(file: Path | BinaryIO) -> tuple[int, int] | Unreadable:
     try:
         with _opened(file) as image:
             width, height = image.size
-            return (width, height) if _orientation(image) in _TURNED else (height, width)
-    except BROKEN as e:
+            # Of a TIFF file Pillow gives the sizes as it is turned.
+            turned = image.format != "TIFF" and _orientation(image) in _TURNED
+            return (width, height) if turned else (height, width)
+    except _BROKEN as e:
         return _not_a_picture(e)
 
 
@@ -73,7 +76,7 @@ def decode(
                 notes.add("turned, as EXIF says", name)
                 upright = ImageOps.exif_transpose(image)
             pixels = _converted(upright, background, notes, name)
-    except BROKEN as e:
+    except _BROKEN as e:
         return _not_a_picture(e)
     if isinstance(pixels, Unreadable):
         return pixels
@@ -110,7 +113,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except (*BROKEN, AttributeError, TypeError):  # a picture is shown whatever its EXIF is
+    except (*_BROKEN, AttributeError, TypeError):  # a picture is shown whatever its EXIF is
         return 1
 
 
