@@ -31,7 +31,8 @@ def pytest_terminal_summary(terminalreporter):
     if not tried:
         return
     kinds = collections.defaultdict(list)
-    for kind, outcome, seconds in tried:
+    for kind, outcome, as_expected, seconds in tried:
+        outcome = outcome if as_expected else f"{outcome} that must not be"
         kinds[kind].append((outcome, seconds))
         kinds["all"].append((outcome, seconds))
     kinds["all"] = kinds.pop("all")  # last

@@ -98,6 +98,7 @@ FAULTS = [
         SPACE,
         arrange=small_disk("disk", 0),
         check=_nothing_left(),
+        slow=True,
     ),
     *(
         line(
@@ -128,7 +129,7 @@ FAULTS = [
             slow=slow,
         )
         for name, room, command, before, content, then, slow in (
-            ("evaluation", 0, _EVALUATE, lambda _: 0, "{0.shared.model_dir}", lambda _: 0, False),
+            ("evaluation", 0, _EVALUATE, lambda _: 0, "{0.shared.model_dir}", lambda _: 0, True),
             ("evaluation", 4, _EVALUATE, lambda _: 0, "{0.shared.model_dir}", lambda _: 0, True),
             ("export", 8, _EXPORT, lambda _: 0, None, lambda _: 0, True),
             ("export", 300, _EXPORT, lambda _: 0, None, lambda _: 0, True),

@@ -103,6 +103,8 @@ def classify(name: str, code: int, err: str, words: tuple[str, ...] = ()) -> Tri
         return Trial(Outcome.OK, last)
     if not last.startswith(f"{name}: "):
         return Trial(Outcome.UNCLEAR, f"not the command's own line: {last}")
+    if "an error of the program" in last:
+        return Trial(Outcome.TRACEBACK, last)
     if noise := _OF_LIBRARIES.search(err):
         return Trial(Outcome.UNCLEAR, f"a library's note: {err[noise.start() :].splitlines()[0]}")
     if len(last) > _LONGEST_LINE:

@@ -108,7 +108,7 @@ def small_disk(name: str, kilobytes: int, content: str | None = None) -> Callabl
             shutil.copytree(content.format(place), folder, dirs_exist_ok=True)
         if place.mounted:
             used = sum(-(-p.stat().st_size // 4096) * 4 for p in folder.rglob("*") if p.is_file())
-            _remount(folder, f"size={used + kilobytes}k")
+            _remount(folder, f"size={max(used + kilobytes, 4)}k")  # 0 is no limit
         else:
             place.limits["RLIMIT_FSIZE"] = kilobytes * 1024
 

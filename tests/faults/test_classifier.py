@@ -26,6 +26,7 @@ TRACEBACK = "Traceback (most recent call last):\n  File x\nValueError: bad\n"
         (1, "evaluate: something\n", ("config.json",), Outcome.UNCLEAR),
         (1, "config.json is bad\n", ("config.json",), Outcome.UNCLEAR),
         (1, "", (), Outcome.UNCLEAR),
+        (1, "evaluate: an error of the program: KeyError: x", ("x",), Outcome.TRACEBACK),
         (1, "W0000 00:00 op_kernel failed\nevaluate: x\n", (), Outcome.UNCLEAR),
         (1, "a.py:3: RuntimeWarning: overflow\nevaluate: x\n", (), Outcome.UNCLEAR),
         (1, f"evaluate: {'x' * 2000}\n", (), Outcome.UNCLEAR),

@@ -33,7 +33,8 @@ def test_fault(fault, place, record_property):
     if fault.needs and importlib.util.find_spec(fault.needs) is None:
         pytest.skip(f"needs {fault.needs}")
     trial = attempt(fault, place)
-    record_property("fault", (fault.kind, trial.outcome.value))
+    as_expected = trial.outcome is fault.expected
+    record_property("fault", (fault.kind, trial.outcome.value, as_expected))
     assert trial.outcome is fault.expected, (
         f"{trial.outcome.value}: {trial.said}\n{place.err[-2000:]}"
     )
