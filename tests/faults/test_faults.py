@@ -24,10 +24,23 @@ MODULES = (
 )
 FAULTS = [fault for module in MODULES for fault in module.FAULTS]
 
+# What does not end as it must.
+NOT_YET = {
+    "settings: sample --temperature=1e10": "draws samples that are NaN",
+    "settings: evaluate --k=9": "names the setting, not the flag",
+    "settings: 10^12 filters": "TensorFlow tries, and its shortage of memory is what is said",
+}
+
+
+def _marks(fault):
+    slow = [pytest.mark.slow] * fault.slow
+    why = NOT_YET.get(str(fault))
+    return slow if why is None else [*slow, pytest.mark.xfail(reason=why)]
+
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(fault, id=str(fault), marks=[pytest.mark.slow] * fault.slow) for fault in FAULTS],
+    [pytest.param(fault, id=str(fault), marks=_marks(fault)) for fault in FAULTS],
 )
 def test_fault(fault, place, record_property):
     if fault.needs and importlib.util.find_spec(fault.needs) is None:
