@@ -39,6 +39,10 @@ class ModelSettings(Settings):
             got = "both" if given else "neither"
             raise SettingsError(f"--model_dir, --pretrained: expected one of them, got {got}")
 
+    def check_files(self) -> None:
+        """Raises RunDirError if no model is there."""
+        pretrained.existing(str(self.run_dir.path))
+
     @property
     def run_dir(self) -> RunDir:
         """The folder that the model is read from."""
