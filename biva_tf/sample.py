@@ -32,6 +32,7 @@ from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import NotPreparedError, Split
 from biva_tf.errors import Setting, SettingsError, UserError
 from biva_tf.files import write_atomically
+from biva_tf.ranges import TEMPERATURES
 from biva_tf.settings import setting
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class SampleSettings(ModelSettings):
         "images to reconstruct (8).",
         lower=1,
     )
-    temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
+    temperature: float = setting(
+        1.0, "Scales the standard deviation of the prior.", lower=0.0, upper=TEMPERATURES.upper
+    )
     label: int | None = setting(
         None,
         "The class to draw, for --mode=prior and a model with classes; by default any.",
