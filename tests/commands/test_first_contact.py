@@ -55,7 +55,7 @@ def test_an_unknown_flag_is_answered_in_one_line_without_tensorflow(name):
         ((*TRAIN, "--dataset=minst_10k"), "--dataset=minst_10k: .*; the nearest is mnist_10k; .*"),
         ((*TRAIN, "--architecture=mnist_l7"), "--architecture: .*; the nearest are mnist_l6, .*"),
         ((*TRAIN, "--flagfile=minst_sample"), "--flagfile=.*; those that ship: mnist_sample, .*"),
-        ((*TRAIN, "--ema_decay=2"), "--ema_decay: .*"),
+        ((*TRAIN, "--ema_decay=2"), r"--ema_decay=2: expected a number in \[0, 1\).*"),
         (("biva_tf.train",), "--model_dir: expected a value, got none; .*"),
         (("biva_tf.sample", "--pretrained=fashion"), "--pretrained=.*; the nearest is fashion_.*"),
         (("biva_tf.evaluate",), "--model_dir, --pretrained: expected one of them, got neither"),
