@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
@@ -39,6 +40,12 @@ class ClassifySettings(ExamplesSettings):
     predictions: str | None = setting(
         None, "Also write the class probabilities of every image to this .csv file."
     )
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the probabilities cannot be written."""
+        super().check_files()
+        if self.predictions:
+            check_file("predictions", self.predictions)
 
 
 @dataclasses.dataclass(frozen=True)
