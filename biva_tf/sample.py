@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.outputs import check_place
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Images
@@ -95,6 +96,12 @@ class SampleSettings(ModelSettings):
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the picture cannot be written."""
+        super().check_files()
+        if self.output:
+            check_place("output", self.output)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from biva_tf import pretrained
 from biva_tf.api import presets
 from biva_tf.api.training import Training
 from biva_tf.compression.codec import Codec, Options
@@ -364,7 +365,7 @@ class BIVA(KerasModel):
           RunDirError: there is no such folder or model, or it is damaged.
           CheckpointError: a run has not written weights yet, or they cannot be read.
         """
-        folder = presets.find(name_or_folder)
+        folder = pretrained.existing(str(name_or_folder))
         spec, settings = folder.read()
         model = cls(spec)
         model.training = presets.restore(folder, model, settings, weights)
