@@ -19,6 +19,7 @@ from biva_tf.model import architectures
 from biva_tf.plotting import figures
 from biva_tf.serving import exporting, warmup
 from biva_tf.serving.checks import GrpcClient
+from biva_tf.serving.limits import Limits
 
 # By the name under which Python imports a package: the package and the extra that has it.
 OPTIONAL = {
@@ -78,7 +79,9 @@ USES = {
     ),
     "scipy": lambda tmp_path: DENSITIES["potential_2"].log_prob(np.zeros((1, 2))),
     "sklearn": lambda tmp_path: detect(np.zeros(2), np.ones(2)),
-    "tensorflow_serving": lambda tmp_path: warmup.write(tmp_path, architectures.get("tiny_dense")),
+    "tensorflow_serving": lambda tmp_path: warmup.write(
+        tmp_path, architectures.get("tiny_dense"), Limits()
+    ),
 }
 
 
@@ -125,7 +128,7 @@ from biva_tf import {command}
 def test_an_export_without_the_serving_api_has_no_warm_up_requests_and_says_so(
     without, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(exporting, "_parity", lambda model, folder: {})  # tests/serving has it
+    monkeypatch.setattr(exporting, "_parity", lambda *_: {})  # tests/serving has it
     without("tensorflow_serving")
     folder = exporting.export(perturbed("tiny_dense"), tmp_path)
     assert (folder / "saved_model.pb").exists() and not (folder / "assets.extra").exists()

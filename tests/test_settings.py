@@ -110,7 +110,7 @@ def test_a_flag_and_the_class_say_the_same(flag, expected):
         (lambda: Objective(free_bits=math.nan), "free_bits: expected a finite number >= 0"),
         (lambda: Objective(kl_warmup_steps=-1), "kl_warmup_steps: expected an integer >= 0"),
         (lambda: Options(rows=2**16), "rows: expected an integer in 1..65535"),
-        (lambda: Options(width=0.0), "width: expected a finite number > 0"),
+        (lambda: Options(width=0.0), r"width: expected a number in \[0.00390625, 256\]"),
         (lambda: ScoringConfig(10, ks=(0, -1)), "ks: expected an integer >= 0, got -1"),
         (lambda: ScoringConfig(10, ks=3), "ks: expected integers in a tuple, got 3"),
         (lambda: Adamax(math.nan), "learning_rate: expected a finite number >= 0, got nan"),

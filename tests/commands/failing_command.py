@@ -20,6 +20,8 @@ def _end(settings):
         case "error of the program":
             return {}["absent"]
         case "interrupted":
+            # A shell that starts its jobs in the background has them ignore it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.raise_signal(signal.SIGINT)
         case "full output":
             os.dup2(os.open("/dev/full", os.O_WRONLY), 1)

@@ -154,7 +154,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(
         (["--architecture=mnist_l7"], "--architecture: expected one of mnist_l6"),
         (["--batch_size=9000"], "--batch_size: expected at most the 8960 training images"),
         (["--model_dir=README.md"], "--model_dir=README.md: expected a folder, got a file"),
-        (["--learning_rate_decay=0"], "--learning_rate_decay: expected a number in (0, 1]"),
+        (["--learning_rate_decay=0"], "--learning_rate_decay=0: expected a number in (0, 1]"),
         (["--dataset=mnist_11k"], "--dataset"),
         (["--free_bits=-1"], "--free_bits"),
         (["--colour=red"], "--colour: there is no such flag"),

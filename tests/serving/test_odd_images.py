@@ -11,7 +11,8 @@ import biva_tf
 from biva_tf import pretrained
 from biva_tf.model import architectures
 from biva_tf.model.spec import Classes
-from biva_tf.serving import signatures
+from biva_tf.serving import exporting, signatures
+from biva_tf.serving.limits import Limits
 
 SEED = tf.constant([3, 0])
 
@@ -42,7 +43,7 @@ def odd_images(spec):
 
 def answers(model):
     """The answers of all signatures to odd requests, by signature."""
-    _, functions = signatures.module(model)
+    _, functions = signatures.module(model, Limits(), exporting.grey_rule(model))
     spec, images = model.spec, tf.constant(odd_images(model.spec))
     encoded = tf.stack([tf.io.encode_png(np.uint8(np.rint(255 * i))) for i in images.numpy()])
     score = {"k": tf.constant(spec.num_levels - 1), "seed": SEED}

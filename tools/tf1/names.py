@@ -164,6 +164,9 @@ def spec_from_config(config: Any) -> ModelSpec:
 def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
     """The original's arguments for a spec: the inverse of `spec_from_config`.
 
+    The original has no ceiling of log-variances, so that of the spec is left out. Images like the
+    training data do not reach it.
+
     Raises:
       SpecError: the original cannot build this model.
     """
@@ -182,7 +185,8 @@ def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
         "output_distribution": {ours: name for name, ours in _LIKELIHOODS.items()}[spec.likelihood],
     }
     dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
-    if dataclasses.replace(spec_from_config(config), **dropout) != spec:
+    built = dataclasses.replace(spec_from_config(config), **dropout)
+    if built != spec.with_ceiling(None):
         raise SpecError("the original has no model like this one")
     return config
 
