@@ -121,6 +121,8 @@ def _run(
     else:
         trainer.initialise(data.train.initial_images(config.init_images or config.batch_size))
     unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
+    if restored and hosts is None:
+        _select_again(selected, checkpoint, trainer)
     written.write_config(spec, config)
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
@@ -159,6 +161,24 @@ def _run(
     )
     written.write_summary(dataclasses.asdict(summary))
     return summary
+
+
+def _select_again(
+    selected: SelectedWeights, checkpoint: TrainingCheckpoint, trainer: Trainer
+) -> None:
+    """Writes selected weights where those that a run had selected cannot be read.
+
+    They are the moving averages at the step that the run goes on from.
+    """
+    best, step = int(checkpoint.best_step.numpy()), trainer.step
+    if not best or selected.can_be_read(best):
+        return
+    with trainer.averaged_weights():
+        selected.save(step)
+    if best != step:
+        checkpoint.best_step.assign(step)
+        checkpoint.best_elbo.assign(-math.inf)  # of weights that are lost
+    _note(f"note: the weights selected at step {best} cannot be read; those of {step} are taken")
 
 
 def _unfinished(
