@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
@@ -39,6 +40,12 @@ class ClassifySettings(ExamplesSettings):
     predictions: str | None = setting(
         None, "Also write the class probabilities of every image to this .csv file."
     )
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the probabilities cannot be written."""
+        super().check_files()
+        if self.predictions:
+            check_file("predictions", self.predictions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +73,9 @@ def run(settings: ClassifySettings) -> Classified:
     """
     from biva_tf.evaluation import records
     from biva_tf.evaluation.classes import assess
+    from biva_tf.evaluation.progress import ForecastProgress
     from biva_tf.evaluation.records import ClassificationRecord
+    from biva_tf.inference import classification
     from biva_tf.plotting import figures
 
     figures.require()
@@ -81,12 +90,15 @@ def run(settings: ClassifySettings) -> Classified:
     labels = None if isinstance(images, Points) else images.labels
     if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
-    probabilities = model.classify(
-        images[:],
-        num_samples=settings.num_samples,
-        seed=settings.seed,
-        max_rows=settings.max_rows,
-    )
+    with ForecastProgress(len(images)) as progress:
+        probabilities = classification.classify(
+            model,
+            images[:],
+            num_samples=settings.num_samples,
+            seed=settings.seed,
+            max_rows=settings.max_rows,
+            show=progress.show,
+        )
     summary = assess(probabilities, labels)
     path = settings.results_dir.evaluations / f"{name.replace(' ', '_')}_classes.json"
     figures.write(path.with_suffix(".png"), figures.confusion(summary.confusion))

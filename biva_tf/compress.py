@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.commands.model import ModelSettings, check_output
+from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.outputs import check_file
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression.errors import CompressionError
 from biva_tf.compression.options import Options
@@ -57,6 +58,11 @@ class CompressSettings(ModelSettings):
         None, "The folder of prepared data sets; by default the one that the run used."
     )
 
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the compressed file cannot be written."""
+        super().check_files()
+        check_file("output", self.output, self.input)
+
 
 @dataclasses.dataclass(frozen=True)
 class Written:
@@ -82,7 +88,7 @@ def run(settings: CompressSettings) -> Written:
       UserError: the model, the images or a setting does not fit; the message says why. Nothing is
         written then.
     """
-    check_output(settings.input, settings.output)
+    settings.check_files()
     from biva_tf.compression.codec import Codec
 
     compute_with_threads(1)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from biva_tf.commands.model import ModelSettings, check_output
+from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.outputs import check_file, check_place
 from biva_tf.commands.start import compute_with_threads, start
 from biva_tf.compression.errors import BlockError, CompressionError
 from biva_tf.data import picture_files
@@ -30,6 +31,15 @@ class DecompressSettings(ModelSettings):
     keep_good: bool = setting(
         False, "Of a damaged file, write the images of the blocks before the damage."
     )
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the images cannot be written."""
+        super().check_files()
+        if picture_files.is_npz(Path(self.output)):
+            check_file("output", self.output, self.input)
+        else:
+            check_place("output", self.output)
+            picture_files.check_empty(Path(self.output))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +66,8 @@ def run(settings: DecompressSettings) -> Decompressed:
     """
     from biva_tf.compression.container import Reader
 
+    settings.check_files()
     output = Path(settings.output)
-    if picture_files.is_npz(output):
-        check_output(settings.input, settings.output)
-    else:
-        picture_files.check_empty(output)
     try:
         data = Path(settings.input).read_bytes()
     except OSError as e:

@@ -46,7 +46,7 @@ def prior(
       `images` [number, *spec.image_shape]; see `BIVA.sample`.
 
     Raises:
-      ValueError: temperature < 0, or the model has no such class.
+      ValueError: temperature outside [0, 100], or the model has no such class.
     """
     number = number or pictures.number(model.spec)
     samples = model.sample(number, seed=seed, temperature=temperature, label=label)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
@@ -56,6 +57,12 @@ class EvaluateSettings(ScoringSettings):
         super().__post_init__()
         if self.scores and Path(self.scores).suffix not in (".csv", ".npz"):
             raise SettingsError(f"--scores: expected a .csv or .npz file, got {self.scores!r}")
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the scores cannot be written."""
+        super().check_files()
+        if self.scores:
+            check_file("scores", self.scores)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,6 +68,10 @@ class Numbers:
         return isinstance(value, numbers.Real) and (isinstance(value, int) or math.isfinite(value))
 
 
+# At 100 the samples are far from any image; beyond, those of a model without a ceiling overflow.
+TEMPERATURES = Numbers(float, lower=0.0, upper=100.0)
+
+
 def require(name: str, value: Any, allowed: Numbers) -> None:
     """Checks an argument of a function.
 

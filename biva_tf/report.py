@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.outputs import check_file
 from biva_tf.commands.start import start
 from biva_tf.errors import UserError
 from biva_tf.files import write_atomically
@@ -38,6 +39,12 @@ class ReportSettings(ModelSettings):
         None, "Samples of the prior (by default 64, or 2048 points, or 20 sentences).", lower=1
     )
     seed: int = setting(0, "Seed of all draws.", lower=0)
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the page cannot be written."""
+        super().check_files()
+        if self.output:
+            check_file("output", self.output)
 
 
 def run(settings: ReportSettings) -> Path:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.outputs import check_place
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Images
@@ -32,6 +33,7 @@ from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.data.sources import NotPreparedError, Split
 from biva_tf.errors import Setting, SettingsError, UserError
 from biva_tf.files import write_atomically
+from biva_tf.ranges import TEMPERATURES
 from biva_tf.settings import setting
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ class SampleSettings(ModelSettings):
         "images to reconstruct (8).",
         lower=1,
     )
-    temperature: float = setting(1.0, "Scales the standard deviation of the prior.", lower=0.0)
+    temperature: float = setting(
+        1.0, "Scales the standard deviation of the prior.", lower=0.0, upper=TEMPERATURES.upper
+    )
     label: int | None = setting(
         None,
         "The class to draw, for --mode=prior and a model with classes; by default any.",
@@ -92,6 +96,12 @@ class SampleSettings(ModelSettings):
     output: str | None = setting(
         None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
     )
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the picture cannot be written."""
+        super().check_files()
+        if self.output:
+            check_place("output", self.output)
 
 
 @dataclasses.dataclass(frozen=True)

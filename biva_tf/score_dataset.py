@@ -125,6 +125,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     from biva_tf.batch_scoring.scorer import Request
     from biva_tf.evaluation.progress import Progress
     from biva_tf.inference import objectives
+    from biva_tf.inference.chunks import ROWS
     from biva_tf.training.interruption import Interruption
 
     export = exported.find(Path(settings.export_dir), settings.version)
@@ -132,6 +133,11 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     for k in settings.k or ():
         if not 0 <= k < spec.num_levels:
             raise SettingsError(f"--k: expected 0 to {spec.num_levels - 1}, got {k}")
+    if export.max_rows is not None and ROWS * settings.iw_samples > export.max_rows:
+        most = f"1 to {export.max_rows // ROWS}, by the limit of the export, {export.max_rows} rows"
+        raise SettingsError(
+            Setting("iw_samples"), f": expected {most} of {ROWS} images, got {settings.iw_samples}"
+        )
     extras.require("score_dataset", "ray", "pyarrow")
     pool = Pool(settings.workers, settings.address)
     data = _data(settings, export)

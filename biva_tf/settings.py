@@ -62,6 +62,13 @@ class Settings:
             if checked is not value:
                 object.__setattr__(self, field.name, checked)
 
+    def check_files(self) -> None:
+        """Checks what can be told of the files at once: a command does before its long start.
+
+        Raises:
+          UserError: one is missing, or cannot be written; the message names it.
+        """
+
 
 def checked_value(field: dataclasses.Field, hint: Any, value: Any) -> Any:
     """A value of a field, as a plain Python object: a NumPy number as a number, a path as a str.

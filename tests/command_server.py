@@ -5,12 +5,14 @@
 The import takes five seconds of a processor, and the tests run more than a hundred commands. Apart
 from it, a fork is what `python -m` would start: a process of its own with the command as its main
 module. Reads requests from standard input, one JSON object per line: `module`, `args`, `env`, the
-paths `stdout` and `stderr`, and `timeout` in seconds. Answers each with a line: the exit status.
+paths `stdout` and `stderr`, `timeout` in seconds, and `limits`, by their names in `resource`.
+Answers each with a line: the exit status.
 """
 
 import gc
 import json
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -42,8 +44,10 @@ def main():
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _become(module, args, env, stdout, stderr, timeout):
+def _become(module, args, env, stdout, stderr, timeout, limits):
     signal.alarm(timeout)  # ends the process
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, name), (value, value))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)

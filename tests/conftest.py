@@ -93,11 +93,11 @@ def _command_server():
     )
 
 
-def run(*args, timeout=300, new_interpreter=False):
+def run(*args, timeout=300, new_interpreter=False, limits=None):
     """Runs a command of the project (-m MODULE) or other Python code, and waits for its end.
 
     A command runs in a fork of a process that has imported TensorFlow, which saves time; with
-    `new_interpreter` it does not.
+    `new_interpreter` it does not. It can have limits, by their names in the module `resource`.
     """
     args = [str(arg) for arg in args]
     if new_interpreter or args[0] != "-m":
@@ -112,12 +112,13 @@ def run(*args, timeout=300, new_interpreter=False):
             "args": args[2:],
             "env": {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},  # as biva_tf sets it
             "timeout": timeout,
+            "limits": limits or {},
             **{name: str(path) for name, path in paths.items()},
         }
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         code = int(server.stdout.readline())
-        outputs = {name: path.read_text() for name, path in paths.items()}
+        outputs = {name: path.read_text(errors="replace") for name, path in paths.items()}
     return subprocess.CompletedProcess(args, code, **outputs)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from biva_tf import pretrained
 from biva_tf.api import presets
 from biva_tf.api.training import Training
 from biva_tf.compression.codec import Codec, Options
@@ -84,7 +85,7 @@ class BIVA(KerasModel):
           label: the class of the images, if the model has classes; None draws it from p(y).
 
         Raises:
-          ValueError: num_samples < 1, temperature < 0, or the model has no such class.
+          ValueError: num_samples < 1, temperature outside [0, 100], or the model has no such class.
         """
         self._warn_if_untrained()
         return sampling.sample(
@@ -279,7 +280,7 @@ class BIVA(KerasModel):
           temperature: scales the standard deviation of every latent's prior.
 
         Raises:
-          ValueError: num_samples < 1 or temperature < 0.
+          ValueError: num_samples < 1, or temperature outside [0, 100].
         """
         self._warn_if_untrained()
         return exploration.samples_by_level(
@@ -367,7 +368,7 @@ class BIVA(KerasModel):
           RunDirError: there is no such folder or model, or it is damaged.
           CheckpointError: a run has not written weights yet, or they cannot be read.
         """
-        folder = presets.find(name_or_folder)
+        folder = pretrained.existing(str(name_or_folder))
         spec, settings = folder.read()
         model = cls(spec)
         model.training = presets.restore(folder, model, settings, weights, step)
@@ -423,10 +424,7 @@ class BIVA(KerasModel):
         if images is None:
             images = self.images(split="train")
         images = check_images(images[: ceilings.EXAMPLES], self.spec)
-        made = type(self)(
-            self.spec.with_ceiling(ceilings.measured(self, images)), self.compute, self.name
-        )
-        made.set_weights(self.get_weights())
+        made = self.with_ceiling(ceilings.measured(self, images))
         made.training = self.training
         return made
 

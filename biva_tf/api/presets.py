@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from biva_tf import artefacts, choices, pretrained
+from biva_tf import artefacts, choices
 from biva_tf.api.training import Training
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.files import write_json
@@ -18,21 +18,6 @@ from biva_tf.runs import config, weights_file
 from biva_tf.runs.checkpoints import restore_raw
 from biva_tf.runs.run_dir import RunDir, RunDirError
 from biva_tf.runs.selected import restore_selected
-
-
-def find(name_or_folder: str | Path) -> RunDir:
-    """The folder of that path or, where there is none, of the shipped model of that name.
-
-    Raises:
-      RunDirError: there is neither; the message lists the models that ship.
-    """
-    folder = pretrained.find(str(name_or_folder))
-    if not folder.config.exists():
-        raise RunDirError(
-            f"{folder.config}: no such file; is it the model_dir of a run? The models that ship "
-            f"are {', '.join(pretrained.names())}"
-        )
-    return folder
 
 
 def restore(

@@ -29,12 +29,15 @@ class Exported:
       spec: the model's spec.
       settings: the settings of its training run.
       fingerprint: a hash of all that its scores depend on: graphs, weights, metadata.
+      max_rows: the images of a request times their importance samples that it computes at most;
+        None without a limit.
     """
 
     folder: Path
     spec: ModelSpec
     settings: dict[str, Any]
     fingerprint: str
+    max_rows: int | None
 
 
 def find(export_dir: Path, version: int | None) -> Exported:
@@ -61,6 +64,7 @@ def find(export_dir: Path, version: int | None) -> Exported:
         for path in sorted((folder / "variables").iterdir()):
             fingerprint.update(path.read_bytes())
         spec, settings = from_plain(metadata["spec"]), metadata["settings"]
+        max_rows = metadata.get("limits", {}).get("max_rows")  # earlier versions have none
     except (OSError, ValueError, KeyError, IndexError, DecodeError) as e:
         expected = f"an export by biva_tf.export ({type(e).__name__}: {e})"
         raise ExportedError(f"{folder}: expected {expected}") from e
@@ -69,4 +73,4 @@ def find(export_dir: Path, version: int | None) -> Exported:
         raise ExportedError(
             f"{folder}: expected the signature {_NEEDED}, it has {present}; export the model again"
         )
-    return Exported(folder, spec, settings, fingerprint.hexdigest()[:32])
+    return Exported(folder, spec, settings, fingerprint.hexdigest()[:32], max_rows)

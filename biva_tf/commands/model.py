@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biva_tf import pretrained
-from biva_tf.errors import Setting, SettingsError
+from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import Settings, setting
 
@@ -39,6 +39,10 @@ class ModelSettings(Settings):
             got = "both" if given else "neither"
             raise SettingsError(f"--model_dir, --pretrained: expected one of them, got {got}")
 
+    def check_files(self) -> None:
+        """Raises RunDirError if no model is there."""
+        pretrained.existing(str(self.run_dir.path))
+
     @property
     def run_dir(self) -> RunDir:
         """The folder that the model is read from."""
@@ -58,13 +62,3 @@ class ModelSettings(Settings):
         from biva_tf import api
 
         return api.load(self.run_dir.path, weights, step)
-
-
-def check_output(given: str, output: str) -> None:
-    """Raises SettingsError if the file of an output cannot be written, or is the input's."""
-    if Path(output).is_dir():
-        raise SettingsError(Setting("output", output), ": expected a file, got a folder")
-    if Path(output).exists() and Path(given).exists() and Path(output).samefile(given):
-        raise SettingsError(
-            Setting("output", output), ": expected another file than ", Setting("input")
-        )

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from absl import app
 
@@ -31,9 +30,9 @@ class MessageSettings(Settings):
 
 def start(
     name: str,
-    settings: type,
+    settings: type[Settings],
     body: Callable[..., int | None],
-    read: Callable[[], Any] | None = None,
+    read: Callable[[], Settings] | None = None,
     *,
     passes_arguments: bool = False,
     sets_devices_up: bool = False,
@@ -61,8 +60,9 @@ def start(
             print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
             return 2
         try:
-            # Before TensorFlow is imported, so that the answer to wrong settings comes at once.
+            # Before TensorFlow is imported, so that the answer to mistakes comes at once.
             values = flags.read(settings) if read is None else read()
+            values.check_files()
             set_up_process()
             if not sets_devices_up:
                 initialise_devices()

@@ -123,6 +123,8 @@ class Codec:
         """
         reader = Reader(data)
         header = reader.header
+        if self._is_without_ceiling(header):
+            return Codec(self._model.with_ceiling(None)).decompress(data)
         header.check_model(
             environment.model_hash(self._model),
             self._spec.image_shape,
@@ -131,6 +133,13 @@ class Codec:
         )
         pixels = self._decoded(reader, self._passes(header.rows))
         return pixel_values.to_images(pixels, self._spec, header.form)
+
+    def _is_without_ceiling(self, header: Header) -> bool:
+        """Whether a file was made before this model had a ceiling of its log-variances."""
+        if self._spec.log_variance_ceiling is None:
+            return False
+        before = self._spec.with_ceiling(None)
+        return header.model == environment.model_hash(self._model, before)
 
     def verify(self, data: bytes, images: np.ndarray) -> None:
         """Raises CompressionError unless a compressed file gives these images."""

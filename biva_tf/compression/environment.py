@@ -9,14 +9,20 @@ import os
 import tensorflow as tf
 
 from biva_tf.model.network import Network
+from biva_tf.model.spec import ModelSpec
 from biva_tf.version import __version__
 
 _PACKAGES = ("tensorflow", "numpy", "constriction")  # whose versions can change a bit
 
 
-def model_hash(model: Network) -> bytes:
-    """Eight bytes that differ between models of different specs or weights."""
-    digest = hashlib.sha256(model.spec.to_json().encode())
+def model_hash(model: Network, spec: ModelSpec | None = None) -> bytes:
+    """Eight bytes that differ between models of different specs or weights.
+
+    Args:
+      model: the model.
+      spec: a spec to put in the place of the model's own.
+    """
+    digest = hashlib.sha256((spec or model.spec).to_json().encode())
     digest.update(json.dumps(dataclasses.asdict(model.compute)).encode())
     for variable in sorted(model.trainable_variables, key=lambda v: v.path):
         digest.update(variable.path.encode() + variable.numpy().tobytes())

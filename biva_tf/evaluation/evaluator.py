@@ -58,7 +58,7 @@ class Evaluator:
                 # With L^{>0}, since LLR^{>k} needs it.
                 self._above = self._scorer(sorted({0, *config.ks}), config.below, max_rows)
         except ValueError as e:
-            raise EvaluationError(str(e)) from e
+            raise EvaluationError(*e.args) from e
         weights = 0
         for variable in model.trainable_variables:
             weights = zlib.crc32(variable.numpy().tobytes(), weights)

@@ -73,3 +73,17 @@ class Forecast:
             return None
         minutes = f"{left / 60:.0f} minutes" if left < 5400 else f"{left / 3600:.1f} hours"
         return f"{self._total:,} images: about {minutes} to go"
+
+
+class ForecastProgress(Progress):
+    """Progress that also says once, near its start, how long the computation will take."""
+
+    def __init__(self, total: int, done: int = 0):
+        super().__init__(total, done)
+        self._forecast = Forecast(total, done)
+
+    def show(self, done: int, note: str = "") -> None:
+        """Shows how many images are done, and a note; call it after each part."""
+        super().show(done, note)
+        if (line := self._forecast.after(done)) is not None:
+            self.say(line)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from biva_tf.evaluation.progress import Forecast, Progress
+from biva_tf.evaluation.progress import ForecastProgress
 from biva_tf.files import write_atomically
 from biva_tf.inference import chunks
 
@@ -59,13 +59,10 @@ def compute_all(
     results = _read(path)
     saved, first = time.monotonic(), results.done
     try:
-        forecast = Forecast(total, first)
-        with Progress(total, first) as progress:
+        with ForecastProgress(total, first) as progress:
             for start, stop in chunks.spans(total, chunk, first):
                 results = _with(results, stop, *compute(start, stop))
                 progress.show(stop, describe(results))
-                if (line := forecast.after(stop)) is not None:
-                    progress.say(line)
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
                     _write(path, results)
                     saved = time.monotonic()

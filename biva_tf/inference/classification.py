@@ -1,5 +1,7 @@
 """Classification: q(y|x), the mean of q(y | x, z_{<L}^bu) over the bottom-up latents."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,9 +14,20 @@ from biva_tf.ranges import Numbers, require
 
 
 def classify(
-    model: Network, images, *, num_samples: int = 10, seed: int = 0, max_rows: int = 256
+    model: Network,
+    images,
+    *,
+    num_samples: int = 10,
+    seed: int = 0,
+    max_rows: int = 256,
+    show: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """See `BIVA.classify`."""
+    """See `BIVA.classify`.
+
+    Args:
+      model, images, num_samples, seed, max_rows: as there.
+      show: gets the number of images that are done, after each chunk of them.
+    """
     if model.spec.classes is None:
         raise ValueError("the model has no classes")
     for name, value in (("num_samples", num_samples), ("max_rows", max_rows)):
@@ -29,7 +42,10 @@ def classify(
         first = tf.constant(start, tf.int64)
         seeds = tf.constant((seed, 0), tf.int64)
         arguments = (model, tf.constant(chunk), first, seeds, num_samples, size, weights)
-        return graphs.call(_probabilities, *arguments).numpy()[: stop - start]
+        done = graphs.call(_probabilities, *arguments).numpy()[: stop - start]
+        if show is not None:
+            show(stop)
+        return done
 
     return chunks.concat_on_host(rows, len(images), size)
 

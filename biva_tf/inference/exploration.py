@@ -128,7 +128,7 @@ def samples_by_level(
       drawn, to 0, where all are.
 
     Raises:
-      ValueError: num_samples < 1 or temperature < 0.
+      ValueError: num_samples < 1, or temperature outside [0, 100].
     """
     sampling.check_arguments(num_samples, temperature)
 

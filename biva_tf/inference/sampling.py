@@ -8,7 +8,7 @@ from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import graphs, weight_norm
 from biva_tf.nn.kept_weights import KeptWeights
-from biva_tf.ranges import Numbers, require
+from biva_tf.ranges import TEMPERATURES, Numbers, require
 
 
 def sample(
@@ -43,9 +43,9 @@ def sample(
 
 
 def check_arguments(num_samples: int, temperature: float) -> None:
-    """Raises ValueError unless num_samples is an integer >= 1 and temperature finite and >= 0."""
+    """Raises ValueError unless num_samples is an integer >= 1 and temperature in [0, 100]."""
     require("num_samples", num_samples, Numbers(int, lower=1))
-    require("temperature", temperature, Numbers(float, lower=0.0))
+    require("temperature", temperature, TEMPERATURES)
 
 
 def check_label(model: Network, label: int) -> None:

@@ -18,6 +18,7 @@ decoding are the top-down pass alone. LVAE, LVAE+ and VAE are the same two passe
 """
 
 import dataclasses
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
@@ -37,6 +38,9 @@ from biva_tf.nn.weight_norm import Dense
 
 # `spec.py` imports no Keras: commands read specs before they import it.
 keras.saving.register_keras_serializable("biva_tf")(ModelSpec)
+
+
+_Self = TypeVar("_Self", bound="Network")  # typing.Self is of Python 3.11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +100,12 @@ class Network(keras.Model):
         """The shape of each latent, per example, in the order of `spec.latents`."""
         shapes = {stage.level: stage.latent_shape for stage in self.top_down_stages}
         return tuple(shapes[latent.level] for latent in self.spec.latents)
+
+    def with_ceiling(self: _Self, ceiling: float | None) -> _Self:
+        """A model with the same weights, whose spec has another `log_variance_ceiling`."""
+        made = type(self)(self.spec.with_ceiling(ceiling), self.compute, self.name)
+        made.set_weights(self.get_weights())
+        return made
 
     @property
     def generative_parts(self) -> list[keras.layers.Layer]:

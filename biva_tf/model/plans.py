@@ -7,6 +7,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.model.spec import ModelSpec
 
 
@@ -103,5 +104,6 @@ def _split(
     if tf.is_tensor(k):
         return tuple(Switch(latent.level <= k, below, above) for latent in spec.latents)
     if not 0 <= k < spec.num_levels:
-        raise ValueError(f"k: expected an integer in 0..{spec.num_levels - 1}, got {k!r}")
+        expected = f": expected an integer in 0..{spec.num_levels - 1}, got {k!r}"
+        raise SettingsError(Setting("k"), expected)
     return tuple(below if latent.level <= k else above for latent in spec.latents)

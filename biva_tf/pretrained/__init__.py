@@ -16,7 +16,7 @@ from biva_tf.data import pipeline, sources
 from biva_tf.data.images import Images
 from biva_tf.errors import SettingsError
 from biva_tf.runs import config
-from biva_tf.runs.run_dir import RunDir
+from biva_tf.runs.run_dir import RunDir, RunDirError
 
 FOLDER = Path(__file__).parent
 
@@ -42,6 +42,21 @@ def find(folder_or_name: str) -> RunDir:
     folder = RunDir(Path(folder_or_name).expanduser())
     if not folder.config.exists() and folder_or_name in names():
         folder = run_dir(folder_or_name)
+    return folder
+
+
+def existing(folder_or_name: str) -> RunDir:
+    """What `find` gives, if a model is there.
+
+    Raises:
+      RunDirError: there is none; the message lists the models that ship.
+    """
+    folder = find(folder_or_name)
+    if not folder.config.exists():
+        raise RunDirError(
+            f"{folder.config}: no such file; is it the model_dir of a run? The models that ship "
+            f"are {', '.join(names())}"
+        )
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from biva_tf.ranges import TEMPERATURES
 from biva_tf.settings import Settings, setting
 
 
@@ -20,5 +21,8 @@ class Limits(Settings):
         upper=2**31 - 1,
     )
     max_temperature: float = setting(
-        10.0, "The greatest temperature that a request can ask for.", lower=0.0
+        10.0,
+        "The greatest temperature that a request can ask for.",
+        lower=0.0,
+        upper=TEMPERATURES.upper,
     )

@@ -14,14 +14,12 @@ import pytest
 import stand_in_export
 from PIL import Image
 
-from biva_tf import score_dataset
+from biva_tf import extras, score_dataset
 from biva_tf.batch_scoring import pool, sealed
 from biva_tf.batch_scoring.output import OutputError
 from biva_tf.batch_scoring.scorer import PartScorer
 from biva_tf.errors import Setting
 from biva_tf.locks import LockedError, only_one
-
-pytest.importorskip("ray")
 
 NUMBER, PART = 20, 8
 NAMES = [f"{i:06}.parquet" for i in range(3)]
@@ -55,6 +53,7 @@ def export_dir(digits_spec, tmp_path_factory):
 @pytest.fixture
 def here(monkeypatch):
     monkeypatch.setattr(pool, "Pool", _Here)
+    monkeypatch.setattr(extras, "require", lambda *_: None)  # not Ray
     monkeypatch.setattr(_Here, "scored_parts", [])
     return _Here
 

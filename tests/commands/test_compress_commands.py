@@ -112,7 +112,7 @@ def test_odd_pictures_among_likely_ones_take_no_more_than_their_pixels(letters, 
     assert first.endswith(f"; {stored} of {of} batches stored as pixels")
     assert result["bytes"] < images.size / 8 + 200  # of which the header takes 130
     _decompress(tmp_path / "f.biva", tmp_path / "back.npz")
-    np.testing.assert_array_equal(picture_files.read(tmp_path / "back.npz", 1), images)
+    np.testing.assert_array_equal(_read(tmp_path / "back.npz"), images)
 
 
 def test_pictures_come_back_as_pictures(letters, tmp_path):

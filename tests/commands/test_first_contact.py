@@ -8,6 +8,19 @@ from test_commands import COMMANDS
 
 TRAIN = ("biva_tf.train", "--model_dir=runs/none")
 
+# The commands that read a trained model, and the flags that each has to be given.
+OF_A_MODEL = {
+    "evaluate": (),
+    "anomaly": ("out_dataset",),
+    "classify": (),
+    "sample": (),
+    "compress": ("input", "output"),
+    "decompress": ("input", "output"),
+    "plot": (),
+    "report": (),
+    "export": ("export_dir",),
+}
+
 
 def _run_and_list_imports(*args):
     """The exit code, standard output, own lines of standard error, and the imported packages."""
@@ -42,7 +55,7 @@ def test_an_unknown_flag_is_answered_in_one_line_without_tensorflow(name):
         ((*TRAIN, "--dataset=minst_10k"), "--dataset=minst_10k: .*; the nearest is mnist_10k; .*"),
         ((*TRAIN, "--architecture=mnist_l7"), "--architecture: .*; the nearest are mnist_l6, .*"),
         ((*TRAIN, "--flagfile=minst_sample"), "--flagfile=.*; those that ship: mnist_sample, .*"),
-        ((*TRAIN, "--ema_decay=2"), "--ema_decay: .*"),
+        ((*TRAIN, "--ema_decay=2"), r"--ema_decay=2: expected a number in \[0, 1\).*"),
         (("biva_tf.train",), "--model_dir: expected a value, got none; .*"),
         (("biva_tf.sample", "--pretrained=fashion"), "--pretrained=.*; the nearest is fashion_.*"),
         (("biva_tf.evaluate",), "--model_dir, --pretrained: expected one of them, got neither"),
@@ -52,6 +65,18 @@ def test_a_mistake_is_answered_in_one_line_without_tensorflow(args, answer):
     code, out, own, packages = _run_and_list_imports(*args)
     assert code == 1 and not out
     assert re.fullmatch(f"{args[0].removeprefix('biva_tf.')}: {answer}", *own)
+    assert "tensorflow" not in packages
+
+
+@pytest.mark.parametrize("name", OF_A_MODEL)
+def test_a_missing_model_is_answered_in_one_line_without_tensorflow(name, tmp_path):
+    needed = [f"--{flag}={tmp_path}/f.npz" for flag in OF_A_MODEL[name]]
+    args = (f"biva_tf.{name}", f"--model_dir={tmp_path}/none", *needed)
+    code, out, own, packages = _run_and_list_imports(*args)
+    assert code == 1 and not out
+    path = re.escape(f"{tmp_path}/none/config.json")
+    expected = "no such file; is it the model_dir of a run\\? The models that ship are .*"
+    assert re.fullmatch(f"{name}: {path}: {expected}", *own)
     assert "tensorflow" not in packages
 
 

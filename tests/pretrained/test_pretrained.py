@@ -25,9 +25,11 @@ def test_all_weights_keep_to_their_size():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_architecture_is_a_named_one(name):
-    model = biva_tf.load(name)
-    assert model.spec == ARCHITECTURES[model.training.settings["architecture"]]()
+def test_the_architecture_is_a_named_one_with_a_ceiling_of_its_own(name):
+    spec, settings = pretrained.run_dir(name).read()
+    named = ARCHITECTURES[settings["architecture"]]()
+    assert spec.log_variance_ceiling is not None
+    assert spec == named.with_ceiling(spec.log_variance_ceiling)
 
 
 @pytest.mark.parametrize("name", NAMES)

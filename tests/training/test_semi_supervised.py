@@ -15,6 +15,7 @@ from biva_tf import classify, report
 from biva_tf.data import pipeline
 from biva_tf.data.images import NO_LABEL, Batch
 from biva_tf.errors import SettingsError
+from biva_tf.evaluation import progress
 from biva_tf.inference import exploration, sampling
 from biva_tf.model import architectures
 from biva_tf.model.spec import Classes
@@ -103,6 +104,14 @@ def test_sample_draws_every_class_and_one_class(semi, tmp_path):
     result = run(*args, "--label=11")
     assert result.returncode == 1
     assert "label: expected an integer in 0..9, got 11" in result.stderr
+
+
+def test_classify_says_how_long_it_takes(semi, monkeypatch, capsys):
+    model_dir, _ = semi
+    monkeypatch.setattr(progress, "_LONG", 0)  # seconds: everything is long
+    settings = {"model_dir": str(model_dir), "num_examples": 20, "num_samples": 1, "max_rows": 8}
+    classify.run(classify.ClassifySettings(**settings))
+    assert "20 images: about 0 minutes to go\n" in capsys.readouterr().err
 
 
 def test_a_page_shows_every_class_and_the_confusion_matrix(semi, tmp_path):

@@ -24,13 +24,13 @@ import numpy as np
 from biva_tf.commands.start import start
 from biva_tf.errors import SettingsError
 from biva_tf.serving import checks
-from biva_tf.settings import setting
+from biva_tf.settings import Settings, setting
 
 _BAD = 3  # one of so many requests
 
 
 @dataclasses.dataclass(frozen=True)
-class SoakSettings:
+class SoakSettings(Settings):
     """The settings of `python -m tools.bench.soak`."""
 
     target: str | None = setting(None, "host:port of the gRPC API.")
@@ -44,6 +44,7 @@ class SoakSettings:
     timeout: float = setting(60.0, "Seconds to wait for an answer.", lower=0.0)
 
     def __post_init__(self):
+        super().__post_init__()
         if bool(self.target) == bool(self.rest):
             raise SettingsError("--target, --rest: expected one of them")
 

@@ -51,6 +51,11 @@ class ConvertSettings(ModelSettings):
     reverse: bool = setting(False, "Convert the model_dir to the checkpoint.")
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
 
+    def check_files(self) -> None:
+        """Raises RunDirError if the model to convert is not there."""
+        if self.reverse:
+            super().check_files()
+
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:

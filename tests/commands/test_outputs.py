@@ -1,0 +1,54 @@
+"""An output that cannot be written is answered before the work, in a line that names the flag."""
+
+import dataclasses
+import os
+
+import pytest
+
+from biva_tf import classify, compress, decompress, evaluate, report, sample
+from biva_tf.commands import outputs
+from biva_tf.errors import SettingsError
+
+NAME = "mnist_10k_small"
+OF_INPUT = {"pretrained": NAME, "input": "mnist_10k"}
+OUTPUTS = [
+    (compress.CompressSettings(**OF_INPUT, output="f.biva"), "output"),
+    (decompress.DecompressSettings(**OF_INPUT, output="f.npz"), "output"),
+    (decompress.DecompressSettings(**OF_INPUT, output="pictures"), "output"),
+    (evaluate.EvaluateSettings(pretrained=NAME, scores="f.csv"), "scores"),
+    (classify.ClassifySettings(pretrained=NAME, predictions="f.csv"), "predictions"),
+    (report.ReportSettings(pretrained=NAME, output="f.html"), "output"),
+    (sample.SampleSettings(pretrained=NAME, output="f"), "output"),
+]
+
+
+@pytest.mark.parametrize(("settings", "name"), OUTPUTS)
+def test_an_output_in_a_file_or_in_a_folder_that_cannot_be_written(
+    settings, name, tmp_path, monkeypatch
+):
+    def at(folder):
+        path = str(folder / getattr(settings, name))
+        return dataclasses.replace(settings, **{name: path}), f"--{name}={path}: "
+
+    missing, _ = at(tmp_path / "new" / "folder")
+    missing.check_files()
+    assert not any(tmp_path.iterdir())
+
+    (tmp_path / "file").touch()
+    inside, flag = at(tmp_path / "file" / "folder")
+    with pytest.raises(SettingsError) as error:
+        inside.check_files()
+    said = f"expected a place in a folder, but {tmp_path / 'file'} is a file"
+    assert error.value.with_flags() == flag + said
+
+    # Root may write everywhere, so that no folder of a test is closed to it.
+    monkeypatch.setattr(outputs.os, "access", lambda folder, mode: not mode & os.W_OK)
+    closed, flag = at(tmp_path / "new")
+    with pytest.raises(SettingsError) as error:
+        closed.check_files()
+    assert error.value.with_flags().startswith(f"{flag}the folder {tmp_path} cannot be written; ")
+
+
+def test_what_is_to_be_a_file_is_no_folder(tmp_path):
+    with pytest.raises(SettingsError, match=r"^scores=.*: expected a file, got a folder"):
+        outputs.check_file("scores", str(tmp_path))
