@@ -31,7 +31,7 @@ from biva_tf.runs.checkpoints import (
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
-from biva_tf.training import devices
+from biva_tf.training import devices, size
 from biva_tf.training.divergence import DivergedError
 from biva_tf.training.hosts import Hosts, lost_hosts_named
 from biva_tf.training.interruption import Interruption
@@ -98,6 +98,7 @@ def _run(
     if hosts is not None:
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
+    size.check(spec, config.architecture)
     form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
