@@ -136,7 +136,9 @@ def test_arguments_of_a_model_that_are_no_numbers_are_named():
     model = biva_tf.build("tiny_dense")
     images = np.zeros((1, *model.spec.image_shape))
     calls = {
-        "temperature: expected a finite number >= 0": lambda: model.sample(1, temperature=math.inf),
+        r"temperature: expected a number in \[0, 100\]": lambda: model.sample(
+            1, temperature=math.inf
+        ),
         "num_samples: expected an integer >= 1": lambda: model.sample(1.5),
         "seed: expected an integer that fits in 64 bits": lambda: model.sample(1, seed=2**63),
         "num_importance_samples": lambda: model.score(images, num_importance_samples=0.5),

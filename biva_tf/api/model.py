@@ -351,7 +351,9 @@ class BIVA(KerasModel):
         return Codec(self)
 
     @classmethod
-    def from_preset(cls, name_or_folder: str | Path, weights: str = "averaged") -> "BIVA":
+    def from_preset(
+        cls, name_or_folder: str | Path, weights: str = "averaged", step: int | None = None
+    ) -> "BIVA":
         """A trained model.
 
         Args:
@@ -359,16 +361,17 @@ class BIVA(KerasModel):
             that ships (`pretrained.names()`; its card is `biva_tf/pretrained/NAME/README.md`).
           weights: "averaged" for the moving averages (EMA) that a run selected, "raw" for the
             weights of its newest training checkpoint.
+          step: the step of other averages that the run keeps in its folder weights/.
 
         Raises:
-          ValueError: weights is neither "averaged" nor "raw".
+          ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
           RunDirError: there is no such folder or model, or it is damaged.
           CheckpointError: a run has not written weights yet, or they cannot be read.
         """
         folder = pretrained.existing(str(name_or_folder))
         spec, settings = folder.read()
         model = cls(spec)
-        model.training = presets.restore(folder, model, settings, weights)
+        model.training = presets.restore(folder, model, settings, weights, step)
         return model
 
     def save_to_preset(self, folder: str | Path) -> None:
@@ -476,7 +479,7 @@ def build(name_or_spec: str | Path | ModelSpec) -> BIVA:
     return BIVA(name_or_spec)
 
 
-def load(name_or_folder: str | Path, weights: str = "averaged") -> BIVA:
+def load(name_or_folder: str | Path, weights: str = "averaged", step: int | None = None) -> BIVA:
     """A trained model, as `BIVA.from_preset` gives it.
 
     Args:
@@ -484,10 +487,11 @@ def load(name_or_folder: str | Path, weights: str = "averaged") -> BIVA:
         ships (`biva_tf.pretrained.names()`).
       weights: "averaged" for the moving averages (EMA) that a run selected, "raw" for the weights
         of its newest training checkpoint.
+      step: the step of other averages that the run keeps in its folder weights/.
 
     Raises:
-      ValueError: weights is neither "averaged" nor "raw".
+      ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
       RunDirError: there is no such folder or model, or it is damaged.
       CheckpointError: a run has not written weights yet, or they cannot be read.
     """
-    return BIVA.from_preset(name_or_folder, weights)
+    return BIVA.from_preset(name_or_folder, weights, step)

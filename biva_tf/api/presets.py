@@ -21,7 +21,11 @@ from biva_tf.runs.selected import restore_selected
 
 
 def restore(
-    folder: RunDir, model: Network, settings: Mapping[str, Any], weights: str = "averaged"
+    folder: RunDir,
+    model: Network,
+    settings: Mapping[str, Any],
+    weights: str = "averaged",
+    step: int | None = None,
 ) -> Training:
     """Gives a model the weights in a folder, and returns how they were trained.
 
@@ -30,18 +34,21 @@ def restore(
       model: a model with the folder's spec.
       settings: the folder's settings, as `RunDir.read` gives them.
       weights: "averaged" for the selected weights, "raw" for those of a run's newest checkpoint.
+      step: the step of other weights that a run keeps, with "averaged" alone.
 
     Raises:
-      ValueError: weights is neither "averaged" nor "raw".
+      ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
       CheckpointError: there are no such weights, or they cannot be read or are of another model.
     """
     if weights not in choices.WEIGHTS:
         raise ValueError(f"weights: expected one of {', '.join(choices.WEIGHTS)}, got {weights!r}")
+    if weights == "raw" and step is not None:
+        raise ValueError(f"step: expected None with weights='raw', got {step}")
     vocabulary = Vocabulary.read(folder.vocabulary) if model.spec.of_text else None
     if weights == "raw":
         step = restore_raw(folder.checkpoints, model)
     else:
-        step = restore_selected(folder, model)
+        step = restore_selected(folder, model, step)
     if settings:  # a run of an earlier version has fewer
         settings = {**config.defaults(), **settings}
     return Training(weights, step, settings, vocabulary)

@@ -57,8 +57,8 @@ class ModelSettings(Settings):
     def _own(self) -> Path:
         return Path(self.model_dir or "")
 
-    def load(self, weights: str = "averaged") -> api.BIVA:
+    def load(self, weights: str = "averaged", step: int | None = None) -> api.BIVA:
         """The trained model; see `api.load`."""
         from biva_tf import api
 
-        return api.load(self.run_dir.path, weights)
+        return api.load(self.run_dir.path, weights, step)

@@ -14,8 +14,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.files import naming, remove, temporary_beside
+from biva_tf.runs import pointers
 
 # Names of files and folders that are there while TensorFlow, or `_save`, writes a checkpoint.
 _TEMPORARY = ("*_temp", "*.tempstate*", "checkpoint.tmp*", ".*.tmp")
@@ -69,24 +70,22 @@ class TrainingCheckpoint:
             best_elbo=self.best_elbo,
             best_step=self.best_step,
         )
-        self._manager = self._new_manager()
-
-    def _new_manager(self) -> tf.train.CheckpointManager:
-        return tf.train.CheckpointManager(self._checkpoint, str(self._folder), self._keep)
+        self._manager: tf.train.CheckpointManager | None = None
 
     @property
     def latest(self) -> str | None:
         """The path of the newest checkpoint, or None."""
-        return self._manager.latest_checkpoint
+        return pointers.newest(self._folder)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint. OSError if it cannot be written; those before it stay."""
+        if self._manager is None:
+            self._manager = _manager(self._checkpoint, self._folder, self._keep)
         _save(self._manager, step)
 
     def write_to(self, folder: Path) -> None:
         """Writes checkpoints to another folder from now on."""
-        self._folder = folder
-        self._manager = self._new_manager()
+        self._folder, self._manager = folder, None
 
     def restore(self, *, repair: bool = True) -> Restored | None:
         """Restores the newest checkpoint that can be read; None if there is none.
@@ -97,8 +96,7 @@ class TrainingCheckpoint:
         Raises:
           CheckpointError: none of them can be read, or one does not hold this model.
         """
-        # The file that names them may be damaged, too.
-        paths = list(self._manager.checkpoints) or checkpoints_in(self._folder)
+        paths = pointers.listed(self._folder)
         unreadable: list[UnreadableError] = []
         for i in reversed(range(len(paths))):
             try:
@@ -107,9 +105,8 @@ class TrainingCheckpoint:
                 unreadable.append(e)
                 continue
             if repair and paths[i] != self.latest:
-                good = paths[: i + 1]
-                tf.compat.v1.train.update_checkpoint_state(str(self._folder), good[-1], good)
-                self._manager = self._new_manager()
+                pointers.write(self._folder, paths[: i + 1])
+                self._manager = None
             return Restored(paths[i], tuple(unreadable))
         if unreadable:
             raise CheckpointError("; ".join(map(str, unreadable)))
@@ -126,33 +123,67 @@ class SelectedWeights:
     """
 
     def __init__(self, folder: Path, model: keras.Model, keep: int = 2):
-        self._folder = folder
+        self._folder = self._written = folder
         self._checkpoint = tf.train.Checkpoint(weights=_by_path(model.trainable_variables))
         # One more than training checkpoints: each of those can have selected other weights, and a
         # run can be killed between writing these weights and the checkpoint that selects them.
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), keep + 1)
+        self._keep = keep + 1
+        self._manager: tf.train.CheckpointManager | None = None
 
     def write_to(self, folder: Path) -> None:
         """Writes weights to another folder from now on; they are still read from the first."""
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), 1)
+        self._written, self._keep, self._manager = folder, 1, None
 
     def save(self, step: int) -> None:
         """Writes the weights that the model has now. OSError if they cannot be written."""
+        if self._manager is None:
+            self._manager = _manager(self._checkpoint, self._written, self._keep)
         _save(self._manager, step)
 
-    def restore(self) -> int:
+    def restore(self, step: int | None = None) -> int:
         """Gives the model the selected weights, and returns the step that they are from.
+
+        Args:
+          step: the step of other weights that are kept.
 
         Raises:
           CheckpointError: there are none, or they cannot be read or are not of this model.
         """
-        if self._manager.latest_checkpoint is None:
+        path = pointers.newest(self._folder)
+        if path is None:
             raise CheckpointError(
                 f"{self._folder}: no weights; a run writes them at its first evaluation"
             )
-        path = self._manager.latest_checkpoint
-        _restore(self._checkpoint, path)
-        return int(path.rpartition("-")[2])
+        if step is not None:
+            path = str(self._folder / f"ckpt-{step}")
+            if path not in pointers.checkpoints_in(self._folder):
+                kept = f"; those of these steps are there: {self._others(path) or 'none'}"
+                raise CheckpointError(
+                    f"{self._folder}: no weights of ", Setting("step", step), kept
+                )
+        try:
+            _restore(self._checkpoint, path)
+        except UnreadableError as e:
+            if not (others := self._others(path)):
+                raise
+            raise UnreadableError(
+                e, "; evaluate reads others with ", Setting("step", others)
+            ) from e
+        return _step(path)
+
+    def _others(self, path: str) -> str:
+        others = [p for p in pointers.checkpoints_in(self._folder) if p != path]
+        return ", ".join(str(_step(p)) for p in others)
+
+    def can_be_read(self, step: int) -> bool:
+        """Whether the files of the weights that were selected at a step are whole."""
+        try:
+            reader = tf.train.load_checkpoint(str(self._folder / f"ckpt-{step}"))
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+        except (tf.errors.OpError, IndexError, ValueError):
+            return False
+        return True
 
     def restore_step(self, step: int) -> None:
         """Gives the model the weights selected at a step, and makes them the newest.
@@ -164,7 +195,7 @@ class SelectedWeights:
         """
         path = str(self._folder / f"ckpt-{step}")
         _restore(self._checkpoint, path)
-        if self._manager.latest_checkpoint != path:
+        if pointers.newest(self._written) != path:
             self.save(step)
 
 
@@ -174,11 +205,11 @@ def restore_raw(folder: Path, model: keras.Model) -> int:
     Raises:
       CheckpointError: there is none, or it cannot be read or is not of this model.
     """
-    path = tf.train.latest_checkpoint(str(folder))
+    path = pointers.newest(folder)
     if path is None:
         raise CheckpointError(f"{folder}: no training checkpoint, so there are no raw weights")
     _restore(tf.train.Checkpoint(weights=_by_path(model.trainable_variables)), path)
-    return int(path.rpartition("-")[2])
+    return _step(path)
 
 
 def remove_remains(folder: Path) -> None:
@@ -191,6 +222,14 @@ def remove_remains(folder: Path) -> None:
     for data in folder.glob("ckpt-*.data-*"):  # TensorFlow writes the index last
         if not Path(f"{str(data).rpartition('.data-')[0]}.index").exists():
             data.unlink()
+
+
+def _manager(
+    checkpoint: tf.train.Checkpoint, folder: Path, keep: int
+) -> tf.train.CheckpointManager:
+    # TensorFlow reads the file that names the checkpoints, and cannot go on from a damaged one.
+    pointers.repair(folder)
+    return tf.train.CheckpointManager(checkpoint, str(folder), keep)
 
 
 def _save(manager: tf.train.CheckpointManager, step: int) -> None:
@@ -228,10 +267,8 @@ def _by_path(variables) -> dict[str, tf.Variable]:
     return {v.path: v.value for v in variables}
 
 
-def checkpoints_in(folder: Path) -> list[str]:
-    """The checkpoints in a folder, the oldest first."""
-    checkpoints = [path.with_suffix("") for path in folder.glob("ckpt-*.index")]
-    return [str(p) for p in sorted(checkpoints, key=lambda p: int(p.name.rpartition("-")[2]))]
+def _step(path: str) -> int:
+    return int(path.rpartition("-")[2])
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -14,6 +14,7 @@ from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec, Text
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
+from biva_tf.training import size
 
 # Weights, gradients, two slots of Adamax, averages, V/||V|| and its product with g.
 _COPIES_OF_PARAMETERS = 7
@@ -30,7 +31,11 @@ def describe(spec: ModelSpec, settings: RunConfig, replicas: int) -> str:
       spec: the model's spec.
       settings: the run's settings.
       replicas: devices that share the batch.
+
+    Raises:
+      SettingsError: the model cannot fit in the memory of this machine.
     """
+    size.check(spec, settings.architecture)
     model = Network(spec, Compute("direct"))  # the way of the GPU that the memory is estimated for
     lines = ["settings:"]
     lines += [f"  {name}={value}" for name, value in settings.to_plain().items()]

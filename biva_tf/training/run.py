@@ -31,7 +31,7 @@ from biva_tf.runs.checkpoints import (
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.runs.selected import restore_selected
-from biva_tf.training import devices
+from biva_tf.training import devices, size
 from biva_tf.training.divergence import DivergedError
 from biva_tf.training.hosts import Hosts, lost_hosts_named
 from biva_tf.training.interruption import Interruption
@@ -98,6 +98,7 @@ def _run(
     if hosts is not None:
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
+    size.check(spec, config.architecture)
     form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
@@ -121,6 +122,8 @@ def _run(
     else:
         trainer.initialise(data.train.initial_images(config.init_images or config.batch_size))
     unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
+    if restored and hosts is None:
+        _select_again(selected, checkpoint, trainer)
     written.write_config(spec, config)
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
@@ -159,6 +162,24 @@ def _run(
     )
     written.write_summary(dataclasses.asdict(summary))
     return summary
+
+
+def _select_again(
+    selected: SelectedWeights, checkpoint: TrainingCheckpoint, trainer: Trainer
+) -> None:
+    """Writes selected weights where those that a run had selected cannot be read.
+
+    They are the moving averages at the step that the run goes on from.
+    """
+    best, step = int(checkpoint.best_step.numpy()), trainer.step
+    if not best or selected.can_be_read(best):
+        return
+    with trainer.averaged_weights():
+        selected.save(step)
+    if best != step:
+        checkpoint.best_step.assign(step)
+        checkpoint.best_elbo.assign(-math.inf)  # of weights that are lost
+    _note(f"note: the weights selected at step {best} cannot be read; those of {step} are taken")
 
 
 def _unfinished(

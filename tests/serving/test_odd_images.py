@@ -43,7 +43,9 @@ def odd_images(spec):
 
 def answers(model):
     """The answers of all signatures to odd requests, by signature."""
-    _, functions = signatures.module(model, Limits(), exporting.grey_rule(model))
+    _, functions = signatures.module(
+        model, Limits(max_temperature=100.0), exporting.grey_rule(model)
+    )
     spec, images = model.spec, tf.constant(odd_images(model.spec))
     encoded = tf.stack([tf.io.encode_png(np.uint8(np.rint(255 * i))) for i in images.numpy()])
     score = {"k": tf.constant(spec.num_levels - 1), "seed": SEED}
@@ -59,7 +61,7 @@ def answers(model):
             images=images, levels=tf.constant(spec.num_levels), seed=SEED
         ),
     }
-    for temperature in (1.0, 10.0, 1e6):
+    for temperature in (1.0, 10.0, 100.0):
         found[f"sample at {temperature:g}"] = functions["sample"](
             num_samples=tf.constant(16), temperature=tf.constant(temperature), seed=SEED, **label
         )
@@ -82,7 +84,7 @@ def test_odd_images_have_bounds_of_ordinary_size_and_any_temperature_gives_image
     score = model.score(odd_images(model.spec), num_importance_samples=2, seed=0)
     for values in (score.bound_nats, score.elbo_nats, score.reconstruction_nats):
         assert (values > -1e5).all()
-    for temperature in (1.0, 1e3, 1e10):
+    for temperature in (1.0, 100.0):
         assert np.isfinite(model.sample(8, temperature=temperature, seed=0)).all()
 
 

@@ -50,7 +50,7 @@ def test_a_run_says_how_many_labels_it_has_and_learns_them(semi):
     assert "8,960 to train, 40 to validate, 1,000 to test, 50 labelled" in result.stderr
     lines = [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
     nats = [line["classifier_nats"] for line in lines if line["split"] == "train"]
-    assert nats[-1] < nats[0] - 0.1
+    assert nats[-1] < nats[0] - 0.03
     assert all(0 <= line["accuracy"] <= 1 for line in lines)
     assert "KL y" in result.stdout
 

@@ -164,8 +164,8 @@ def spec_from_config(config: Any) -> ModelSpec:
 def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
     """The original's arguments for a spec: the inverse of `spec_from_config`.
 
-    The original has no ceiling of log-variances, so that of the spec is left out. Images like the
-    training data do not reach it.
+    The original has no ceiling of the log-variances, which is left out: images like those of the
+    training have the same scores without it.
 
     Raises:
       SpecError: the original cannot build this model.
@@ -185,8 +185,7 @@ def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
         "output_distribution": {ours: name for name, ours in _LIKELIHOODS.items()}[spec.likelihood],
     }
     dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
-    built = dataclasses.replace(spec_from_config(config), **dropout)
-    if built != spec.with_ceiling(None):
+    if dataclasses.replace(spec_from_config(config), **dropout) != spec.with_ceiling(None):
         raise SpecError("the original has no model like this one")
     return config
 
