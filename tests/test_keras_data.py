@@ -121,8 +121,7 @@ def test_labels_come_with_the_images_of_a_model_with_classes(kind):
         np.testing.assert_allclose(values, other_history[key], rtol=1e-3, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["tiny_dense", "tiny_conv"])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name, compiled", [("tiny_dense", False), ("tiny_conv", True)])
 def test_no_batch_size_changes_what_predict_gives(name, compiled):
     """It is what the whole input at once gives, in batches of any size, time after time."""
     model = perturbed(name)
