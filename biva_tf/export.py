@@ -51,7 +51,9 @@ def run(settings: ExportSettings) -> Export:
     from biva_tf.serving import exporting
 
     model = settings.load(settings.weights)
-    folder = exporting.export(model, Path(settings.export_dir), settings.version, settings.limits)
+    folder = exporting.export(
+        model, Path(settings.export_dir).expanduser(), settings.version, settings.limits
+    )
     return Export(folder, model.training.weights_step)
 
 

@@ -128,7 +128,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     from biva_tf.inference.chunks import ROWS
     from biva_tf.training.interruption import Interruption
 
-    export = exported.find(Path(settings.export_dir), settings.version)
+    export = exported.find(Path(settings.export_dir).expanduser(), settings.version)
     spec = export.spec
     for k in settings.k or ():
         if not 0 <= k < spec.num_levels:
@@ -151,7 +151,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     ks = tuple(sorted(set(settings.k or ())))
     all_parts = list(parts.cut(rows, settings.part_size))
     total = sum(map(len, all_parts))
-    folder = Path(settings.output)
+    folder = Path(settings.output).expanduser()
     with (
         only_one(folder, Setting("output", settings.output), "scoring"),
         Interruption() as interruption,

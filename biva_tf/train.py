@@ -39,7 +39,7 @@ def run(settings: TrainSettings) -> RunSummary:
     """Trains, or resumes training; see `training.run.train`. Ignores `dry_run`."""
     from biva_tf.training.run import train
 
-    return train(settings.config, Path(settings.model_dir))
+    return train(settings.config, Path(settings.model_dir).expanduser())
 
 
 def read_settings(values: flags.FlagValues = flags.FLAGS) -> TrainSettings:
@@ -62,7 +62,7 @@ def _inherited(values: flags.FlagValues) -> dict[str, Any]:
     """The settings of the run here, or of the run to start from, where they count."""
     if not values.init_from:
         return {}
-    this_run = RunDir(Path(values.model_dir))
+    this_run = RunDir(Path(values.model_dir).expanduser())
     if this_run.config.exists():
         return this_run.read()[1]
     base = pretrained.find(values.init_from)

@@ -55,7 +55,7 @@ class ModelSettings(Settings):
 
     @property
     def _own(self) -> Path:
-        return Path(self.model_dir or "")
+        return Path(self.model_dir or "").expanduser()
 
     def load(self, weights: str = "averaged", step: int | None = None) -> api.BIVA:
         """The trained model; see `api.load`."""
