@@ -220,7 +220,7 @@ def test_another_data_set_can_be_evaluated(trained):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--k=7",), "evaluate: k: expected an integer in 0..2, got 7"),
+        (("--k=7",), "evaluate: --k: expected an integer in 0..2, got 7"),
         (("--dataset=mnist",), "evaluate: --dataset: expected one of ag_news_subset, "),
         (("--num_examples=2000",), "--num_examples: expected at most the 1000 images of mnist_10k"),
     ],

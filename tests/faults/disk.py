@@ -145,7 +145,7 @@ FAULTS = [
             f"{command[0]} on a disk that is read only",
             KIND,
             command,
-            "[Rr]ead-only",
+            "[Rr]ead-only|cannot be written",
             arrange=_both(before, read_only_disk("disk", content)),
             slow=command[0] != "sample",
         )
