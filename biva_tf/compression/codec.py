@@ -123,10 +123,11 @@ class Codec:
         """
         reader = Reader(data)
         header = reader.header
-        if self._is_without_ceiling(header):
+        own = environment.model_hash(self._model)
+        if header.model != own and self._is_without_ceiling(header):
             return Codec(self._model.with_ceiling(None)).decompress(data)
         header.check_model(
-            environment.model_hash(self._model),
+            own,
             self._spec.image_shape,
             len(self._spec.latents),
             binary=self._spec.likelihood.binary,
