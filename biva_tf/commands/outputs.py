@@ -20,6 +20,10 @@ def check_place(name: str, path: str) -> None:
     folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
     if not folder.is_dir():
         raise SettingsError(place, f": expected a place in a folder, but {folder} is a file")
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise SettingsError(
+            place, f": the folder {folder} is on a read-only file system; name another place"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SettingsError(
             place,

@@ -8,6 +8,7 @@ from faults.place import pixels
 from faults.rows import (
     EVALUATE,
     PREPARE,
+    both,
     grow,
     line,
     new_run,
@@ -52,14 +53,6 @@ def _pictures(number=40):
             Image.fromarray(rng.integers(0, 256, (28, 28)).astype(np.uint8)).save(
                 folder / f"{i}.png"
             )
-
-    return arrange
-
-
-def _both(*arrangements):
-    def arrange(place):
-        for each in arrangements:
-            each(place)
 
     return arrange
 
@@ -121,7 +114,7 @@ FAULTS = [
             KIND,
             command,
             SPACE,
-            arrange=_both(before, small_disk("disk", room, content)),
+            arrange=both(before, small_disk("disk", room, content)),
             check=_nothing_left(),
             mend=grow("disk"),
             after=command,
@@ -145,8 +138,8 @@ FAULTS = [
             f"{command[0]} on a disk that is read only",
             KIND,
             command,
-            "[Rr]ead-only|cannot be written",
-            arrange=_both(before, read_only_disk("disk", content)),
+            "[Rr]ead-only",
+            arrange=both(before, read_only_disk("disk", content)),
             slow=command[0] != "sample",
         )
         for command, before, content in (

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from faults.place import pixels
-from faults.rows import PREPARE, line, ok
+from faults.rows import PREPARE, both, line, ok
 
 KIND = "own pictures"
 GREY = np.random.default_rng(0).integers(0, 256, (6, 28, 28)).astype(np.uint8)
@@ -40,14 +40,6 @@ def _says(*words):
         said = place.out + place.err
         for word in words:
             assert word in said, f"{word!r} is not said: {said[-500:]}"
-
-    return check
-
-
-def _both(*checks):
-    def check(place):
-        for each in checks:
-            each(place)
 
     return check
 
@@ -94,7 +86,7 @@ FAULTS = [
         KIND,
         PREPARE,
         arrange=_pictures(_cut),
-        check=_both(_prepared(5), _says("3.png")),
+        check=both(_prepared(5), _says("3.png")),
     ),
     ok(
         "prepare_data: hidden pictures",

@@ -36,6 +36,16 @@ def new_run(*changes: str) -> tuple[str, ...]:
     return ("train", *train_args("{0.folder}/new", "{0.shared.spec}", *changes)[2:])
 
 
+def both(*steps: Callable[[Place], None]) -> Callable[[Place], None]:
+    """Takes one step after another in the place: arrangements, or checks."""
+
+    def take(place):
+        for step in steps:
+            step(place)
+
+    return take
+
+
 def put(path: str, content: bytes | str) -> Callable[[Place], None]:
     """Writes a file; `{0}` in the path is the place. Its folder is made."""
 
