@@ -45,17 +45,19 @@ def _soaked(monkeypatch, server, **changes):
 def test_a_server_that_answers_rightly_passes(requests, monkeypatch, capsys):
     intervals = _soaked(monkeypatch, _Server(), clients=3, pid=os.getpid())
     found = soak.summary(intervals)
-    assert found["requests"] == sum(len(each.latencies) for each in intervals) > 0
-    assert 0 < found["refused"] < found["requests"]
+    assert found["good"] == sum(len(each.good.seconds) for each in intervals) > 0
+    assert found["bad"] == sum(len(each.bad.seconds) for each in intervals) > 0
     assert found["wrong"] == 0
     assert found["megabytes_last"] > 1
-    assert f"{len(intervals[0].latencies)} requests" in capsys.readouterr().out.splitlines()[0]
+    line = capsys.readouterr().out.splitlines()[0]
+    assert f"good: {len(intervals[0].good.seconds)} (median" in line
+    assert f"bad: {len(intervals[0].bad.seconds)} (median" in line
     json.dumps(found)
 
 
 def test_wrong_answers_are_counted(requests, monkeypatch, capsys):
     found = soak.summary(_soaked(monkeypatch, _Server(wrong_of=5), clients=1))
-    assert 0 < found["wrong"] < found["requests"]
+    assert 0 < found["wrong"] < found["good"] + found["bad"]
     assert "wrong: good: refused (no)" in capsys.readouterr().err
 
 
