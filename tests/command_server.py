@@ -47,7 +47,9 @@ def main():
 def _become(module, args, env, stdout, stderr, timeout, limits):
     signal.alarm(timeout)  # ends the process
     for name, value in limits.items():
-        resource.setrlimit(getattr(resource, name), (value, value))
+        which = getattr(resource, name)
+        _, hard = resource.getrlimit(which)
+        resource.setrlimit(which, (value, hard))  # each soft limit has a signal of its own
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
