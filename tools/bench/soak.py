@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class SoakSettings(Settings):
     classes: int = setting(0, "The classes of the model; 0 if it has none.", lower=0)
     pid: int | None = setting(None, "The server's process, whose memory is printed.", lower=1)
     clients: int = setting(8, "Clients that send requests at once.", lower=1)
-    seconds: float = setting(1800.0, "How long.", lower=0.0)
+    seconds: float = setting(1800.0, "How long.", lower=0.1)
     every: float = setting(30.0, "Seconds between two lines.", lower=0.1)
     timeout: float = setting(60.0, "Seconds to wait for an answer.", lower=0.0)
 
@@ -199,24 +200,25 @@ def run(settings: SoakSettings) -> list[Interval]:
     good, bad = requests(settings.client(), settings.classes)
     begin = time.perf_counter()
     seen, ended = _Seen(), threading.Event()
-    threads = [
-        threading.Thread(target=_send, args=(settings, number, good, bad, seen, ended), daemon=True)
-        for number in range(settings.clients)
-    ]
-    for thread in threads:
-        thread.start()
     intervals = []
-    try:
-        while (passed := time.perf_counter() - begin) < settings.seconds:
-            time.sleep(min(settings.every, settings.seconds - passed))
-            intervals.append(seen.take(time.perf_counter() - begin, settings.pid))
-            print(intervals[-1].line(), flush=True)
-            for text in intervals[-1].wrong[:5]:
-                print(f"  wrong: {text}", file=sys.stderr)
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join(settings.timeout)
+    with futures.ThreadPoolExecutor(settings.clients) as executor:
+        clients = [
+            executor.submit(_send, settings, number, good, bad, seen, ended)
+            for number in range(settings.clients)
+        ]
+        try:
+            passed = 0.0
+            while passed < settings.seconds:
+                rest = min(settings.every, settings.seconds - passed)
+                for client in futures.wait(clients, rest, futures.FIRST_EXCEPTION).done:
+                    client.result()  # raises what ended it
+                passed = time.perf_counter() - begin
+                intervals.append(seen.take(passed, settings.pid))
+                print(intervals[-1].line(), flush=True)
+                for text in intervals[-1].wrong[:5]:
+                    print(f"  wrong: {text}", file=sys.stderr)
+        finally:
+            ended.set()
     return intervals
 
 

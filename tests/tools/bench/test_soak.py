@@ -67,6 +67,23 @@ def test_another_answer_is_wrong(answer):
     assert request.wrong(_Server()) == "good: another answer"
 
 
+def test_answers_of_bytes_are_compared():
+    one, same, other = (
+        {"images_png": np.array([content], object)} for content in (b"a", b"a", b"b")
+    )
+    assert checks.close(one, same)
+    assert not checks.close(one, other)
+
+
+def test_a_client_that_breaks_ends_the_soak(requests, monkeypatch):
+    class Broken:
+        def call(self, signature, inputs):
+            raise TypeError("of the client")
+
+    with pytest.raises(TypeError, match="of the client"):
+        _soaked(monkeypatch, Broken(), clients=2)
+
+
 def test_one_server_and_a_process_are_expected():
     with pytest.raises(SettingsError, match="--target, --rest: expected one of them"):
         soak.SoakSettings()
