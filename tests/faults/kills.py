@@ -1,6 +1,6 @@
 """Commands that are killed at random moments and started again, until they end.
 
-BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m slow -s tests/faults/test_kills.py
+BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m faults -s tests/faults/test_kills.py
 """
 
 import dataclasses
@@ -37,8 +37,8 @@ def finish(job: Job, folder: Path) -> float:
     return time.monotonic() - begin
 
 
-def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Random) -> int:
-    """Kills the command at random moments, lets it end, and counts the kills that met it alive.
+def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Random) -> list[float]:
+    """Kills the command at random moments, and lets it end.
 
     Args:
       job: the job.
@@ -46,10 +46,14 @@ def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Rando
       kills: how often it is started to be killed.
       seconds: the moments are up to so long after the start.
       rng: gives the moments.
+
+    Returns:
+      The moments of the kills that met it alive, in seconds after the start.
     """
-    codes = [_start(job, folder, rng.uniform(0, seconds)) for _ in range(kills)]
+    moments = [rng.uniform(0, seconds) for _ in range(kills)]
+    met = [moment for moment in moments if _start(job, folder, moment) == -signal.SIGKILL]
     finish(job, folder)
-    return codes.count(-signal.SIGKILL)
+    return met
 
 
 def _start(job, folder, kill_after=None):
