@@ -203,7 +203,7 @@ def test_a_home_that_cannot_be_written_is_told(parts, tmp_path, monkeypatch, cap
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     architectures.read(f"{parts}:spec")
-    assert f"later commands need --code={parts}" in capsys.readouterr().err
+    assert f"other processes will ask for {parts} again" in capsys.readouterr().err
 
 
 def test_a_file_runs_once_in_a_process(parts):

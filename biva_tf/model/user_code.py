@@ -279,5 +279,5 @@ def _remember(text: str, path: Path) -> None:
         with open(memory, "a") as file:
             file.write(f"{_hash(text)} {path.resolve()}\n")
     except (OSError, RuntimeError) as e:
-        note = f"note: later commands need --code={path}: cannot remember that it was named ({e})"
+        note = f"note: other processes will ask for {path} again: cannot remember it ({e})"
         print(note, file=sys.stderr)
