@@ -32,11 +32,12 @@ from biva_tf.model.kinds import to_plain as kind_to_plain
 from biva_tf.model.observations import REALS, Bernoulli, LogisticMixture, Text
 from biva_tf.model.observations import UNIT as UNIT
 from biva_tf.model.observations import Gaussian as Gaussian
+from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
 
-_BINARY = Bernoulli()
+_BINARY, _STANDARD_PRIOR = Bernoulli(), StandardPrior()
 _GATED = "gated"  # the kind of the blocks that JSON names no kind of
 
 
@@ -83,12 +84,6 @@ class ConvLatent(LatentKind):
 
 
 Latent = DenseLatent | ConvLatent
-
-
-@register("standard")
-@dataclasses.dataclass(frozen=True)
-class StandardPrior(TopPriorKind):
-    """The prior N(0, I) of the top latent, which has no weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +149,6 @@ class LatentSpec:
     branch: Branch
 
 
-_STANDARD_PRIOR = StandardPrior()
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.
@@ -178,7 +170,7 @@ class ModelSpec:
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
       classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
-      top_prior: the prior of the top latent; the original's is N(0, I).
+      top_prior: the prior of the top latent, one of `priors`; the original's is N(0, I).
 
     Raises:
       SpecError: naming the field that is wrong.
