@@ -1,6 +1,7 @@
 """Points of a density as the model reads them: images of 1 x 1 pixels, a channel per coordinate."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class Points:
 
     image_shape = SHAPE
     values = REALS
+    labels: ClassVar[None] = None
+    tokens: ClassVar[None] = None  # there are none to count
 
     def __len__(self) -> int:
         return len(self.array)

@@ -19,14 +19,16 @@ from biva_tf.model.checks import (
     require_rate,
 )
 from biva_tf.model.observations import (
-    REALS,
+    LIKELIHOODS,
     Bernoulli,
     LikelihoodSpec,
     LogisticMixture,
-    Text,
+    Observation,
 )
+from biva_tf.model.observations import REALS as REALS
 from biva_tf.model.observations import UNIT as UNIT
 from biva_tf.model.observations import Gaussian as Gaussian
+from biva_tf.model.observations import Text as Text
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
@@ -192,14 +194,9 @@ class ModelSpec:
             expected = f"{depth} blocks, as in stages[0]"
             require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
         valid = isinstance(self.likelihood, LikelihoodSpec)
-        expected = "one of " + ", ".join(cls.__name__ for cls in LikelihoodSpec.__args__)
+        expected = "one of " + ", ".join(cls.__name__ for cls in LIKELIHOODS)
         require(valid, "likelihood", expected, self.likelihood)
-        channels = self.likelihood.channels
-        if channels is not None:
-            expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
-            require(shape[2] in channels, "image_shape", expected, shape)
-        if self.of_text:
-            require(shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", shape)
+        self.likelihood.check_shape(shape)
         for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
@@ -217,9 +214,9 @@ class ModelSpec:
         return len(self.stages)
 
     @property
-    def of_points(self) -> bool:
-        """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
-        return self.likelihood.values == REALS
+    def of_images(self) -> bool:
+        """Whether x is an image, which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE
 
     @property
     def num_classes(self) -> int | None:
@@ -227,16 +224,9 @@ class ModelSpec:
         return None if self.classes is None else self.classes.number
 
     @property
-    def of_text(self) -> bool:
-        """Whether x is a sentence."""
-        return isinstance(self.likelihood, Text)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if isinstance(self.likelihood, Text):
-            return (*self.image_shape[:2], self.likelihood.embedding_units)
-        return self.image_shape
+        return self.likelihood.input_shape(self.image_shape)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -318,7 +308,7 @@ def from_plain(plain: Any) -> ModelSpec:
     if isinstance(fields.get("likelihood"), str):
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
-        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodSpec, "likelihood")
+        fields["likelihood"] = _read_kind(fields["likelihood"], LIKELIHOODS, "likelihood")
     if fields.get("classes") is not None:
         fields["classes"] = _make(Classes, _mapping(fields["classes"], "classes"), "classes")
     return _make(ModelSpec, fields, "spec")
@@ -342,14 +332,14 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
         _make(BlockSpec, _mapping(b, f"{path}.blocks[{j}]"), f"{path}.blocks[{j}]")
         for j, b in enumerate(blocks)
     )
-    fields["latent"] = _read_kind(fields.get("latent"), Latent, f"{path}.latent")
+    fields["latent"] = _read_kind(fields.get("latent"), Latent.__args__, f"{path}.latent")
     return _make(StageSpec, fields, path)
 
 
-def _read_kind(plain: Any, union: Any, path: str) -> Any:
-    """One of the dataclasses of a union, chosen by its `kind`."""
+def _read_kind(plain: Any, classes: tuple[Any, ...], path: str) -> Any:
+    """One of some dataclasses, chosen by its `kind`."""
     fields = dict(_mapping(plain, path))
-    by_kind = {cls.kind: cls for cls in union.__args__}
+    by_kind = {cls.kind: cls for cls in classes}
     kind = fields.pop("kind", None)
     require(kind in tuple(by_kind), f"{path}.kind", f"one of {', '.join(by_kind)}", kind)
     return _make(by_kind[kind], fields, path)
