@@ -58,7 +58,7 @@ class Drawer:
         return traversal
 
 
-class Grid(Drawer):
+class GridDrawer(Drawer):
     """Images. The columns of a grid are the kinds of samples."""
 
     samples = 64
@@ -69,7 +69,7 @@ class Grid(Drawer):
         return Shown(grid(samples.reshape(-1, *samples.shape[-3:]), columns), None)
 
 
-class Scatter(Drawer):
+class ScatterDrawer(Drawer):
     """Points. There is a panel for each kind of samples."""
 
     samples = originals = 2048
@@ -87,7 +87,7 @@ class Scatter(Drawer):
         return traversal.swapaxes(0, 1)
 
 
-class Lines(Drawer):
+class LinesDrawer(Drawer):
     """Sentences. Those of all kinds follow each other in a paragraph."""
 
     samples = 20
@@ -102,9 +102,9 @@ class Lines(Drawer):
 
 
 _DRAWERS = {
-    Observation.IMAGE: Grid(),
-    Observation.POINT: Scatter(),
-    Observation.SENTENCE: Lines(),
+    Observation.IMAGE: GridDrawer(),
+    Observation.POINT: ScatterDrawer(),
+    Observation.SENTENCE: LinesDrawer(),
 }
 
 
