@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from biva_tf.compression.errors import CompressionError
 from biva_tf.model import plans
+from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
 from biva_tf.model.noise import HostDraws
-from biva_tf.model.observations import LIKELIHOODS
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
 
@@ -30,7 +30,8 @@ _LEAST = 2.0**-30  # far below what the coder gives any value, 2**-24
 def check_model(spec: ModelSpec) -> None:
     """Raises CompressionError if images cannot be coded under such a model."""
     if not spec.likelihood.codes_pixels:
-        kinds = " or ".join(cls.kind for cls in LIKELIHOODS if cls.codes_pixels)
+        likelihoods = known(LikelihoodKind).values()
+        kinds = " or ".join(cls.kind for cls in likelihoods if cls.codes_pixels)
         raise CompressionError(
             f"the model: expected a likelihood of pixels, {kinds}, got {spec.likelihood.kind}"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from biva_tf.model.observations import UNIT
+from biva_tf.model.observed import UNIT
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -8,7 +8,7 @@ import numpy as np
 from biva_tf.data.batches import Batches
 from biva_tf.data.densities import Density
 from biva_tf.data.images import NO_LABEL, Batch
-from biva_tf.model.spec import REALS
+from biva_tf.model.observed import REALS
 
 SHAPE = (1, 1, 2)  # of a point, as an image
 VALIDATION, TEST = 1_000, 10_000  # points

@@ -8,7 +8,7 @@ import numpy as np
 from biva_tf.evaluation.resumable import Results
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import objectives
-from biva_tf.model.observations import Unit
+from biva_tf.model.observed import Unit
 from biva_tf.model.spec import ModelSpec
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2015, section 5.1
@@ -44,7 +44,7 @@ def mean_of(values: np.ndarray, spec: ModelSpec, sign: int = 1) -> Mean:
 def lower_is_better(spec: ModelSpec) -> tuple[float, str]:
     """The factor by which bounds in nats are reported, and the name of the unit.
 
-    The likelihood says which it is (`LikelihoodSpec.unit`).
+    The likelihood says which it is (`LikelihoodKind.unit`).
     """
     unit = spec.likelihood.unit
     factors = {Unit.NATS: -1.0, Unit.BITS_PER_DIM: objectives.bits_per_dim(1.0, spec.image_shape)}

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from biva_tf.data.text.vocabulary import Vocabulary
-from biva_tf.model.observations import Observation
+from biva_tf.model.observed import Observation
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting.figures import pixels, scatter
 from biva_tf.plotting.grid import grid

@@ -11,7 +11,7 @@ import biva_tf
 from biva_tf.inference.scoring import check_images
 from biva_tf.model import architectures, likelihoods
 from biva_tf.model.noise import NoNoise, SeededNoise
-from biva_tf.model.observations import Observation
+from biva_tf.model.observed import Observation
 from biva_tf.model.spec import Bernoulli, Gaussian, ModelSpec
 
 SPEC = architectures.get("density_2d")

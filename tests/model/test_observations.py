@@ -1,26 +1,17 @@
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from biva_tf.model.checks import SpecError
-from biva_tf.model.observations import (
-    REALS,
-    UNIT,
-    Bernoulli,
-    Gaussian,
-    LikelihoodSpec,
-    LogisticMixture,
-    Observation,
-    Text,
-    Unit,
-)
+from biva_tf.model.kinds import LikelihoodKind
+from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
+from biva_tf.model.observed import REALS, UNIT, Observation, Unit
 
 
 @dataclasses.dataclass(frozen=True)
-class Toy(LikelihoodSpec):
-    kind: ClassVar[str] = "toy"
+class Toy(LikelihoodKind):
+    kind = "toy"
 
 
 def test_a_likelihood_with_a_kind_alone_is_one_of_images():

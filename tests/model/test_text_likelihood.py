@@ -12,7 +12,7 @@ from conftest import perturbed
 from biva_tf.inference.scoring import check_images
 from biva_tf.model import architectures, likelihoods, tokens
 from biva_tf.model.noise import SeededNoise
-from biva_tf.model.observations import Observation
+from biva_tf.model.observed import Observation
 from biva_tf.model.spec import ModelSpec, SpecError, Text
 
 WORDS, LENGTH = 2, 3
