@@ -27,6 +27,10 @@ from biva_tf.model.checks import SpecError, require
 from biva_tf.model.observed import REALS, UNIT, Observation, Unit
 
 
+class UnknownKindError(SpecError):
+    """A kind that is not registered."""
+
+
 class Kind:
     """A part of a spec.
 
@@ -189,7 +193,7 @@ def of_kind(family: type[Kind], kind: Any, path: str) -> type[Kind]:
       path: the path of the field, for the message.
 
     Raises:
-      SpecError: no class of the family has this kind.
+      UnknownKindError: no class of the family has this kind.
     """
     classes = known(family)
     if isinstance(kind, str) and kind in classes:
@@ -200,7 +204,7 @@ def of_kind(family: type[Kind], kind: Any, path: str) -> type[Kind]:
             f"{nearest(kind, classes)}; a {family.family} of your own is known once the file with "
             f"its @biva_tf.register({kind!r}) is imported"
         )
-    raise SpecError(message)
+    raise UnknownKindError(message)
 
 
 def _family_of(cls: type[Kind], kind: str) -> type[Kind]:

@@ -234,6 +234,12 @@ class ModelSpec:
         return self.likelihood.x is Observation.IMAGE
 
     @property
+    def parts(self) -> tuple[Kind, ...]:
+        """All that has a kind."""
+        of_stages = (part for stage in self.stages for part in (*stage.blocks, stage.latent))
+        return (*of_stages, self.likelihood, self.top_prior)
+
+    @property
     def num_classes(self) -> int | None:
         """The number of classes; None of a model without classes."""
         return None if self.classes is None else self.classes.number
