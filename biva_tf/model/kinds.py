@@ -18,7 +18,7 @@ own parts import no TensorFlow, so those of its layers make them (`likelihoods.m
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
@@ -146,6 +146,7 @@ FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind)
 _KINDS: dict[type[Kind], dict[str, type[Kind]]] = {family: {} for family in FAMILIES}
 
 _Registered = TypeVar("_Registered", bound=type[Kind])
+_Family = TypeVar("_Family", bound=Kind)
 
 
 def register(kind: str) -> Callable[[_Registered], _Registered]:
@@ -179,9 +180,9 @@ def register(kind: str) -> Callable[[_Registered], _Registered]:
     return decorated
 
 
-def known(family: type[Kind]) -> dict[str, type[Kind]]:
+def known(family: type[_Family]) -> dict[str, type[_Family]]:
     """The registered classes of a family by kind, in the order in which they were registered."""
-    return dict(_KINDS[family])
+    return cast(dict[str, type[_Family]], dict(_KINDS[family]))
 
 
 def of_kind(family: type[Kind], kind: Any, path: str) -> type[Kind]:
