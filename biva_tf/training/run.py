@@ -124,7 +124,8 @@ def _run(
     unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
     if restored and hosts is None:
         _select_again(selected, checkpoint, trainer)
-    written.write_config(spec, config)
+    for kept in written.write_config(spec, config):
+        _note(f"note: code of the model has changed since the earlier run; {kept} keeps its text")
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
     stops: Interruption | Preemption = interruption
