@@ -235,7 +235,7 @@ def test_what_does_not_vary_on_the_first_batch_is_not_scaled_up():
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_few_alike_images_are_initialised_on_as_many_draws_as_many_images(number):
-    """Two draws of a latent can be almost the same; gains by their deviation are in the hundreds."""
+    """Two draws of a latent can be almost equal; gains by their deviation are in the hundreds."""
     pixels = np.repeat(np.eye(8, dtype=np.uint8)[np.newaxis, ..., np.newaxis], number, axis=0)
     trainer = _trainer(pixels)
     data = TrainingData(Images(pixels * 255, "threshold", 0), 0)
