@@ -51,8 +51,8 @@ class GatedBlock(keras.layers.Layer):
         self._stride = spec.stride
         filters, kernel = spec.filters, spec.kernel
         self._conv_in = Conv2D(in_shape, filters, kernel, name=f"{name}_conv_in")
-        # "aux" is the original's word. Weights in .keras files bear the name of this attribute; those
-        # of the original and of checkpoints bear the scopes ..._aux below.
+        # "aux" is the word of the original. In .keras files, weights bear the name of this
+        # attribute; in checkpoints, the scopes of the original, ..._aux below.
         self._aux = None
         if skip_shape is not None:
             self._aux = _resize_layer(spec, skip_shape, in_shape, name)
