@@ -46,7 +46,9 @@ def restore(
         raise ValueError(f"weights: expected one of {', '.join(choices.WEIGHTS)}, got {weights!r}")
     if weights == "raw" and step is not None:
         raise ValueError(f"step: expected None with weights='raw', got {step}")
-    vocabulary = Vocabulary.read(folder.vocabulary) if model.spec.of_text else None
+    vocabulary = None
+    if model.spec.likelihood.num_ids is not None:
+        vocabulary = Vocabulary.read(folder.vocabulary)
     if weights == "raw":
         step = restore_raw(folder.checkpoints, model)
     else:

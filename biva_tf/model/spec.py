@@ -29,9 +29,10 @@ from biva_tf.model.kinds import (
     register,
 )
 from biva_tf.model.kinds import to_plain as kind_to_plain
-from biva_tf.model.observations import REALS, Bernoulli, LogisticMixture, Text
-from biva_tf.model.observations import UNIT as UNIT
+from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
+from biva_tf.model.observations import Text as Text
+from biva_tf.model.observed import Observation
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
@@ -210,12 +211,7 @@ class ModelSpec:
         for field, family in (("likelihood", LikelihoodKind), ("top_prior", TopPriorKind)):
             value = getattr(self, field)
             require(isinstance(value, family), field, f"one of {_classes(family)}", value)
-        channels = self.likelihood.channels
-        if channels is not None:
-            expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
-            require(shape[2] in channels, "image_shape", expected, shape)
-        if self.of_text:
-            require(shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", shape)
+        self.likelihood.check_shape(shape)
         for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
@@ -233,9 +229,9 @@ class ModelSpec:
         return len(self.stages)
 
     @property
-    def of_points(self) -> bool:
-        """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
-        return self.likelihood.values == REALS
+    def of_images(self) -> bool:
+        """Whether x is an image, which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE
 
     @property
     def parts(self) -> tuple[Kind, ...]:
@@ -249,16 +245,9 @@ class ModelSpec:
         return None if self.classes is None else self.classes.number
 
     @property
-    def of_text(self) -> bool:
-        """Whether x is a sentence."""
-        return isinstance(self.likelihood, Text)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if isinstance(self.likelihood, Text):
-            return (*self.image_shape[:2], self.likelihood.embedding_units)
-        return self.image_shape
+        return self.likelihood.input_shape(self.image_shape)
 
     @property
     def branches(self) -> tuple[Branch, ...]:

@@ -58,7 +58,7 @@ def export(
       OSError: the version cannot be written; nothing is left behind.
     """
     spec = model.spec
-    if spec.of_points or spec.of_text:
+    if not spec.of_images:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
     limits = limits or Limits()

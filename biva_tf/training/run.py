@@ -99,7 +99,7 @@ def _run(
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
     size.check(spec, config.architecture)
-    form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
+    form = Form.for_spec(spec, _vocabulary(run_dir, config))
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
     _note(_describe(config, data))
