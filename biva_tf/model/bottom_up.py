@@ -10,9 +10,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents
-from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap, MapShape
+from biva_tf.model import blocks, latents
+from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.heads import Classifier, GaussianHead, LatentMap
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec, StageSpec
 
@@ -135,8 +136,8 @@ class BottomUpStage(keras.layers.Layer):
         self.features_shape, self.bu_out_shape = bu_shape, bu_shape
         self._latent = spec.level_latents(self.level)[0]  # the bottom-up one, where there are two
         if self._latent.branch is Branch.TOP:
-            self.merge = GatedBlock(
-                dataclasses.replace(stage.blocks[-1], stride=(1, 1)),
+            self.merge = blocks.make(
+                stage.blocks[-1].at_one_size(),
                 self.skip_shape or bu_shape,
                 dropout=spec.dropout_inference,
                 name="deterministic_top",
@@ -171,10 +172,10 @@ class BottomUpStage(keras.layers.Layer):
         return shapes
 
     def _chain(self, spec: ModelSpec, stage: StageSpec, kind: str, shape, skip_shape):
-        blocks = []
+        chain = []
         for j, block in enumerate(stage.blocks):
-            blocks.append(
-                GatedBlock(
+            chain.append(
+                blocks.make(
                     block,
                     shape,
                     skip_shape,
@@ -183,8 +184,8 @@ class BottomUpStage(keras.layers.Layer):
                     name=f"deterministic_{kind}_{self.level - 1}_{j}",
                 )
             )
-            shape = blocks[-1].out_shape
-        return blocks
+            shape = chain[-1].out_shape
+        return chain
 
     def _head(self, spec: ModelSpec, scope: str) -> GaussianHead:
         latent = spec.stages[self.level - 1].latent

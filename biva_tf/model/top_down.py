@@ -3,16 +3,16 @@
 Layers bear the scopes of the original's variables as their names; see `bottom_up`.
 """
 
-import dataclasses
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents, plans
-from biva_tf.model.blocks import GatedBlock, GaussianHead, LatentMap, StandardGaussian
+from biva_tf.model import blocks, latents, plans
+from biva_tf.model.blocks import Block
 from biva_tf.model.bottom_up import BottomUpStage, Features
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.heads import GaussianHead, LatentMap, StandardGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 
@@ -43,7 +43,7 @@ class TopDownStage(keras.layers.Layer):
         reversed_stage = bottom_up[self.level - 1]
         features_shape = reversed_stage.features_shape
         self.priors: dict[str, StandardGaussian | GaussianHead] = {}
-        self.merge: GatedBlock = None
+        self.merge: Block = None
         self.posterior: GaussianHead = None
         if above is None:
             self.latent_shape = reversed_stage.posterior.latent_shape
@@ -62,11 +62,11 @@ class TopDownStage(keras.layers.Layer):
             all_latents, features_shape, name=f"dense2conv_{self.level - 1}"
         )
         self._skips = spec.generative_skips and above is not None
-        self.blocks: list[GatedBlock] = []
+        self.blocks: list[Block] = []
         shape = self.latent_map.out_shape
         for j, block in enumerate(reversed(spec.stages[self.level - 1].blocks)):
             self.blocks.append(
-                GatedBlock(
+                blocks.make(
                     block,
                     shape,
                     above.blocks[j].out_shape if self._skips else None,
@@ -113,8 +113,8 @@ class TopDownStage(keras.layers.Layer):
             self.priors[Branch.TOP_DOWN.value] = head("pz_top_down", above.out_shape)
             # As in the original, the block is the first one of the stage above.
             block = spec.stages[above.level - 1].blocks[0]
-            self.merge = GatedBlock(
-                dataclasses.replace(block, stride=(1, 1)),
+            self.merge = blocks.make(
+                block.at_one_size(),
                 bottom_up.td_shape,
                 above.out_shape,
                 dropout=spec.dropout_generative,
