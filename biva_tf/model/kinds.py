@@ -56,7 +56,7 @@ class BlockKind(Kind):
     """A deterministic block of a stage.
 
     A block has `make(in_shape, skip_shape, *, out_size, residual, dropout, name)`, which gives a
-    `blocks.Block`; `blocks.make` says what it gets. `str` of a block is what a dry run shows.
+    `blocks.MapBlock`; `blocks.make` says what it gets. `str` of a block is what a dry run shows.
     """
 
     family = "block"

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from biva_tf.model import blocks, latents, plans
-from biva_tf.model.blocks import Block
+from biva_tf.model.blocks import MapBlock
 from biva_tf.model.bottom_up import BottomUpStage, Features
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.heads import GaussianHead, LatentMap, StandardGaussian
@@ -43,7 +43,7 @@ class TopDownStage(keras.layers.Layer):
         reversed_stage = bottom_up[self.level - 1]
         features_shape = reversed_stage.features_shape
         self.priors: dict[str, StandardGaussian | GaussianHead] = {}
-        self.merge: Block = None
+        self.merge: MapBlock = None
         self.posterior: GaussianHead = None
         if above is None:
             self.latent_shape = reversed_stage.posterior.latent_shape
@@ -62,7 +62,7 @@ class TopDownStage(keras.layers.Layer):
             all_latents, features_shape, name=f"dense2conv_{self.level - 1}"
         )
         self._skips = spec.generative_skips and above is not None
-        self.blocks: list[Block] = []
+        self.blocks: list[MapBlock] = []
         shape = self.latent_map.out_shape
         for j, block in enumerate(reversed(spec.stages[self.level - 1].blocks)):
             self.blocks.append(

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from biva_tf.model import plans
-from biva_tf.model.blocks import Block
+from biva_tf.model.blocks import MapBlock
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
@@ -28,11 +28,11 @@ def sampling(model: Network) -> int:
 
 def _count(run, model) -> int:
     """Traces `run` and adds up the work of the blocks and of the other layers that it calls."""
-    block_of: dict[WeightNorm, Block] = {}
+    block_of: dict[WeightNorm, MapBlock] = {}
     for block in _blocks(model):
         for layer in weight_norm.layers_of([block]):
             block_of.setdefault(layer, block)  # the outer block, of two
-    called: set[Block] = set()
+    called: set[MapBlock] = set()
     of_layers = 0
 
     def count(layer, x, y):
@@ -52,6 +52,6 @@ def _count(run, model) -> int:
     return of_layers + sum(block.multiply_adds for block in called)
 
 
-def _blocks(model: Network) -> list[Block]:
+def _blocks(model: Network) -> list[MapBlock]:
     """The blocks that say their work, those of a user's own among them."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, Block)]
+    return [layer for layer in model._flatten_layers() if isinstance(layer, MapBlock)]

@@ -10,7 +10,7 @@ MapShape = tuple[int, int, int]  # height, width, channels
 
 
 @runtime_checkable
-class Block(Protocol):
+class MapBlock(Protocol):
     """A Keras layer that takes a map, and perhaps a skip connection's map, to a map.
 
     Both passes are chains of blocks; two more blocks merge maps before a posterior. A spec names a

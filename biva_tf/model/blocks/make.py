@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 
 from biva_tf.model.block_specs import BlockSpec
-from biva_tf.model.blocks.block import Block, MapShape
+from biva_tf.model.blocks.block import MapBlock, MapShape
 from biva_tf.model.blocks.gated import GatedBlock
 from biva_tf.model.checks import SpecError
 from biva_tf.model.kinds import BlockKind
@@ -19,7 +19,7 @@ def make(
     residual: bool = True,
     dropout: float = 0.0,
     name: str,
-) -> Block:
+) -> MapBlock:
     """The block that a spec names.
 
     Args:
@@ -45,7 +45,7 @@ def make(
     return block
 
 
-def _layer_of(spec: BlockKind) -> Callable[..., Block]:
+def _layer_of(spec: BlockKind) -> Callable[..., MapBlock]:
     """The layer of one of the project's own blocks."""
     match spec:
         case BlockSpec():
@@ -53,7 +53,7 @@ def _layer_of(spec: BlockKind) -> Callable[..., Block]:
     raise NotImplementedError(f"no block is made of {spec!r}")
 
 
-def _check(block: Block, spec: BlockKind, out_size: tuple[int, int] | None) -> None:
+def _check(block: MapBlock, spec: BlockKind, out_size: tuple[int, int] | None) -> None:
     """Raises SpecError if a block does not say its shapes or has another size than it must."""
     made = f"the block that is made of {type(spec).__name__}"
     for field in "in_shape", "out_shape":
