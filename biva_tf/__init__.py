@@ -76,7 +76,7 @@ _MODULES = {
     "BIVA": "biva_tf.api",
     "Bernoulli": "biva_tf.model.observations",
     "BlockKind": "biva_tf.model.kinds",
-    "BlockSpec": "biva_tf.model.spec",
+    "BlockSpec": "biva_tf.model.block_specs",
     "CheckpointError": "biva_tf.runs.checkpoints",
     "Classes": "biva_tf.model.spec",
     "CompressionError": "biva_tf.compression.errors",

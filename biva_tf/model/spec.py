@@ -9,6 +9,8 @@ import enum
 import json
 from typing import Any
 
+from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,
     is_count,
@@ -39,22 +41,6 @@ LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
 
 _BINARY, _STANDARD_PRIOR = Bernoulli(), StandardPrior()
-_GATED = "gated"  # the kind of the blocks that JSON names no kind of
-
-
-@register(_GATED)
-@dataclasses.dataclass(frozen=True)
-class BlockSpec(BlockKind):
-    """A gated residual block: its filters, kernel (height, width) and stride (height, width)."""
-
-    filters: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-
-    def __post_init__(self):
-        require_count(self.filters, "filters")
-        require_pair(self.kernel, "kernel")
-        require_pair(self.stride, "stride")
 
 
 @register("dense")
@@ -91,13 +77,13 @@ Latent = DenseLatent | ConvLatent
 class StageSpec:
     """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
-    blocks: tuple[BlockSpec, ...]
+    blocks: tuple[BlockKind, ...]
     latent: Latent
 
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
-        valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
-        require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
+        valid = valid and all(isinstance(b, BlockKind) for b in self.blocks)
+        require(valid, "blocks", f"a non-empty tuple of {_classes(BlockKind)}", self.blocks)
         valid = isinstance(self.latent, Latent)
         require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
 
@@ -349,8 +335,7 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
     blocks = fields.get("blocks")
     require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
     fields["blocks"] = tuple(
-        _read_kind(b, BlockKind, f"{path}.blocks[{j}]", default=_GATED)
-        for j, b in enumerate(blocks)
+        _read_kind(b, BlockKind, f"{path}.blocks[{j}]", default=GATED) for j, b in enumerate(blocks)
     )
     fields["latent"] = _read_kind(fields.get("latent"), LatentKind, f"{path}.latent")
     return _make(StageSpec, fields, path)
@@ -359,7 +344,7 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
 def _plain_block(block: BlockKind) -> dict:
     """A block; one of the kind gated as before there were others, without its kind."""
     plain = kind_to_plain(block)
-    if block.kind == _GATED:
+    if block.kind == GATED:
         del plain["kind"]
     return plain
 
