@@ -10,12 +10,12 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents
-from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, LatentMap, MapShape
+from biva_tf.model import blocks, latents
+from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.heads import Classifier, GaussianHead, LatentMap
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec, StageSpec
-from biva_tf.nn.compute import Compute
 
 
 class Chains(NamedTuple):
@@ -110,14 +110,13 @@ class BottomUpStage(keras.layers.Layer):
     Args:
       spec: the model's spec.
       below: the stage of level i-1, or None at level 1.
-      compute: how the layers compute.
     """
 
     td_shape: MapShape
     skip_shape: MapShape
     bu_out_shape: MapShape
 
-    def __init__(self, spec: ModelSpec, below: "BottomUpStage | None", compute: Compute):
+    def __init__(self, spec: ModelSpec, below: "BottomUpStage | None"):
         self.level: int = 1 if below is None else below.level + 1
         super().__init__(name=f"bottom_up_{self.level}")
         stage = spec.stages[self.level - 1]
@@ -126,40 +125,37 @@ class BottomUpStage(keras.layers.Layer):
         if below is not None:
             bu_in, td_in = below.bu_out_shape, below.td_shape
             skip_shape = below.skip_shape
-        self.bu_blocks = self._chain(spec, stage, "bottom_up", bu_in, skip_shape, compute)
+        self.bu_blocks = self._chain(spec, stage, "bottom_up", bu_in, skip_shape)
         bu_shape = self.bu_blocks[-1].out_shape
         self.td_blocks, self.td_shape, self.skip_shape = None, None, None
         if Branch.TOP_DOWN in spec.branches:
-            self.td_blocks = self._chain(spec, stage, "top_down", td_in, bu_shape, compute)
+            self.td_blocks = self._chain(spec, stage, "top_down", td_in, bu_shape)
             self.td_shape = self.td_blocks[-1].out_shape
             self.skip_shape = (*bu_shape[:2], bu_shape[2] + self.td_shape[2])
         self.merge, self.posterior, self.latent_map, self.classifier = None, None, None, None
         self.features_shape, self.bu_out_shape = bu_shape, bu_shape
         self._latent = spec.level_latents(self.level)[0]  # the bottom-up one, where there are two
         if self._latent.branch is Branch.TOP:
-            self.merge = GatedBlock(
-                dataclasses.replace(stage.blocks[-1], stride=(1, 1)),
+            self.merge = blocks.make(
+                stage.blocks[-1].at_one_size(),
                 self.skip_shape or bu_shape,
                 dropout=spec.dropout_inference,
-                compute=compute,
                 name="deterministic_top",
             )
             self.features_shape = self.merge.out_shape
-            self.posterior = self._head(spec, f"qz_top_{self.level}", compute)
+            self.posterior = self._head(spec, f"qz_top_{self.level}")
             if spec.classes is not None:
                 self.classifier = Classifier(
                     spec.classes,
                     self.features_shape,
                     spec.dropout_inference,
-                    compute=compute,
                     name="qy",
                 )
         elif self._latent.branch is Branch.BOTTOM_UP:
-            self.posterior = self._head(spec, f"qz_bottom_up_{self.level}", compute)
+            self.posterior = self._head(spec, f"qz_bottom_up_{self.level}")
             self.latent_map = LatentMap(
                 self.posterior.latent_shape,
                 bu_shape,
-                compute=compute,
                 name=f"dense2conv_bottom_up_{self.level}",
             )
             self.bu_out_shape = self.latent_map.out_shape
@@ -175,31 +171,29 @@ class BottomUpStage(keras.layers.Layer):
             shapes[self._latent.name] = (None, *self.posterior.latent_shape)
         return shapes
 
-    def _chain(self, spec: ModelSpec, stage: StageSpec, kind: str, shape, aux_shape, compute):
-        blocks = []
+    def _chain(self, spec: ModelSpec, stage: StageSpec, kind: str, shape, skip_shape):
+        chain = []
         for j, block in enumerate(stage.blocks):
-            blocks.append(
-                GatedBlock(
+            chain.append(
+                blocks.make(
                     block,
                     shape,
-                    aux_shape,
+                    skip_shape,
                     residual=(self.level, j) != (1, 0),  # the first block reads the image itself
                     dropout=spec.dropout_inference,
-                    compute=compute,
                     name=f"deterministic_{kind}_{self.level - 1}_{j}",
                 )
             )
-            shape = blocks[-1].out_shape
-        return blocks
+            shape = chain[-1].out_shape
+        return chain
 
-    def _head(self, spec: ModelSpec, scope: str, compute: Compute) -> GaussianHead:
+    def _head(self, spec: ModelSpec, scope: str) -> GaussianHead:
         latent = spec.stages[self.level - 1].latent
         return GaussianHead(
             latent,
             self.features_shape,
             spec.log_variance,
             spec.log_variance_ceiling,
-            compute=compute,
             name=scope,
         )
 

@@ -77,21 +77,18 @@ class Network(keras.Model):
         super().__init__(name=name)
         self.spec = spec
         self.compute = compute or Compute()
-        self.likelihood = likelihoods.make(spec.likelihood, spec.image_shape)
-        self.bottom_up_stages: list[BottomUpStage] = []  # level 1 first
-        for _ in range(spec.num_levels):
-            below = self.bottom_up_stages[-1] if self.bottom_up_stages else None
-            self.bottom_up_stages.append(BottomUpStage(spec, below, self.compute))
-        self.top_down_stages: list[TopDownStage] = []  # level L first
-        for _ in range(spec.num_levels):
-            above = self.top_down_stages[-1] if self.top_down_stages else None
-            self.top_down_stages.append(
-                TopDownStage(spec, self.bottom_up_stages, above, self.compute)
-            )
-        shape = self.top_down_stages[-1].out_shape
-        self.output_layer = Dense(
-            shape[2], self.likelihood.num_parameters, compute=self.compute, name="dense"
-        )
+        with self.compute.scope():
+            self.likelihood = likelihoods.make(spec.likelihood, spec.image_shape)
+            self.bottom_up_stages: list[BottomUpStage] = []  # level 1 first
+            for _ in range(spec.num_levels):
+                below = self.bottom_up_stages[-1] if self.bottom_up_stages else None
+                self.bottom_up_stages.append(BottomUpStage(spec, below))
+            self.top_down_stages: list[TopDownStage] = []  # level L first
+            for _ in range(spec.num_levels):
+                above = self.top_down_stages[-1] if self.top_down_stages else None
+                self.top_down_stages.append(TopDownStage(spec, self.bottom_up_stages, above))
+            shape = self.top_down_stages[-1].out_shape
+            self.output_layer = Dense(shape[2], self.likelihood.num_parameters, name="dense")
         self.output_layer.build((None, *shape))  # for `summary`
         self.built = True
 

@@ -3,19 +3,18 @@
 Layers bear the scopes of the original's variables as their names; see `bottom_up`.
 """
 
-import dataclasses
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents, plans
-from biva_tf.model.blocks import GatedBlock, GaussianHead, LatentMap, StandardGaussian
+from biva_tf.model import blocks, latents, plans
+from biva_tf.model.blocks import MapBlock
 from biva_tf.model.bottom_up import BottomUpStage, Features
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.heads import GaussianHead, LatentMap, StandardGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
-from biva_tf.nn.compute import Compute
 
 
 class TopDownStage(keras.layers.Layer):
@@ -30,7 +29,6 @@ class TopDownStage(keras.layers.Layer):
       bottom_up: the bottom-up stages, level 1 first. A top-down stage reverses the map sizes of the
         bottom-up stage of its level.
       above: the stage of level i+1, or None at the top.
-      compute: how the layers compute.
     """
 
     def __init__(
@@ -38,7 +36,6 @@ class TopDownStage(keras.layers.Layer):
         spec: ModelSpec,
         bottom_up: list[BottomUpStage],
         above: "TopDownStage | None",
-        compute: Compute,
     ):
         self.level: int = spec.num_levels if above is None else above.level - 1
         super().__init__(name=f"top_down_{self.level}")
@@ -46,13 +43,13 @@ class TopDownStage(keras.layers.Layer):
         reversed_stage = bottom_up[self.level - 1]
         features_shape = reversed_stage.features_shape
         self.priors: dict[str, StandardGaussian | GaussianHead] = {}
-        self.merge: GatedBlock = None
+        self.merge: MapBlock = None
         self.posterior: GaussianHead = None
         if above is None:
             self.latent_shape = reversed_stage.posterior.latent_shape
             self.priors[Branch.TOP.value] = StandardGaussian(self.latent_shape, name="pz_top")
         else:
-            self._make_heads(spec, reversed_stage, above, compute)
+            self._make_heads(spec, reversed_stage, above)
             if self.merge is not None:
                 features_shape = self.merge.out_shape
         self.reads_class = spec.classes is not None and (
@@ -62,21 +59,20 @@ class TopDownStage(keras.layers.Layer):
         units += spec.classes.number if self.reads_class else 0
         all_latents = (*self.latent_shape[:-1], units)
         self.latent_map = LatentMap(
-            all_latents, features_shape, compute=compute, name=f"dense2conv_{self.level - 1}"
+            all_latents, features_shape, name=f"dense2conv_{self.level - 1}"
         )
         self._skips = spec.generative_skips and above is not None
-        self.blocks: list[GatedBlock] = []
+        self.blocks: list[MapBlock] = []
         shape = self.latent_map.out_shape
         for j, block in enumerate(reversed(spec.stages[self.level - 1].blocks)):
             self.blocks.append(
-                GatedBlock(
+                blocks.make(
                     block,
                     shape,
                     above.blocks[j].out_shape if self._skips else None,
                     out_size=reversed_stage.bu_blocks[-1 - j].in_shape[:2],
                     residual=j > 0,
                     dropout=spec.dropout_generative,
-                    compute=compute,
                     name=f"deterministic_generative_{spec.num_levels - self.level}_{j}",
                 )
             )
@@ -97,9 +93,7 @@ class TopDownStage(keras.layers.Layer):
         latents = {latent.name: (None, *self.latent_shape) for latent in self.latents}
         return {"map": (None, *self.out_shape), **latents}
 
-    def _make_heads(
-        self, spec: ModelSpec, bottom_up: BottomUpStage, above: "TopDownStage", compute: Compute
-    ):
+    def _make_heads(self, spec: ModelSpec, bottom_up: BottomUpStage, above: "TopDownStage"):
         """The priors given d_{i+1}, and the top-down posterior."""
         latent = spec.stages[self.level - 1].latent
 
@@ -110,7 +104,6 @@ class TopDownStage(keras.layers.Layer):
                 features_shape,
                 spec.log_variance,
                 spec.log_variance_ceiling,
-                compute=compute,
                 name=name,
             )
 
@@ -120,12 +113,11 @@ class TopDownStage(keras.layers.Layer):
             self.priors[Branch.TOP_DOWN.value] = head("pz_top_down", above.out_shape)
             # As in the original, the block is the first one of the stage above.
             block = spec.stages[above.level - 1].blocks[0]
-            self.merge = GatedBlock(
-                dataclasses.replace(block, stride=(1, 1)),
+            self.merge = blocks.make(
+                block.at_one_size(),
                 bottom_up.td_shape,
                 above.out_shape,
                 dropout=spec.dropout_generative,
-                compute=compute,
                 name=f"qz_top_down_pz_merge_{self.level}",
             )
             self.posterior = head("qz_top_down", self.merge.out_shape)
@@ -203,8 +195,8 @@ class TopDownStage(keras.layers.Layer):
         d = self.latent_map(tf.concat(inputs, axis=-1))
         outputs = []
         for j, block in enumerate(self.blocks):
-            aux = tf.nn.elu(above[j]) if self._skips else None
-            d = block(d, aux, noise=noise, training=training)
+            skip = tf.nn.elu(above[j]) if self._skips else None
+            d = block(d, skip, noise=noise, training=training)
             outputs.append(d)
         return outputs
 
