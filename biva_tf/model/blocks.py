@@ -239,6 +239,7 @@ class LatentMap(keras.layers.Layer):
     ):
         super().__init__(name=name)
         self._dense = None
+        self.in_shape = in_shape
         self.out_shape: Any = in_shape
         if len(in_shape) == 1:
             self._dense = Dense(in_shape[0], math.prod(map_shape), compute=compute, name=name)

@@ -1,0 +1,119 @@
+"""The posteriors of the latents: of z_i^bu and z_L from the bottom-up pass alone, of z_i^td from
+both passes."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from biva_tf.model import scopes
+from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, MapShape
+from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.noise import Noise
+from biva_tf.model.spec import Branch, ModelSpec
+from biva_tf.nn.compute import Compute
+
+
+def head(
+    spec: ModelSpec, level: int, features_shape: MapShape, compute: Compute, name: str
+) -> GaussianHead:
+    """The Gaussian of a latent of a level, a prior or a posterior, from features."""
+    return GaussianHead(
+        spec.stages[level - 1].latent,
+        features_shape,
+        spec.log_variance,
+        spec.log_variance_ceiling,
+        compute=compute,
+        name=name,
+    )
+
+
+class TopPosterior(keras.layers.Layer):
+    """q(z_L | x, z_{<L}^bu), from td_L and bu_L merged by a block; and q(y | x, z_{<L}^bu).
+
+    Args:
+      spec: the model's spec.
+      in_shape: the shape of td_L and bu_L on top of each other.
+      compute: how the layers compute.
+    """
+
+    def __init__(self, spec: ModelSpec, in_shape: MapShape, compute: Compute):
+        level = spec.num_levels
+        super().__init__(name="top_posterior")
+        self.merge = GatedBlock(
+            dataclasses.replace(spec.stages[-1].blocks[-1], stride=(1, 1)),
+            in_shape,
+            dropout=spec.dropout_inference,
+            compute=compute,
+            name=scopes.TOP_MERGE,
+        )
+        features = self.features_shape = self.merge.out_shape
+        self.head = head(spec, level, features, compute, scopes.posterior(Branch.TOP, level))
+        self.latent_shape = self.head.latent_shape
+        self.classifier: Classifier | None = None  # of a spec with classes
+        if spec.classes is not None:
+            rate, name = spec.dropout_inference, scopes.CLASSIFIER
+            self.classifier = Classifier(spec.classes, features, rate, compute=compute, name=name)
+        self.built = True
+
+    def call(
+        self, merged: tf.Tensor, *, noise: Noise, training: bool = False
+    ) -> tuple[DiagonalGaussian, tf.Tensor | None]:
+        """The posterior of z_L, and the logits of that of y: [rows, classes], or None."""
+        features = self.merge(merged, noise=noise, training=training)
+        if self.classifier is None:
+            return self.head(features), None
+        logits = self.classifier(features, noise=noise, training=training)
+        return self.head(features), logits
+
+
+class TopDownPosterior(keras.layers.Layer):
+    """q(z_i^td | x, z_{<i}^bu, z_{>i}): a block reads td_i and, as its skip connection, d_{i+1}.
+
+    Args:
+      spec: the model's spec.
+      level: i.
+      td_shape: the shape of td_i.
+      d_shape: the shape of d_{i+1}.
+      compute: how the layers compute.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape, compute: Compute
+    ):
+        super().__init__(name=f"top_down_posterior_{level}")
+        # As in the original, the block is the first one of the stage above.
+        block = spec.stages[level].blocks[0]
+        self.merge = GatedBlock(
+            dataclasses.replace(block, stride=(1, 1)),
+            td_shape,
+            d_shape,
+            dropout=spec.dropout_generative,
+            compute=compute,
+            name=scopes.top_down_merge(level),
+        )
+        self.features_shape = self.merge.out_shape
+        self.head = self.make_head(spec, level, compute)
+        self.built = True
+
+    def make_head(self, spec: ModelSpec, level: int, compute: Compute) -> GaussianHead:
+        """The layer that gives a Gaussian from the block's map."""
+        name = scopes.posterior(Branch.TOP_DOWN, level)
+        return head(spec, level, self.features_shape, compute, name)
+
+    def call(
+        self,
+        td: tf.Tensor,
+        d: tf.Tensor,
+        *,
+        prior: DiagonalGaussian,
+        noise: Noise,
+        training: bool = False,
+    ) -> DiagonalGaussian:
+        """The posterior, from td_i, d_{i+1} and the prior p(z_i^td | z_{>i})."""
+        features = self.merge(td, tf.nn.elu(d), noise=noise, training=training)
+        return self.relative_to(prior, self.head(features))
+
+    def relative_to(self, prior: DiagonalGaussian, q: DiagonalGaussian) -> DiagonalGaussian:
+        """The posterior from what the head gives: that itself."""
+        return q
