@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from biva_tf.model import spec
 from biva_tf.model.distributions import DiscretizedLogisticMixture, bernoulli_image, gaussian_point
+from biva_tf.model.kinds import LikelihoodKind
 from biva_tf.model.noise import Noise
 from biva_tf.model.text import TextLikelihood
 
@@ -142,8 +143,10 @@ class GaussianLikelihood:
         return self.image(px, noise)
 
 
-def make(likelihood: spec.LikelihoodSpec, image_shape: tuple[int, int, int]) -> Likelihood:
+def make(likelihood: LikelihoodKind, image_shape: tuple[int, int, int]) -> Likelihood:
     """The likelihood that a spec describes, for images of a shape."""
+    if likelihood.makes_itself():
+        return likelihood.make(image_shape)
     match likelihood:
         case spec.Bernoulli():
             return BernoulliLikelihood(image_shape)
@@ -153,3 +156,4 @@ def make(likelihood: spec.LikelihoodSpec, image_shape: tuple[int, int, int]) -> 
             return GaussianLikelihood(image_shape)
         case spec.Text():
             return TextLikelihood(likelihood, image_shape)
+    raise NotImplementedError(f"no likelihood is made of {likelihood!r}")

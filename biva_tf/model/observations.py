@@ -1,8 +1,6 @@
 """What x can be, and which p(x|z) a spec can ask for; `likelihoods` makes it.
 
-Each has a `kind`, its name in JSON; `values`, the least and the greatest value that x can have;
-`binary`, whether x has the values 0 and 1 alone; and `channels`, the numbers of channels that x can
-have, None for any number.
+`kinds.LikelihoodKind` says what each has.
 """
 
 import dataclasses
@@ -11,26 +9,27 @@ from typing import ClassVar
 
 from biva_tf.model import tokens
 from biva_tf.model.checks import require, require_count, require_rate
+from biva_tf.model.kinds import LikelihoodKind, register
 
 # The values of an image, or any numbers.
 UNIT, REALS = (0.0, 1.0), (-math.inf, math.inf)
 
 
+@register("bernoulli")
 @dataclasses.dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(LikelihoodKind):
     """p(x|z) of binary pixels: a Bernoulli distribution from one logit per pixel and channel."""
 
-    kind: ClassVar[str] = "bernoulli"
     values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = True
     channels: ClassVar[tuple[int, ...] | None] = None
 
 
+@register("discretized_logistic_mixture")
 @dataclasses.dataclass(frozen=True)
-class LogisticMixture:
+class LogisticMixture(LikelihoodKind):
     """p(x|z) of 8-bit pixels: a discretized mixture of `num_mixtures` logistics (section 4.3)."""
 
-    kind: ClassVar[str] = "discretized_logistic_mixture"
     values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = (1, 3)
@@ -41,18 +40,19 @@ class LogisticMixture:
         require_count(self.num_mixtures, "num_mixtures")
 
 
+@register("gaussian")
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class Gaussian(LikelihoodKind):
     """p(x|z) of real numbers: independent Gaussians, each with a mean and a variance of its own."""
 
-    kind: ClassVar[str] = "gaussian"
     values: ClassVar[tuple[float, float]] = REALS
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = None
 
 
+@register("text")
 @dataclasses.dataclass(frozen=True)
-class Text:
+class Text(LikelihoodKind):
     """p(x|z) of sentences: of each token given the ones before it, by a recurrent network.
 
     A sentence is a map [tokens, 1, 1] of ids (`tokens`), float32.
@@ -66,7 +66,6 @@ class Text:
         place of a preceding token, so that it needs z (Bowman et al. 2016).
     """
 
-    kind: ClassVar[str] = "text"
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = (1,)
 
@@ -88,9 +87,6 @@ class Text:
         require_rate(self.word_dropout, "word_dropout")
 
     @property
-    def values(self) -> tuple[float, float]:
+    def values(self) -> tuple[float, float]:  # type: ignore[override]
         """The least and the greatest id."""
         return (0.0, float(self.vocabulary - 1))
-
-
-LikelihoodSpec = Bernoulli | LogisticMixture | Gaussian | Text

@@ -36,7 +36,7 @@ from biva_tf.inference import (
     exploration,
     objectives,
     sampling,
-    scoring,
+    score_graph,
 )
 from biva_tf.model.network import Network
 from biva_tf.model.noise import NoNoise, SeededNoise
@@ -171,7 +171,7 @@ class _Signatures:
         samples = self._checked_samples(num_importance_samples, "num_importance_samples", images)
 
         def rows(first, count) -> Tensors:
-            (all_latents, above_k), _ = scoring.image_scores(
+            (all_latents, above_k), _ = score_graph.image_scores(
                 self.model,
                 (0, k),
                 chunks.take(images, first, count),
