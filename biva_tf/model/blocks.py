@@ -10,7 +10,6 @@ import tensorflow as tf
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import BlockSpec, Classes, DenseLatent, Latent
-from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import Conv2D, Deconv2D, Dense
 
 _LOG_VARIANCE_FLOOR = 1e-8  # the original's eps
@@ -24,7 +23,7 @@ class GatedBlock(keras.layers.Layer):
     Args:
       spec: filters, kernel and stride.
       in_shape: the shape of the input map.
-      aux_shape: the shape of the skip connection's map, which may be of another size; or None. The
+      skip_shape: the shape of the skip connection's map, which may be of another size; or None. The
         caller applies the activation to that map, since several blocks read the same one.
       out_size: None for a bottom-up block, whose stride makes the map smaller; the height and width
         of the output for a transposed block, whose stride makes the map larger.
@@ -32,7 +31,6 @@ class GatedBlock(keras.layers.Layer):
         has fewer channels, never gets it. For a smaller output the input is average-pooled, for one
         with more channels it is zero-padded.
       dropout: the dropout rate between the block's two convolutions, in training.
-      compute: how the layers compute.
       name: the scope of the original's variables.
     """
 
@@ -40,12 +38,11 @@ class GatedBlock(keras.layers.Layer):
         self,
         spec: BlockSpec,
         in_shape: MapShape,
-        aux_shape: MapShape | None = None,
+        skip_shape: MapShape | None = None,
         *,
         out_size: tuple[int, int] | None = None,
         residual: bool = True,
         dropout: float = 0.0,
-        compute: Compute,
         name: str,
     ):
         super().__init__(name=name)
@@ -53,21 +50,21 @@ class GatedBlock(keras.layers.Layer):
         self._dropout = dropout
         self._stride = spec.stride
         filters, kernel = spec.filters, spec.kernel
-        self._conv_in = Conv2D(in_shape, filters, kernel, compute=compute, name=f"{name}_conv_in")
+        self._conv_in = Conv2D(in_shape, filters, kernel, name=f"{name}_conv_in")
+        # "aux" is the word of the original. In .keras files, weights bear the name of this
+        # attribute; in checkpoints, the scopes of the original, ..._aux below.
         self._aux = None
-        if aux_shape is not None:
-            self._aux = _resize_layer(spec, aux_shape, in_shape, compute, name)
+        if skip_shape is not None:
+            self._aux = _resize_layer(spec, skip_shape, in_shape, name)
         scope = f"{name}_conv_out"
         if out_size is None or spec.stride == (1, 1):
             shape = (*in_shape[:2], filters)
-            self._conv_out = Conv2D(
-                shape, 2 * filters, kernel, spec.stride, compute=compute, name=scope
-            )
+            self._conv_out = Conv2D(shape, 2 * filters, kernel, spec.stride, name=scope)
             (height, width), (down, right) = in_shape[:2], spec.stride
             out_size = math.ceil(height / down), math.ceil(width / right)
         else:
             self._conv_out = Deconv2D(
-                filters, 2 * filters, kernel, spec.stride, out_size, compute=compute, name=scope
+                filters, 2 * filters, kernel, spec.stride, out_size, name=scope
             )
         self.out_shape = (*out_size, filters)
         larger = any(o > i for o, i in zip(out_size, in_shape, strict=False))
@@ -75,12 +72,12 @@ class GatedBlock(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, x: tf.Tensor, aux: tf.Tensor | None = None, *, noise: Noise, training: bool = False
+        self, x: tf.Tensor, skip: tf.Tensor | None = None, *, noise: Noise, training: bool = False
     ) -> tf.Tensor:
-        """x [rows, *in_shape], elu(aux) [rows, *aux_shape] or None, to [rows, *out_shape]."""
+        """x [rows, *in_shape], elu(skip) [rows, *skip_shape] or None, to [rows, *out_shape]."""
         out = self._conv_in(tf.nn.elu(x))
         if self._aux is not None:
-            out += self._aux(aux)
+            out += self._aux(skip)
         out = tf.nn.elu(out)
         if training and self._dropout:
             shape = (tf.shape(out)[0], *out.shape[1:])
@@ -97,19 +94,17 @@ class GatedBlock(keras.layers.Layer):
         return tf.pad(x, [[0, 0], [0, 0], [0, 0], [0, extra]]) if extra else x
 
 
-def _resize_layer(spec: BlockSpec, shape: MapShape, target: MapShape, compute: Compute, name: str):
-    """The layer that takes an aux map of `shape` to the size of `target`, with spec.filters."""
+def _resize_layer(spec: BlockSpec, shape: MapShape, target: MapShape, name: str):
+    """The layer that takes a skip map of `shape` to the size of `target`, with spec.filters."""
     if shape[:2] == target[:2]:
-        return Dense(shape[2], spec.filters, compute=compute, name=f"{name}_conv_aux")
+        return Dense(shape[2], spec.filters, name=f"{name}_conv_aux")
     if shape[0] >= target[0] and shape[1] >= target[1]:
         stride = [math.ceil(a / t) for a, t in zip(shape[:2], target[:2], strict=True)]
         scope = f"{name}_conv_downsample_aux"
-        return Conv2D(shape, spec.filters, spec.kernel, stride, compute=compute, name=scope)
+        return Conv2D(shape, spec.filters, spec.kernel, stride, name=scope)
     stride = [math.ceil(t / a) for a, t in zip(shape[:2], target[:2], strict=True)]
     scope = f"{name}_conv_upsample_aux"
-    return Deconv2D(
-        shape[2], spec.filters, spec.kernel, stride, target[:2], compute=compute, name=scope
-    )
+    return Deconv2D(shape[2], spec.filters, spec.kernel, stride, target[:2], name=scope)
 
 
 class GaussianHead(keras.layers.Layer):
@@ -120,7 +115,6 @@ class GaussianHead(keras.layers.Layer):
       in_shape: the shape of the features.
       log_variance: "softplus" or "free"; see `ModelSpec`.
       ceiling: what the log-variance does not exceed; None: it has no bound.
-      compute: how the layers compute.
       name: the scope of the original's variables.
     """
 
@@ -131,7 +125,6 @@ class GaussianHead(keras.layers.Layer):
         log_variance: str,
         ceiling: float | None,
         *,
-        compute: Compute,
         name: str,
     ):
         super().__init__(name=name)
@@ -141,8 +134,8 @@ class GaussianHead(keras.layers.Layer):
 
         def layer(scope):
             if isinstance(latent, DenseLatent):
-                return Dense(self._flat_size, latent.units, compute=compute, name=scope)
-            return Conv2D(in_shape, latent.channels, latent.kernel, compute=compute, name=scope)
+                return Dense(self._flat_size, latent.units, name=scope)
+            return Conv2D(in_shape, latent.channels, latent.kernel, name=scope)
 
         self._mean = layer(f"{name}_mean")
         self._log_variance = layer(f"{name}_var")
@@ -186,17 +179,14 @@ class Classifier(keras.layers.Layer):
       classes: their number, and the units of the hidden layer.
       in_shape: the shape of the features.
       dropout: the dropout rate.
-      compute: how the layers compute.
     """
 
-    def __init__(
-        self, classes: Classes, in_shape: MapShape, dropout: float, *, compute: Compute, name: str
-    ):
+    def __init__(self, classes: Classes, in_shape: MapShape, dropout: float, *, name: str):
         super().__init__(name=name)
         self._size, self._dropout = math.prod(in_shape), dropout
         units = classes.classifier_units
-        self._hidden = Dense(self._size, units, compute=compute, name=f"{name}_hidden")
-        self._logits = Dense(units, classes.number, compute=compute, name=f"{name}_logits")
+        self._hidden = Dense(self._size, units, name=f"{name}_hidden")
+        self._logits = Dense(units, classes.number, name=f"{name}_logits")
         self.built = True
 
     def call(self, features: tf.Tensor, *, noise: Noise, training: bool = False) -> tf.Tensor:
@@ -230,19 +220,15 @@ class LatentMap(keras.layers.Layer):
     Args:
       in_shape: the shape of the latent's value, per example.
       map_shape: the shape of the map that a dense latent becomes.
-      compute: how the layers compute.
       name: the scope of the original's variables.
     """
 
-    def __init__(
-        self, in_shape: tuple[int, ...], map_shape: MapShape, *, compute: Compute, name: str
-    ):
+    def __init__(self, in_shape: tuple[int, ...], map_shape: MapShape, *, name: str):
         super().__init__(name=name)
         self._dense = None
-        self.in_shape = in_shape
         self.out_shape: Any = in_shape
         if len(in_shape) == 1:
-            self._dense = Dense(in_shape[0], math.prod(map_shape), compute=compute, name=name)
+            self._dense = Dense(in_shape[0], math.prod(map_shape), name=name)
             self.out_shape = map_shape
         self.built = True
 

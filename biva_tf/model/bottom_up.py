@@ -24,7 +24,6 @@ from biva_tf.model.chains import inference_chain
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
-from biva_tf.nn.compute import Compute
 
 
 class Maps(NamedTuple):
@@ -117,18 +116,15 @@ class OneChain(keras.layers.Layer):
       level: i.
       in_shape: the shape of the map that the chain begins with.
       below: the shapes of bu_{i-1} and td_{i-1}.
-      compute: how the layers compute.
 
     Attributes:
       shapes: the shapes of the maps.
       bu: the chain to bu_i.
     """
 
-    def __init__(
-        self, spec: ModelSpec, level: int, in_shape: MapShape, below: Maps, compute: Compute
-    ):
+    def __init__(self, spec: ModelSpec, level: int, in_shape: MapShape, below: Maps):
         super().__init__(name=f"maps_{level}")
-        self.bu = inference_chain(spec, Branch.BOTTOM_UP, level, in_shape, None, compute)
+        self.bu = inference_chain(spec, Branch.BOTTOM_UP, level, in_shape, None)
         self.shapes = Maps(self.bu.out_shape, None)
         self.built = True
 
@@ -143,15 +139,13 @@ class TwoChains(keras.layers.Layer):
     Args and attributes are those of `OneChain`, and `td` is the chain to td_i.
     """
 
-    def __init__(
-        self, spec: ModelSpec, level: int, in_shape: MapShape, below: Maps, compute: Compute
-    ):
+    def __init__(self, spec: ModelSpec, level: int, in_shape: MapShape, below: Maps):
         super().__init__(name=f"maps_{level}")
         self.reads_below = level > 1
         skip_shape = stacked(below) if self.reads_below else None
-        self.bu = inference_chain(spec, Branch.BOTTOM_UP, level, in_shape, skip_shape, compute)
+        self.bu = inference_chain(spec, Branch.BOTTOM_UP, level, in_shape, skip_shape)
         bu_shape = self.bu.out_shape
-        self.td = inference_chain(spec, Branch.TOP_DOWN, level, below.td, bu_shape, compute)
+        self.td = inference_chain(spec, Branch.TOP_DOWN, level, below.td, bu_shape)
         self.shapes = Maps(bu_shape, self.td.out_shape)
         self.built = True
 
@@ -172,12 +166,12 @@ class DeterministicStage(keras.layers.Layer):
       spec: the model's spec.
       level: i.
       below: the shapes of bu_{i-1} and td_{i-1}.
-      compute: how the layers compute.
 
     Attributes:
       level: i.
       latent: the latent of the level that the bottom-up pass draws; None.
-      entry: what the stage reads, as a map.
+      in_shape: the shape of what the stage reads, per example.
+      entry: that as a map.
       maps: the chains to bu_i and td_i.
       shapes: the shapes of bu_i and td_i.
       features_shape: the shape of the map that the latents of the level are inferred from.
@@ -185,16 +179,16 @@ class DeterministicStage(keras.layers.Layer):
 
     latent: LatentSpec | None = None
 
-    def __init__(self, spec: ModelSpec, level: int, below: Maps, compute: Compute):
+    def __init__(self, spec: ModelSpec, level: int, below: Maps):
         super().__init__(name=f"bottom_up_{level}")
         self.level = level
-        in_shape: tuple[int, ...] = below.bu
+        self.in_shape: tuple[int, ...] = below.bu
         if level > 1 and Branch.BOTTOM_UP in spec.branches:
-            in_shape = latent_shape(spec.stages[level - 2].latent, below.bu)
+            self.in_shape = latent_shape(spec.stages[level - 2].latent, below.bu)
         name = scopes.bottom_up_map(level - 1)
-        self.entry = LatentMap(in_shape, below.bu, compute=compute, name=name)
+        self.entry = LatentMap(self.in_shape, below.bu, name=name)
         chains = TwoChains if Branch.TOP_DOWN in spec.branches else OneChain
-        self.maps = chains(spec, level, self.entry.out_shape, below, compute)
+        self.maps = chains(spec, level, self.entry.out_shape, below)
         self.shapes = self.maps.shapes
         self.features_shape: MapShape = self.shapes.bu
 
@@ -225,11 +219,11 @@ class StochasticStage(DeterministicStage):
     Args and attributes are those of `DeterministicStage`; `posterior` gives q(z_i^bu | bu_i).
     """
 
-    def __init__(self, spec: ModelSpec, level: int, below: Maps, compute: Compute):
-        super().__init__(spec, level, below, compute)
+    def __init__(self, spec: ModelSpec, level: int, below: Maps):
+        super().__init__(spec, level, below)
         self.latent = spec.level_latents(level)[0]  # the bottom-up one, where there are two
         name = scopes.posterior(Branch.BOTTOM_UP, level)
-        self.posterior = posteriors.head(spec, level, self.shapes.bu, compute, name)
+        self.posterior = posteriors.head(spec, level, self.shapes.bu, name)
 
     def compute_output_shape(self, input_shape):
         """The shapes of the map and of the latent that it leads to, for `summary`."""
@@ -251,10 +245,10 @@ class TopStage(DeterministicStage):
     q(z_L | x, z_{<L}^bu) and, of a spec with classes, q(y | x, z_{<L}^bu).
     """
 
-    def __init__(self, spec: ModelSpec, level: int, below: Maps, compute: Compute):
-        super().__init__(spec, level, below, compute)
+    def __init__(self, spec: ModelSpec, level: int, below: Maps):
+        super().__init__(spec, level, below)
         (self.latent,) = spec.level_latents(level)
-        self.posterior = posteriors.TopPosterior(spec, stacked(self.shapes), compute)
+        self.posterior = posteriors.TopPosterior(spec, stacked(self.shapes))
         self.features_shape = self.posterior.features_shape
 
     def compute_output_shape(self, input_shape):
@@ -273,16 +267,13 @@ class TopStage(DeterministicStage):
         return BottomUpLevel(maps, q, class_logits)
 
 
-def make_stage(spec: ModelSpec, level: int, below: Maps, compute: Compute) -> DeterministicStage:
+def make_stage(spec: ModelSpec, level: int, below: Maps) -> DeterministicStage:
     """The bottom-up stage of a level, as the spec's inference asks for it."""
-    stage_class = DeterministicStage
     if level == spec.num_levels:
-        stage_class = TopStage
-    elif Branch.BOTTOM_UP in spec.branches:
-        stage_class = StochasticStage
-    stage = stage_class(spec, level, below, compute)
-    stage.build((None, *stage.entry.in_shape))
-    return stage
+        return TopStage(spec, level, below)
+    if Branch.BOTTOM_UP in spec.branches:
+        return StochasticStage(spec, level, below)
+    return DeterministicStage(spec, level, below)
 
 
 def stacked(shapes: Maps) -> MapShape:

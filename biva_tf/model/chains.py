@@ -9,7 +9,6 @@ from biva_tf.model import scopes
 from biva_tf.model.blocks import GatedBlock, MapShape
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
-from biva_tf.nn.compute import Compute
 
 
 class Chain(keras.layers.Layer):
@@ -50,12 +49,7 @@ class Chain(keras.layers.Layer):
 
 
 def inference_chain(
-    spec: ModelSpec,
-    branch: Branch,
-    level: int,
-    in_shape: MapShape,
-    skip_shape: MapShape | None,
-    compute: Compute,
+    spec: ModelSpec, branch: Branch, level: int, in_shape: MapShape, skip_shape: MapShape | None
 ) -> Chain:
     """The chain to bu_i or td_i. All its blocks read the same skip connection, if there is one."""
     blocks, shape = [], in_shape
@@ -66,7 +60,6 @@ def inference_chain(
             skip_shape,
             residual=(level, j) != (1, 0),  # the first block reads the image itself
             dropout=spec.dropout_inference,
-            compute=compute,
             name=scopes.inference_block(branch, level, j),
         )
         blocks.append(made)
@@ -75,12 +68,7 @@ def inference_chain(
 
 
 def generative_chain(
-    spec: ModelSpec,
-    level: int,
-    in_shape: MapShape,
-    reverses: Chain,
-    above: Chain | None,
-    compute: Compute,
+    spec: ModelSpec, level: int, in_shape: MapShape, reverses: Chain, above: Chain | None
 ) -> Chain:
     """The chain to d_i.
 
@@ -91,7 +79,6 @@ def generative_chain(
       reverses: the chain to bu_i, whose sizes it goes through in reverse.
       above: the chain to d_{i+1}, of whose blocks each gives a block here its skip connection; None
         for no skip connections.
-      compute: how the layers compute.
     """
     blocks, shape = [], in_shape
     for j, block in enumerate(reversed(spec.stages[level - 1].blocks)):
@@ -102,7 +89,6 @@ def generative_chain(
             out_size=reverses.blocks[-1 - j].in_shape[:2],
             residual=j > 0,
             dropout=spec.dropout_generative,
-            compute=compute,
             name=scopes.generative_block(spec.num_levels, level, j),
         )
         blocks.append(made)

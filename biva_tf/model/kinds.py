@@ -1,8 +1,8 @@
 """The kinds of which a spec's parts can be: those of the project and those of a user's own files.
 
 A part is a frozen dataclass that derives from the base of its family: `BlockKind`, `LatentKind`,
-`TopPriorKind` or `LikelihoodKind`. `register` gives it its kind, the name by which JSON, `.keras`
-files, runs and exports know it:
+`TopPriorKind`, `LikelihoodKind` or `StagesKind`. `register` gives it its kind, the name by which
+JSON, `.keras` files, runs and exports know it:
 
     @biva_tf.register("laplace")
     @dataclasses.dataclass(frozen=True)
@@ -18,10 +18,17 @@ own parts import no TensorFlow, so those of its layers make them (`likelihoods.m
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
+
+import numpy as np
 
 from biva_tf.errors import nearest
-from biva_tf.model.checks import SpecError
+from biva_tf.model.checks import SpecError, require
+from biva_tf.model.observed import REALS, UNIT, Observation, Unit
+
+
+class UnknownKindError(SpecError):
+    """A kind that is not registered."""
 
 
 class Kind:
@@ -66,26 +73,86 @@ class TopPriorKind(Kind):
 class LikelihoodKind(Kind):
     """p(x|z), and what x is.
 
-    A likelihood has `make(image_shape)`, which gives a `likelihoods.Likelihood`.
+    A likelihood has `make(image_shape)`, which gives a `likelihoods.Likelihood`. Everything else
+    has defaults, which are those of grey or coloured images in [0, 1]. Whoever reads, checks,
+    measures or draws x asks it.
 
     Attributes:
+      x: what x is.
       values: the least and the greatest value that x can have.
       binary: whether x has the values 0 and 1 alone.
       channels: the numbers of channels that x can have; None for any number.
+      of_fixed_size: whether every x has all the dimensions of the image_shape, so that bits/dim
+        mean something. Otherwise perplexity per token is reported in their place.
+      codes_pixels: whether the layer has `channel_probabilities`, with which images are compressed.
     """
 
     family = "likelihood"
 
-    values: ClassVar[tuple[float, float]]
+    x: ClassVar[Observation] = Observation.IMAGE
+    values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = None
+    of_fixed_size: ClassVar[bool] = True
+    codes_pixels: ClassVar[bool] = False
+
+    @property
+    def num_ids(self) -> int | None:
+        """The number of ids of tokens, if x is a sentence; else None."""
+        return None
+
+    @property
+    def unit(self) -> Unit:
+        """The unit in which anomaly detection reports bounds.
+
+        As in the paper, it is nats if x is binary, else bits/dim. Of real numbers it is nats, since
+        their bits/dim depend on the unit of the numbers.
+        """
+        in_bits = self.of_fixed_size and not self.binary and self.values == UNIT
+        return Unit.BITS_PER_DIM if in_bits else Unit.NATS
+
+    def check_shape(self, image_shape: tuple[int, int, int]) -> None:
+        """Raises SpecError if x cannot have the shape (height, width, channels)."""
+        if self.channels is not None:
+            expected = f"{' or '.join(map(str, self.channels))} channels for {self.kind}"
+            require(image_shape[2] in self.channels, "image_shape", expected, image_shape)
+
+    def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape of what the first bottom-up stage reads: that of `network_input`."""
+        return image_shape
+
+    def uncounted_floats(self, image_shape: tuple[int, int, int]) -> int:
+        """Numbers that a training step keeps of an x in maps with an unknown number of rows."""
+        return 0
+
+    @property
+    def expected_values(self) -> str:
+        """The values of x, for a message."""
+        least, greatest = self.values
+        if self.values == REALS:
+            return "finite numbers"
+        or_bytes = " or uint8 of 0 to 255" if self.values == UNIT else ""
+        return f"values in [{least:g}, {greatest:g}]{or_bytes}"
+
+    def check_values(self, images: np.ndarray) -> None:
+        """Raises ValueError if images, float32 [n >= 1, *image_shape], have impossible values."""
+        (least, greatest), low, high = self.values, images.min(), images.max()
+        if not (np.isfinite([low, high]).all() and low >= least and high <= greatest):
+            raise ValueError(f"images: expected {self.expected_values}, got {low} to {high}")
 
 
-FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind)
+class StagesKind(Kind):
+    """The stages of a model. It has `make(spec)`, which gives a `stages.Stages`."""
+
+    family = "kind of stages"
+
+
+FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind, StagesKind)
 
 _KINDS: dict[type[Kind], dict[str, type[Kind]]] = {family: {} for family in FAMILIES}
 
 _Registered = TypeVar("_Registered", bound=type[Kind])
+_Family = TypeVar("_Family", bound=Kind)
 
 
 def register(kind: str) -> Callable[[_Registered], _Registered]:
@@ -119,9 +186,9 @@ def register(kind: str) -> Callable[[_Registered], _Registered]:
     return decorated
 
 
-def known(family: type[Kind]) -> dict[str, type[Kind]]:
+def known(family: type[_Family]) -> dict[str, type[_Family]]:
     """The registered classes of a family by kind, in the order in which they were registered."""
-    return dict(_KINDS[family])
+    return cast(dict[str, type[_Family]], dict(_KINDS[family]))
 
 
 def of_kind(family: type[Kind], kind: Any, path: str) -> type[Kind]:
@@ -133,7 +200,7 @@ def of_kind(family: type[Kind], kind: Any, path: str) -> type[Kind]:
       path: the path of the field, for the message.
 
     Raises:
-      SpecError: no class of the family has this kind.
+      UnknownKindError: no class of the family has this kind.
     """
     classes = known(family)
     if isinstance(kind, str) and kind in classes:
@@ -144,7 +211,7 @@ def of_kind(family: type[Kind], kind: Any, path: str) -> type[Kind]:
             f"{nearest(kind, classes)}; a {family.family} of your own is known once the file with "
             f"its @biva_tf.register({kind!r}) is imported"
         )
-    raise SpecError(message)
+    raise UnknownKindError(message)
 
 
 def _family_of(cls: type[Kind], kind: str) -> type[Kind]:

@@ -26,20 +26,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from biva_tf.errors import SettingsError
-from biva_tf.model import assignments, bottom_up, latents, likelihoods, plans, scopes
+from biva_tf.model import assignments, latents, likelihoods, plans, scopes, stages
 from biva_tf.model.assignments import Assignment
-from biva_tf.model.bottom_up import (
-    BottomUpLevel,
-    DeterministicStage,
-    Features,
-    ImageFeatures,
-    Maps,
-)
+from biva_tf.model.bottom_up import BottomUpLevel, Features, ImageFeatures, Maps
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import Noise, SeededNoise
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
-from biva_tf.model.top_down import Descent, TopDownStage
+from biva_tf.model.top_down import Descent
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import Dense
 
@@ -84,22 +78,14 @@ class Network(keras.Model):
         super().__init__(name=name)
         self.spec = spec
         self.compute = compute or Compute()
-        self.likelihood = likelihoods.make(spec.likelihood, spec.image_shape)
-        shapes = Maps(spec.input_shape, spec.input_shape)
-        self.bottom_up_stages: list[DeterministicStage] = []  # level 1 first
-        for level in range(1, spec.num_levels + 1):
-            stage = bottom_up.make_stage(spec, level, shapes, self.compute)
-            self.bottom_up_stages.append(stage)
-            shapes = stage.shapes
-        self.top_down_stages: list[TopDownStage] = []  # level L first
-        above = None
-        for below in reversed(self.bottom_up_stages):
-            above = TopDownStage(spec, below.level, below, above, self.compute)
-            self.top_down_stages.append(above)
-        shape = self.top_down_stages[-1].out_shape
-        self.output_layer = Dense(
-            shape[2], self.likelihood.num_parameters, compute=self.compute, name=scopes.OUTPUT
-        )
+        with self.compute.scope():
+            self.likelihood = likelihoods.make(spec.likelihood, spec.image_shape)
+            made = stages.make(spec)
+            self.bottom_up_stages = list(made.bottom_up)  # level 1 first
+            self.top_down_stages = list(made.top_down)  # level L first
+            shape = self.top_down_stages[-1].out_shape
+            outputs = self.likelihood.num_parameters
+            self.output_layer = Dense(shape[2], outputs, name=scopes.OUTPUT)
         self.output_layer.build((None, *shape))  # for `summary`
         self.built = True
 

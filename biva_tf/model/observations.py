@@ -1,18 +1,17 @@
-"""What x can be, and which p(x|z) a spec can ask for; `likelihoods` makes it.
+"""The p(x|z) that a spec can ask for; `likelihoods` makes it.
 
 `kinds.LikelihoodKind` says what each has.
 """
 
 import dataclasses
-import math
 from typing import ClassVar
+
+import numpy as np
 
 from biva_tf.model import tokens
 from biva_tf.model.checks import require, require_count, require_rate
 from biva_tf.model.kinds import LikelihoodKind, register
-
-# The values of an image, or any numbers.
-UNIT, REALS = (0.0, 1.0), (-math.inf, math.inf)
+from biva_tf.model.observed import REALS, Observation
 
 
 @register("bernoulli")
@@ -20,9 +19,8 @@ UNIT, REALS = (0.0, 1.0), (-math.inf, math.inf)
 class Bernoulli(LikelihoodKind):
     """p(x|z) of binary pixels: a Bernoulli distribution from one logit per pixel and channel."""
 
-    values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = True
-    channels: ClassVar[tuple[int, ...] | None] = None
+    codes_pixels: ClassVar[bool] = True
 
 
 @register("discretized_logistic_mixture")
@@ -30,9 +28,8 @@ class Bernoulli(LikelihoodKind):
 class LogisticMixture(LikelihoodKind):
     """p(x|z) of 8-bit pixels: a discretized mixture of `num_mixtures` logistics (section 4.3)."""
 
-    values: ClassVar[tuple[float, float]] = UNIT
-    binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = (1, 3)
+    codes_pixels: ClassVar[bool] = True
 
     num_mixtures: int = 10
 
@@ -45,9 +42,8 @@ class LogisticMixture(LikelihoodKind):
 class Gaussian(LikelihoodKind):
     """p(x|z) of real numbers: independent Gaussians, each with a mean and a variance of its own."""
 
+    x: ClassVar[Observation] = Observation.POINT
     values: ClassVar[tuple[float, float]] = REALS
-    binary: ClassVar[bool] = False
-    channels: ClassVar[tuple[int, ...] | None] = None
 
 
 @register("text")
@@ -66,8 +62,9 @@ class Text(LikelihoodKind):
         place of a preceding token, so that it needs z (Bowman et al. 2016).
     """
 
-    binary: ClassVar[bool] = False
+    x: ClassVar[Observation] = Observation.SENTENCE
     channels: ClassVar[tuple[int, ...] | None] = (1,)
+    of_fixed_size: ClassVar[bool] = False
 
     vocabulary: int
     embedding_units: int = 64
@@ -90,3 +87,28 @@ class Text(LikelihoodKind):
     def values(self) -> tuple[float, float]:  # type: ignore[override]
         """The least and the greatest id."""
         return (0.0, float(self.vocabulary - 1))
+
+    @property
+    def num_ids(self) -> int:
+        """The size of the vocabulary."""
+        return self.vocabulary
+
+    def check_shape(self, image_shape: tuple[int, int, int]) -> None:
+        """Raises SpecError unless the shape is (tokens, 1, 1)."""
+        super().check_shape(image_shape)
+        require(image_shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", image_shape)
+
+    def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape of embedded tokens."""
+        return (*image_shape[:2], self.embedding_units)
+
+    def uncounted_floats(self, image_shape: tuple[int, int, int]) -> int:
+        """The logits and their gradient, if no row is padded."""
+        return 2 * image_shape[0] * self.vocabulary
+
+    def check_values(self, images: np.ndarray) -> None:
+        """Raises ValueError if ids are out of range, or their rows are not sentences."""
+        super().check_values(images)
+        if not tokens.valid(images[..., 0, 0]):
+            expected = f"ids of words, then {tokens.END}, then {tokens.PADDING}"
+            raise ValueError(f"images: expected {expected}; got others")

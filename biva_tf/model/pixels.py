@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biva_tf.model.kinds import LikelihoodKind
-from biva_tf.model.observations import UNIT
+from biva_tf.model.observed import UNIT
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -7,23 +7,19 @@ import keras
 import tensorflow as tf
 
 from biva_tf.model import scopes
-from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, MapShape
+from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, MapShape, under_ceiling
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
-from biva_tf.nn.compute import Compute
 
 
-def head(
-    spec: ModelSpec, level: int, features_shape: MapShape, compute: Compute, name: str
-) -> GaussianHead:
+def head(spec: ModelSpec, level: int, features_shape: MapShape, name: str) -> GaussianHead:
     """The Gaussian of a latent of a level, a prior or a posterior, from features."""
     return GaussianHead(
         spec.stages[level - 1].latent,
         features_shape,
         spec.log_variance,
         spec.log_variance_ceiling,
-        compute=compute,
         name=name,
     )
 
@@ -34,26 +30,24 @@ class TopPosterior(keras.layers.Layer):
     Args:
       spec: the model's spec.
       in_shape: the shape of td_L and bu_L on top of each other.
-      compute: how the layers compute.
     """
 
-    def __init__(self, spec: ModelSpec, in_shape: MapShape, compute: Compute):
+    def __init__(self, spec: ModelSpec, in_shape: MapShape):
         level = spec.num_levels
         super().__init__(name="top_posterior")
         self.merge = GatedBlock(
             dataclasses.replace(spec.stages[-1].blocks[-1], stride=(1, 1)),
             in_shape,
             dropout=spec.dropout_inference,
-            compute=compute,
             name=scopes.TOP_MERGE,
         )
         features = self.features_shape = self.merge.out_shape
-        self.head = head(spec, level, features, compute, scopes.posterior(Branch.TOP, level))
+        self.head = head(spec, level, features, scopes.posterior(Branch.TOP, level))
         self.latent_shape = self.head.latent_shape
         self.classifier: Classifier | None = None  # of a spec with classes
         if spec.classes is not None:
             rate, name = spec.dropout_inference, scopes.CLASSIFIER
-            self.classifier = Classifier(spec.classes, features, rate, compute=compute, name=name)
+            self.classifier = Classifier(spec.classes, features, rate, name=name)
         self.built = True
 
     def call(
@@ -75,12 +69,9 @@ class TopDownPosterior(keras.layers.Layer):
       level: i.
       td_shape: the shape of td_i.
       d_shape: the shape of d_{i+1}.
-      compute: how the layers compute.
     """
 
-    def __init__(
-        self, spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape, compute: Compute
-    ):
+    def __init__(self, spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape):
         super().__init__(name=f"top_down_posterior_{level}")
         # As in the original, the block is the first one of the stage above.
         block = spec.stages[level].blocks[0]
@@ -89,17 +80,15 @@ class TopDownPosterior(keras.layers.Layer):
             td_shape,
             d_shape,
             dropout=spec.dropout_generative,
-            compute=compute,
             name=scopes.top_down_merge(level),
         )
         self.features_shape = self.merge.out_shape
-        self.head = self.make_head(spec, level, compute)
+        self.head = self.make_head(spec, scopes.posterior(Branch.TOP_DOWN, level), level)
         self.built = True
 
-    def make_head(self, spec: ModelSpec, level: int, compute: Compute) -> GaussianHead:
-        """The layer that gives a Gaussian from the block's map."""
-        name = scopes.posterior(Branch.TOP_DOWN, level)
-        return head(spec, level, self.features_shape, compute, name)
+    def make_head(self, spec: ModelSpec, name: str, level: int) -> GaussianHead:
+        """The layer that gives a Gaussian from the map of the block."""
+        return head(spec, level, self.features_shape, name)
 
     def call(
         self,
@@ -110,10 +99,47 @@ class TopDownPosterior(keras.layers.Layer):
         noise: Noise,
         training: bool = False,
     ) -> DiagonalGaussian:
-        """The posterior, from td_i, d_{i+1} and the prior p(z_i^td | z_{>i})."""
-        features = self.merge(td, tf.nn.elu(d), noise=noise, training=training)
-        return self.relative_to(prior, self.head(features))
+        """The posterior, from td_i, d_{i+1} and p(z_i^td | z_{>i})."""
+        return self.head(self.merge(td, tf.nn.elu(d), noise=noise, training=training))
 
-    def relative_to(self, prior: DiagonalGaussian, q: DiagonalGaussian) -> DiagonalGaussian:
-        """The posterior from what the head gives: that itself."""
-        return q
+
+class ResidualPosterior(TopDownPosterior):
+    """As `TopDownPosterior`; its head gives what is added to the prior's mean and log-variance.
+
+    The posterior of NVAE (Vahdat & Kautz 2020): N(mean + a, variance * exp(b)). With a = b = 0 it
+    is the prior, bit for bit.
+    """
+
+    def __init__(self, spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape):
+        super().__init__(spec, level, td_shape, d_shape)
+        self._ceiling = spec.log_variance_ceiling
+
+    def make_head(self, spec: ModelSpec, name: str, level: int) -> GaussianHead:
+        """A head that gives any numbers, since the ceiling is that of the sum."""
+        return GaussianHead(
+            spec.stages[level - 1].latent, self.features_shape, "free", None, name=name
+        )
+
+    def call(
+        self,
+        td: tf.Tensor,
+        d: tf.Tensor,
+        *,
+        prior: DiagonalGaussian,
+        noise: Noise,
+        training: bool = False,
+    ) -> DiagonalGaussian:
+        """The posterior, from td_i, d_{i+1} and p(z_i^td | z_{>i})."""
+        added = super().call(td, d, prior=prior, noise=noise, training=training)
+        log_variance = prior.log_variance + added.log_variance
+        if self._ceiling is not None:
+            log_variance = under_ceiling(log_variance, self._ceiling)
+        return DiagonalGaussian(prior.mean() + added.mean(), log_variance)
+
+
+def top_down(
+    spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape
+) -> TopDownPosterior:
+    """The top-down posterior that the spec asks for."""
+    of = ResidualPosterior if spec.posterior == "residual" else TopDownPosterior
+    return of(spec, level, td_shape, d_shape)

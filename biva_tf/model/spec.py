@@ -23,18 +23,21 @@ from biva_tf.model.kinds import (
     Kind,
     LatentKind,
     LikelihoodKind,
+    StagesKind,
     TopPriorKind,
     known,
     of_kind,
     register,
 )
 from biva_tf.model.kinds import to_plain as kind_to_plain
-from biva_tf.model.observations import REALS, Bernoulli, LogisticMixture, Text
-from biva_tf.model.observations import UNIT as UNIT
+from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
+from biva_tf.model.observations import Text as Text
+from biva_tf.model.observed import Observation
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
+POSTERIORS = ("direct", "residual")
 
 _BINARY = Bernoulli()
 _GATED = "gated"  # the kind of the blocks that JSON names no kind of
@@ -179,6 +182,10 @@ class ModelSpec:
         that each latent depends on all above, not on the next alone (section 3.2).
       classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
       top_prior: the prior of the top latent; the original's is N(0, I).
+      posterior: what the head of q(z_i^td | x, z_{<i}^bu, z_{>i}) gives. "direct": its mean and
+        log-variance, as in the original; "residual": what is added to those of the prior
+        p(z_i^td | z_{>i}) (NVAE, Vahdat & Kautz 2020), so that a head that gives 0 gives the prior.
+      stages_kind: stages of one's own (`stages`); None: those of the paper.
 
     Raises:
       SpecError: naming the field that is wrong.
@@ -195,6 +202,8 @@ class ModelSpec:
     generative_skips: bool = True
     classes: Classes | None = None
     top_prior: TopPriorKind = _STANDARD_PRIOR
+    posterior: str = "direct"
+    stages_kind: StagesKind | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -210,15 +219,19 @@ class ModelSpec:
         for field, family in (("likelihood", LikelihoodKind), ("top_prior", TopPriorKind)):
             value = getattr(self, field)
             require(isinstance(value, family), field, f"one of {_classes(family)}", value)
-        channels = self.likelihood.channels
-        if channels is not None:
-            expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
-            require(shape[2] in channels, "image_shape", expected, shape)
-        if self.of_text:
-            require(shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", shape)
-        for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
+        self.likelihood.check_shape(shape)
+        for field, options in (
+            ("log_variance", LOG_VARIANCES),
+            ("inference", INFERENCES),
+            ("posterior", POSTERIORS),
+        ):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
+        residual, has_td = self.posterior == "residual", Branch.TOP_DOWN in self.branches
+        expected = f"direct, since {self.inference} inference has no top-down posteriors"
+        require(has_td or not residual, "posterior", expected, self.posterior)
+        valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
+        require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
@@ -233,9 +246,15 @@ class ModelSpec:
         return len(self.stages)
 
     @property
-    def of_points(self) -> bool:
-        """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
-        return self.likelihood.values == REALS
+    def of_images(self) -> bool:
+        """Whether x is an image, which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE
+
+    @property
+    def parts(self) -> tuple[Kind, ...]:
+        """All that has a kind."""
+        of_stages = (part for stage in self.stages for part in (*stage.blocks, stage.latent))
+        return (*of_stages, self.likelihood, self.top_prior)
 
     @property
     def num_classes(self) -> int | None:
@@ -243,16 +262,9 @@ class ModelSpec:
         return None if self.classes is None else self.classes.number
 
     @property
-    def of_text(self) -> bool:
-        """Whether x is a sentence."""
-        return isinstance(self.likelihood, Text)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if isinstance(self.likelihood, Text):
-            return (*self.image_shape[:2], self.likelihood.embedding_units)
-        return self.image_shape
+        return self.likelihood.input_shape(self.image_shape)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -323,6 +335,12 @@ def to_plain(spec: ModelSpec) -> dict:
         del plain["top_prior"]
     else:
         plain["top_prior"] = kind_to_plain(spec.top_prior)
+    if spec.posterior == "direct":
+        del plain["posterior"]
+    if spec.stages_kind is None:
+        del plain["stages_kind"]
+    else:
+        plain["stages_kind"] = kind_to_plain(spec.stages_kind)
     plain["likelihood"] = kind_to_plain(spec.likelihood)
     for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
         plain_stage["blocks"] = [_plain_block(block) for block in stage.blocks]
@@ -340,6 +358,8 @@ def from_plain(plain: Any) -> ModelSpec:
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
         fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodKind, "likelihood")
+    if fields.get("stages_kind") is not None:
+        fields["stages_kind"] = _read_kind(fields["stages_kind"], StagesKind, "stages_kind")
     if "top_prior" in fields:
         fields["top_prior"] = _read_kind(fields["top_prior"], TopPriorKind, "top_prior")
     if fields.get("classes") is not None:

@@ -21,11 +21,10 @@ from biva_tf.model import latents, plans, posteriors, scopes
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.blocks import LatentMap, MapShape, StandardGaussian
 from biva_tf.model.bottom_up import DeterministicStage, Features
-from biva_tf.model.chains import generative_chain
+from biva_tf.model.chains import Chain, generative_chain
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import GatheredNoise, Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
-from biva_tf.nn.compute import Compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,23 +127,15 @@ class BottomUpLatent(keras.layers.Layer):
       latent: z_i^bu.
       d_shape: the shape of d_{i+1}.
       bu_shape: the shape of bu_i.
-      compute: how the layers compute.
 
     Attributes are those of `TopLatent`.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        latent: LatentSpec,
-        d_shape: MapShape,
-        bu_shape: MapShape,
-        compute: Compute,
-    ):
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, bu_shape: MapShape):
         super().__init__(name=latent.name)
         self.latent, self.features_shape = latent, bu_shape
         name = scopes.prior(latent.branch, latent.level)
-        self.prior = posteriors.head(spec, latent.level, d_shape, compute, name)
+        self.prior = posteriors.head(spec, latent.level, d_shape, name)
         self.latent_shape = self.prior.latent_shape
         self.built = True
 
@@ -166,24 +157,16 @@ class TopDownLatent(keras.layers.Layer):
       latent: z_i^td.
       d_shape: the shape of d_{i+1}.
       td_shape: the shape of td_i.
-      compute: how the layers compute.
 
     Attributes are those of `TopLatent`; `posterior` is the layer that gives the posterior.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        latent: LatentSpec,
-        d_shape: MapShape,
-        td_shape: MapShape,
-        compute: Compute,
-    ):
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, td_shape: MapShape):
         super().__init__(name=latent.name)
         self.latent = latent
         name = scopes.prior(latent.branch, latent.level)
-        self.prior = posteriors.head(spec, latent.level, d_shape, compute, name)
-        self.posterior = posteriors.TopDownPosterior(spec, latent.level, td_shape, d_shape, compute)
+        self.prior = posteriors.head(spec, latent.level, d_shape, name)
+        self.posterior = posteriors.top_down(spec, latent.level, td_shape, d_shape)
         self.latent_shape = self.prior.latent_shape
         self.features_shape = self.posterior.features_shape
         self.built = True
@@ -211,12 +194,12 @@ class TopDownStage(keras.layers.Layer):
       level: i.
       bottom_up: the bottom-up stage of the level, whose sizes the stage goes through in reverse.
       above: the stage of level i+1, or None at the top.
-      compute: how the layers compute.
 
     Attributes:
       level: i.
       latents: the layers of the latents of the level, in the order of `ModelSpec.latents`.
       latent_shape: the shape of each, per example.
+      in_shape: the shape of all of them and the class, per example.
       reads_class: whether the stage reads y.
       latent_map: the latents as a map.
       d: the chain to d_i.
@@ -228,31 +211,25 @@ class TopDownStage(keras.layers.Layer):
         level: int,
         bottom_up: DeterministicStage,
         above: "TopDownStage | None",
-        compute: Compute,
     ):
         super().__init__(name=f"top_down_{level}")
         self.level = level
-        self.latents = self.make_latents(spec, bottom_up, above, compute)
+        self.latents = self.make_latents(spec, bottom_up, above)
         self.latent_shape: tuple[int, ...] = self.latents[-1].latent_shape
         self.reads_class = spec.classes is not None and (spec.classes.every_level or level == 1)
         units = len(self.latents) * self.latent_shape[-1]
         units += spec.classes.number if self.reads_class else 0
-        all_latents = (*self.latent_shape[:-1], units)
+        self.in_shape = (*self.latent_shape[:-1], units)
         features_shape, name = self.latents[-1].features_shape, scopes.generative_map(level)
-        self.latent_map = LatentMap(all_latents, features_shape, compute=compute, name=name)
+        self.latent_map = LatentMap(self.in_shape, features_shape, name=name)
         skips = above.d if spec.generative_skips and above is not None else None
         self._skips = skips is not None
         in_shape = self.latent_map.out_shape
-        self.d = generative_chain(spec, level, in_shape, bottom_up.maps.bu, skips, compute)
+        self.d: Chain = generative_chain(spec, level, in_shape, bottom_up.maps.bu, skips)
         self.out_shape = self.d.out_shape
-        self.build((None, *all_latents))
 
     def make_latents(
-        self,
-        spec: ModelSpec,
-        bottom_up: DeterministicStage,
-        above: "TopDownStage | None",
-        compute: Compute,
+        self, spec: ModelSpec, bottom_up: DeterministicStage, above: "TopDownStage | None"
     ) -> list[TopLatent | BottomUpLatent | TopDownLatent]:
         """The layers of the latents of the level."""
         made: list[TopLatent | BottomUpLatent | TopDownLatent] = []
@@ -263,10 +240,10 @@ class TopDownStage(keras.layers.Layer):
                     made.append(TopLatent(latent, shape, bottom_up.features_shape))
                 case Branch.BOTTOM_UP:
                     shapes = above.out_shape, bottom_up.shapes.bu
-                    made.append(BottomUpLatent(spec, latent, *shapes, compute))
+                    made.append(BottomUpLatent(spec, latent, *shapes))
                 case Branch.TOP_DOWN:
                     shapes = above.out_shape, bottom_up.shapes.td
-                    made.append(TopDownLatent(spec, latent, *shapes, compute))
+                    made.append(TopDownLatent(spec, latent, *shapes))
         return made
 
     @property

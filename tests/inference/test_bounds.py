@@ -13,7 +13,7 @@ from scipy import special, stats
 from biva_tf.inference import bounds, objectives
 from biva_tf.inference.scoring import scores
 from biva_tf.model import architectures, assignments, plans
-from biva_tf.model.bottom_up import Maps, Features, ImageFeatures
+from biva_tf.model.bottom_up import Features, ImageFeatures, Maps
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.latents import draw_posterior, resolve
 from biva_tf.model.network import Output

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 from biva_tf.inference.scoring import scores
-from biva_tf.model.bottom_up import Maps, Features, ImageFeatures
+from biva_tf.model.bottom_up import Features, ImageFeatures, Maps
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.latents import draw_posterior, resolve
 from biva_tf.model.network import Output
