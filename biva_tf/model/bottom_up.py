@@ -19,9 +19,10 @@ import keras
 import tensorflow as tf
 
 from biva_tf.model import latents, posteriors, scopes
-from biva_tf.model.blocks import LatentMap, MapShape, latent_shape
+from biva_tf.model.blocks import MapShape
 from biva_tf.model.chains import inference_chain
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.heads import LatentMap, latent_shape
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 

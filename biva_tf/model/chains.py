@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from biva_tf.model import scopes
-from biva_tf.model.blocks import GatedBlock, MapShape
+from biva_tf.model import blocks, scopes
+from biva_tf.model.blocks import MapBlock, MapShape
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
 
@@ -19,7 +19,7 @@ class Chain(keras.layers.Layer):
       name: the chain's name.
     """
 
-    def __init__(self, blocks: Sequence[GatedBlock], *, name: str):
+    def __init__(self, blocks: Sequence[MapBlock], *, name: str):
         super().__init__(name=name)
         self.blocks = list(blocks)
         self.out_shape: MapShape = self.blocks[-1].out_shape
@@ -52,9 +52,9 @@ def inference_chain(
     spec: ModelSpec, branch: Branch, level: int, in_shape: MapShape, skip_shape: MapShape | None
 ) -> Chain:
     """The chain to bu_i or td_i. All its blocks read the same skip connection, if there is one."""
-    blocks, shape = [], in_shape
+    chain, shape = [], in_shape
     for j, block in enumerate(spec.stages[level - 1].blocks):
-        made = GatedBlock(
+        made = blocks.make(
             block,
             shape,
             skip_shape,
@@ -62,9 +62,9 @@ def inference_chain(
             dropout=spec.dropout_inference,
             name=scopes.inference_block(branch, level, j),
         )
-        blocks.append(made)
+        chain.append(made)
         shape = made.out_shape
-    return Chain(blocks, name=f"{branch.value}_{level}")
+    return Chain(chain, name=f"{branch.value}_{level}")
 
 
 def generative_chain(
@@ -80,9 +80,9 @@ def generative_chain(
       above: the chain to d_{i+1}, of whose blocks each gives a block here its skip connection; None
         for no skip connections.
     """
-    blocks, shape = [], in_shape
+    chain, shape = [], in_shape
     for j, block in enumerate(reversed(spec.stages[level - 1].blocks)):
-        made = GatedBlock(
+        made = blocks.make(
             block,
             shape,
             None if above is None else above.blocks[j].out_shape,
@@ -91,6 +91,6 @@ def generative_chain(
             dropout=spec.dropout_generative,
             name=scopes.generative_block(spec.num_levels, level, j),
         )
-        blocks.append(made)
+        chain.append(made)
         shape = made.out_shape
-    return Chain(blocks, name=f"d_{level}")
+    return Chain(chain, name=f"d_{level}")

@@ -53,9 +53,21 @@ class Kind:
 
 
 class BlockKind(Kind):
-    """A deterministic block of a stage."""
+    """A deterministic block of a stage.
+
+    A block has `make(in_shape, skip_shape, *, out_size, residual, dropout, name)`, which gives a
+    `blocks.MapBlock`; `blocks.make` says what it gets. `str` of a block is what a dry run shows.
+    """
 
     family = "block"
+
+    def at_one_size(self) -> "BlockKind":
+        """The block for maps that keep their size: one that merges maps has no stride."""
+        return self
+
+    def in_tf1(self) -> list[Any] | None:
+        """What the original takes for the block; None: it has no such block."""
+        return None
 
 
 class LatentKind(Kind):

@@ -1,14 +1,13 @@
 """The posteriors of the latents: of z_i^bu and z_L from the bottom-up pass alone, of z_i^td from
 both passes."""
 
-import dataclasses
-
 import keras
 import tensorflow as tf
 
-from biva_tf.model import scopes
-from biva_tf.model.blocks import Classifier, GatedBlock, GaussianHead, MapShape, under_ceiling
+from biva_tf.model import blocks, scopes
+from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.heads import Classifier, GaussianHead, under_ceiling
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
 
@@ -35,8 +34,8 @@ class TopPosterior(keras.layers.Layer):
     def __init__(self, spec: ModelSpec, in_shape: MapShape):
         level = spec.num_levels
         super().__init__(name="top_posterior")
-        self.merge = GatedBlock(
-            dataclasses.replace(spec.stages[-1].blocks[-1], stride=(1, 1)),
+        self.merge = blocks.make(
+            spec.stages[-1].blocks[-1].at_one_size(),
             in_shape,
             dropout=spec.dropout_inference,
             name=scopes.TOP_MERGE,
@@ -75,8 +74,8 @@ class TopDownPosterior(keras.layers.Layer):
         super().__init__(name=f"top_down_posterior_{level}")
         # As in the original, the block is the first one of the stage above.
         block = spec.stages[level].blocks[0]
-        self.merge = GatedBlock(
-            dataclasses.replace(block, stride=(1, 1)),
+        self.merge = blocks.make(
+            block.at_one_size(),
             td_shape,
             d_shape,
             dropout=spec.dropout_generative,

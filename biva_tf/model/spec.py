@@ -9,6 +9,8 @@ import enum
 import json
 from typing import Any
 
+from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,
     is_count,
@@ -34,28 +36,13 @@ from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
 from biva_tf.model.observed import Observation
+from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
 POSTERIORS = ("direct", "residual")
 
-_BINARY = Bernoulli()
-_GATED = "gated"  # the kind of the blocks that JSON names no kind of
-
-
-@register(_GATED)
-@dataclasses.dataclass(frozen=True)
-class BlockSpec(BlockKind):
-    """A gated residual block: its filters, kernel (height, width) and stride (height, width)."""
-
-    filters: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-
-    def __post_init__(self):
-        require_count(self.filters, "filters")
-        require_pair(self.kernel, "kernel")
-        require_pair(self.stride, "stride")
+_BINARY, _STANDARD_PRIOR = Bernoulli(), StandardPrior()
 
 
 @register("dense")
@@ -88,23 +75,17 @@ class ConvLatent(LatentKind):
 Latent = DenseLatent | ConvLatent
 
 
-@register("standard")
-@dataclasses.dataclass(frozen=True)
-class StandardPrior(TopPriorKind):
-    """The prior N(0, I) of the top latent, which has no weights."""
-
-
 @dataclasses.dataclass(frozen=True)
 class StageSpec:
     """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
-    blocks: tuple[BlockSpec, ...]
+    blocks: tuple[BlockKind, ...]
     latent: Latent
 
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
-        valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
-        require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
+        valid = valid and all(isinstance(b, BlockKind) for b in self.blocks)
+        require(valid, "blocks", f"a non-empty tuple of {_classes(BlockKind)}", self.blocks)
         valid = isinstance(self.latent, Latent)
         require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
 
@@ -157,9 +138,6 @@ class LatentSpec:
     branch: Branch
 
 
-_STANDARD_PRIOR = StandardPrior()
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.
@@ -181,7 +159,7 @@ class ModelSpec:
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
       classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
-      top_prior: the prior of the top latent; the original's is N(0, I).
+      top_prior: the prior of the top latent, one of `priors`; the original's is N(0, I).
       posterior: what the head of q(z_i^td | x, z_{<i}^bu, z_{>i}) gives. "direct": its mean and
         log-variance, as in the original; "residual": what is added to those of the prior
         p(z_i^td | z_{>i}) (NVAE, Vahdat & Kautz 2020), so that a head that gives 0 gives the prior.
@@ -382,8 +360,7 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
     blocks = fields.get("blocks")
     require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
     fields["blocks"] = tuple(
-        _read_kind(b, BlockKind, f"{path}.blocks[{j}]", default=_GATED)
-        for j, b in enumerate(blocks)
+        _read_kind(b, BlockKind, f"{path}.blocks[{j}]", default=GATED) for j, b in enumerate(blocks)
     )
     fields["latent"] = _read_kind(fields.get("latent"), LatentKind, f"{path}.latent")
     return _make(StageSpec, fields, path)
@@ -392,7 +369,7 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
 def _plain_block(block: BlockKind) -> dict:
     """A block; one of the kind gated as before there were others, without its kind."""
     plain = kind_to_plain(block)
-    if block.kind == _GATED:
+    if block.kind == GATED:
         del plain["kind"]
     return plain
 

@@ -19,9 +19,10 @@ import tensorflow as tf
 
 from biva_tf.model import latents, plans, posteriors, scopes
 from biva_tf.model.assignments import Assignment
-from biva_tf.model.blocks import LatentMap, MapShape, StandardGaussian
+from biva_tf.model.blocks import MapShape
 from biva_tf.model.bottom_up import DeterministicStage, Features
 from biva_tf.model.chains import Chain, generative_chain
+from biva_tf.model.heads import LatentMap, StandardGaussian
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import GatheredNoise, Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec

@@ -87,6 +87,11 @@ class WeightNorm(keras.layers.Layer):
         """op(x, W) + bias, in the dtype of x."""
         raise NotImplementedError
 
+    def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
+        """Those of the product on one row, by the sizes of x and y without rows and channels."""
+        del in_size
+        return math.prod(out_size) * math.prod(self.v.shape)
+
     @property
     def least_rows_of_spectrum(self) -> float:
         """The least batch size for which `normalised_weights` has a spectrum."""
@@ -200,6 +205,10 @@ class Deconv2D(WeightNorm):
     def __init__(self, channels: int, filters: int, kernel, stride, out_size, *, name: str):
         super().__init__((*kernel, filters, channels), filters, name)
         self._stride, self._out_shape = tuple(stride), (*out_size, filters)
+
+    def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
+        """See `WeightNorm.multiply_adds`: a product for every place of x."""
+        return super().multiply_adds(out_size, in_size)
 
     def product(
         self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
