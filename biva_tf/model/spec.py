@@ -232,7 +232,8 @@ class ModelSpec:
     def parts(self) -> tuple[Kind, ...]:
         """All that has a kind."""
         of_stages = (part for stage in self.stages for part in (*stage.blocks, stage.latent))
-        return (*of_stages, self.likelihood, self.top_prior)
+        of_stages_kind = () if self.stages_kind is None else (self.stages_kind,)
+        return (*of_stages, self.likelihood, self.top_prior, *of_stages_kind)
 
     @property
     def num_classes(self) -> int | None:
