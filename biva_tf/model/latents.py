@@ -79,7 +79,7 @@ def resolve(
         case plans.Prior(temperature):
             z = _drawn(p, prior_stream(latent.name), noise, temperature)
         case plans.PriorMode():
-            z = p.mean()
+            z = p.mode()
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
         case plans.Switch(condition, if_true, if_false):
@@ -99,8 +99,6 @@ def _drawn(
     noise: Noise | HostDraws,
     temperature: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
-    mean = gaussian.mean()
     if isinstance(noise, HostDraws):
-        return noise.draw(stream, mean, gaussian.log_variance)
-    shape = (tf.shape(mean)[0], *mean.shape[1:])
-    return gaussian.from_noise(noise.normal(stream, shape), temperature)
+        return noise.draw(stream, gaussian.mean(), gaussian.log_variance)
+    return gaussian.draw(noise, stream, temperature)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from biva_tf.model import blocks, latents, plans
+from biva_tf.model import blocks, latents, plans, top_priors
 from biva_tf.model.blocks import MapBlock
 from biva_tf.model.bottom_up import BottomUpStage, Features
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import GaussianHead, LatentMap, StandardGaussian
+from biva_tf.model.heads import GaussianHead, LatentMap
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 
@@ -42,12 +42,14 @@ class TopDownStage(keras.layers.Layer):
         self.latents = spec.level_latents(self.level)
         reversed_stage = bottom_up[self.level - 1]
         features_shape = reversed_stage.features_shape
-        self.priors: dict[str, StandardGaussian | GaussianHead] = {}
+        self.priors: dict[str, keras.layers.Layer] = {}
         self.merge: MapBlock = None
         self.posterior: GaussianHead = None
         if above is None:
             self.latent_shape = reversed_stage.posterior.latent_shape
-            self.priors[Branch.TOP.value] = StandardGaussian(self.latent_shape, name="pz_top")
+            self.priors[Branch.TOP.value] = top_priors.make(
+                spec.top_prior, reversed_stage.posterior, spec.log_variance_ceiling, name="pz_top"
+            )
         else:
             self._make_heads(spec, reversed_stage, above)
             if self.merge is not None:
