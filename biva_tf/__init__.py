@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from biva_tf.errors import SettingsError, UserError
     from biva_tf.inference.scoring import Score
     from biva_tf.model.checks import SpecError
-    from biva_tf.model.kinds import BlockKind, LatentKind, LikelihoodKind, TopPriorKind, register
+    from biva_tf.model.kinds import (
+        BlockKind,
+        LatentKind,
+        LikelihoodKind,
+        StagesKind,
+        TopPriorKind,
+        register,
+    )
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
     from biva_tf.model.priors import GaussianPrior, StandardPrior, VampPrior
     from biva_tf.model.spec import (
@@ -58,6 +65,7 @@ __all__ = [
     "SettingsError",
     "SpecError",
     "StageSpec",
+    "StagesKind",
     "StandardPrior",
     "Text",
     "TopPriorKind",
@@ -97,6 +105,7 @@ _MODULES = {
     "SettingsError": "biva_tf.errors",
     "SpecError": "biva_tf.model.checks",
     "StageSpec": "biva_tf.model.spec",
+    "StagesKind": "biva_tf.model.kinds",
     "StandardPrior": "biva_tf.model.priors",
     "Text": "biva_tf.model.observations",
     "TopPriorKind": "biva_tf.model.kinds",

@@ -97,7 +97,7 @@ def test_the_vamp_prior_is_the_mixture_of_the_posteriors_of_its_features():
     model = perturbed_alike(_spec("tiny_dense", priors.VampPrior(3)))
     output = model(random_images(model.spec, 5))
     [features] = [v for v in model.trainable_variables if v.path == "pz_top/features"]
-    head = model.bottom_up_stages[-1].posterior
+    head = model.bottom_up_stages[-1].posterior.head
     components = [head(feature[tf.newaxis]) for feature in tf.unstack(features)]
     z = output.latents[-1].z
     densities = [tf.exp(tf.cast(q.log_prob(z), tf.float64)) for q in components]
