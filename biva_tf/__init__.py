@@ -13,8 +13,24 @@ if TYPE_CHECKING:
     from biva_tf.errors import SettingsError, UserError
     from biva_tf.inference.scoring import Score
     from biva_tf.model.checks import SpecError
+    from biva_tf.model.kinds import (
+        BlockKind,
+        LatentKind,
+        LikelihoodKind,
+        StagesKind,
+        TopPriorKind,
+        register,
+    )
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
-    from biva_tf.model.spec import BlockSpec, Classes, ConvLatent, DenseLatent, ModelSpec, StageSpec
+    from biva_tf.model.priors import GaussianPrior, StandardPrior, VampPrior
+    from biva_tf.model.spec import (
+        BlockSpec,
+        Classes,
+        ConvLatent,
+        DenseLatent,
+        ModelSpec,
+        StageSpec,
+    )
     from biva_tf.nn.compute import Compute
     from biva_tf.runs.checkpoints import CheckpointError
     from biva_tf.runs.run_dir import RunDirError
@@ -27,6 +43,7 @@ __all__ = [
     "BIVA",
     "Adamax",
     "Bernoulli",
+    "BlockKind",
     "BlockSpec",
     "CheckpointError",
     "Classes",
@@ -37,6 +54,9 @@ __all__ = [
     "DenseLatent",
     "ExportError",
     "Gaussian",
+    "GaussianPrior",
+    "LatentKind",
+    "LikelihoodKind",
     "LogisticMixture",
     "ModelSpec",
     "Objective",
@@ -45,12 +65,17 @@ __all__ = [
     "SettingsError",
     "SpecError",
     "StageSpec",
+    "StagesKind",
+    "StandardPrior",
     "Text",
+    "TopPriorKind",
     "Training",
     "UserError",
+    "VampPrior",
     "__version__",
     "build",
     "load",
+    "register",
 ]
 
 # The module of each public name.
@@ -58,7 +83,8 @@ _MODULES = {
     "Adamax": "biva_tf.training.optimizer",
     "BIVA": "biva_tf.api",
     "Bernoulli": "biva_tf.model.observations",
-    "BlockSpec": "biva_tf.model.spec",
+    "BlockKind": "biva_tf.model.kinds",
+    "BlockSpec": "biva_tf.model.block_specs",
     "CheckpointError": "biva_tf.runs.checkpoints",
     "Classes": "biva_tf.model.spec",
     "CompressionError": "biva_tf.compression.errors",
@@ -68,6 +94,9 @@ _MODULES = {
     "DenseLatent": "biva_tf.model.spec",
     "ExportError": "biva_tf.serving.exporting",
     "Gaussian": "biva_tf.model.observations",
+    "GaussianPrior": "biva_tf.model.priors",
+    "LatentKind": "biva_tf.model.kinds",
+    "LikelihoodKind": "biva_tf.model.kinds",
     "LogisticMixture": "biva_tf.model.observations",
     "ModelSpec": "biva_tf.model.spec",
     "Objective": "biva_tf.training.step",
@@ -76,12 +105,17 @@ _MODULES = {
     "SettingsError": "biva_tf.errors",
     "SpecError": "biva_tf.model.checks",
     "StageSpec": "biva_tf.model.spec",
+    "StagesKind": "biva_tf.model.kinds",
+    "StandardPrior": "biva_tf.model.priors",
     "Text": "biva_tf.model.observations",
+    "TopPriorKind": "biva_tf.model.kinds",
     "Training": "biva_tf.api",
     "UserError": "biva_tf.errors",
+    "VampPrior": "biva_tf.model.priors",
     "__version__": "biva_tf.version",
     "build": "biva_tf.api",
     "load": "biva_tf.api",
+    "register": "biva_tf.model.kinds",
 }
 
 

@@ -21,7 +21,6 @@ from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
-from biva_tf.data.points import Points
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
@@ -38,7 +37,7 @@ class ClassifySettings(ExamplesSettings):
     split: str = setting("test", "The split.", choices=pipeline.SPLITS)
     num_samples: int = setting(10, "Samples of the bottom-up latents per image.", lower=1)
     predictions: str | None = setting(
-        None, "Also write the class probabilities of every image to this .csv file."
+        None, "Also write the class probabilities of every image to this .csv file.", path=True
     )
 
     def check_files(self) -> None:
@@ -87,7 +86,7 @@ def run(settings: ClassifySettings) -> Classified:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     number = model.spec.classes.number
-    labels = None if isinstance(images, Points) else images.labels
+    labels = images.labels
     if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
     with ForecastProgress(len(images)) as progress:

@@ -39,9 +39,11 @@ class CompressSettings(ModelSettings):
     """The settings of `python -m biva_tf.compress`."""
 
     input: str = required(
-        "A data set; or a folder of pictures, an .npz, .npy or .parquet file, or a pattern of them."
+        "A data set; or a folder of pictures, an .npz, .npy or .parquet file; or a pattern of "
+        "them.",
+        path=True,
     )
-    output: str = required("The compressed file.")
+    output: str = required("The compressed file.", path=True)
     verify: bool = setting(True, "Decompress the result and compare, before it is written.")
     batch: int = setting(
         Options.rows, "Images that the model sees at once.", lower=1, upper=2**16 - 1
@@ -110,7 +112,7 @@ def run(settings: CompressSettings) -> Written:
 
 
 def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
-    if inputs.exists(settings.input) and not model.spec.of_text and not model.spec.of_points:
+    if inputs.exists(settings.input) and model.spec.of_images:
         notes = ReadingNotes()
         try:
             images, bits = inputs.images(

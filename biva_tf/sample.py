@@ -81,6 +81,7 @@ class SampleSettings(ModelSettings):
         None,
         "In place of a data set, images of one's own: a folder of pictures, or an .npy, .npz or "
         ".parquet file, or a pattern of them.",
+        path=True,
     )
     reading: Reading = dataclasses.field(default_factory=Reading)
     examples: tuple[int, ...] | None = setting(
@@ -94,7 +95,7 @@ class SampleSettings(ModelSettings):
         None, "The units of --latent; by default the first 8.", lower=0
     )
     output: str | None = setting(
-        None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
+        None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE.", path=True
     )
 
     def check_files(self) -> None:
@@ -188,7 +189,7 @@ def _images(model: BIVA, settings: SampleSettings) -> Examples:
 def _of_user(model: BIVA, path: str, reading: Reading) -> Images:
     """The images of the input as the model reads its test images."""
     spec, given = model.spec, Setting("input", path)
-    if spec.of_text or spec.of_points:
+    if not spec.of_images:
         raise SettingsError(given, ": expected a model of images")
     notes = ReadingNotes()
     try:

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from biva_tf.inference import chunks
-from biva_tf.inference.scoring import check_images, samples_at_once, sum_over_samples
+from biva_tf.inference.score_graph import samples_at_once, sum_over_samples
+from biva_tf.inference.scoring import check_images
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
 from biva_tf.nn import graphs, weight_norm
@@ -74,7 +75,7 @@ def probabilities(
 ) -> tf.Tensor:
     """q(y|x), [images, classes], inside a graph; p(y) for an image of which it overflows.
 
-    The arguments are those of `scoring.image_scores`, and so are the samples of the latents.
+    The arguments are those of `score_graph.image_scores`, and so are the samples of the latents.
     """
     number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
     num_samples, at_once = samples_at_once(num_samples, number, max_rows)

@@ -7,8 +7,10 @@ A `ModelSpec` holds everything needed to build a model: the image shape, the lik
 import dataclasses
 import enum
 import json
-from typing import Any, ClassVar
+from typing import Any
 
+from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,
     is_count,
@@ -18,41 +20,35 @@ from biva_tf.model.checks import (
     require_pair,
     require_rate,
 )
-from biva_tf.model.observations import (
-    REALS,
-    Bernoulli,
-    LikelihoodSpec,
-    LogisticMixture,
-    Text,
+from biva_tf.model.kinds import (
+    BlockKind,
+    Kind,
+    LatentKind,
+    LikelihoodKind,
+    StagesKind,
+    TopPriorKind,
+    known,
+    of_kind,
+    register,
 )
-from biva_tf.model.observations import UNIT as UNIT
+from biva_tf.model.kinds import to_plain as kind_to_plain
+from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
+from biva_tf.model.observations import Text as Text
+from biva_tf.model.observed import Observation
+from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
+POSTERIORS = ("direct", "residual")
 
-_BINARY = Bernoulli()
+_BINARY, _STANDARD_PRIOR = Bernoulli(), StandardPrior()
 
 
+@register("dense")
 @dataclasses.dataclass(frozen=True)
-class BlockSpec:
-    """A gated residual block: its filters, kernel (height, width) and stride (height, width)."""
-
-    filters: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-
-    def __post_init__(self):
-        require_count(self.filters, "filters")
-        require_pair(self.kernel, "kernel")
-        require_pair(self.stride, "stride")
-
-
-@dataclasses.dataclass(frozen=True)
-class DenseLatent:
+class DenseLatent(LatentKind):
     """A latent that is a vector of `units` numbers per example."""
-
-    kind: ClassVar[str] = "dense"
 
     units: int
 
@@ -60,14 +56,13 @@ class DenseLatent:
         require_count(self.units, "units")
 
 
+@register("conv")
 @dataclasses.dataclass(frozen=True)
-class ConvLatent:
+class ConvLatent(LatentKind):
     """A latent that is a map of `channels`, as large as the features it is inferred from.
 
     `kernel` is that of the convolutions that give its mean and log-variance.
     """
-
-    kind: ClassVar[str] = "conv"
 
     channels: int
     kernel: tuple[int, int]
@@ -84,13 +79,13 @@ Latent = DenseLatent | ConvLatent
 class StageSpec:
     """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
-    blocks: tuple[BlockSpec, ...]
+    blocks: tuple[BlockKind, ...]
     latent: Latent
 
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
-        valid = valid and all(isinstance(b, BlockSpec) for b in self.blocks)
-        require(valid, "blocks", "a non-empty tuple of BlockSpec", self.blocks)
+        valid = valid and all(isinstance(b, BlockKind) for b in self.blocks)
+        require(valid, "blocks", f"a non-empty tuple of {_classes(BlockKind)}", self.blocks)
         valid = isinstance(self.latent, Latent)
         require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
 
@@ -164,6 +159,11 @@ class ModelSpec:
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
       classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
+      top_prior: the prior of the top latent, one of `priors`; the original's is N(0, I).
+      posterior: what the head of q(z_i^td | x, z_{<i}^bu, z_{>i}) gives. "direct": its mean and
+        log-variance, as in the original; "residual": what is added to those of the prior
+        p(z_i^td | z_{>i}) (NVAE, Vahdat & Kautz 2020), so that a head that gives 0 gives the prior.
+      stages_kind: stages of one's own (`stages`); None: those of the paper.
 
     Raises:
       SpecError: naming the field that is wrong.
@@ -171,7 +171,7 @@ class ModelSpec:
 
     image_shape: tuple[int, int, int]
     stages: tuple[StageSpec, ...]
-    likelihood: LikelihoodSpec = _BINARY
+    likelihood: LikelihoodKind = _BINARY
     log_variance: str = "softplus"
     log_variance_ceiling: float | None = None
     dropout_inference: float = 0.0
@@ -179,6 +179,9 @@ class ModelSpec:
     inference: str = "bidirectional"
     generative_skips: bool = True
     classes: Classes | None = None
+    top_prior: TopPriorKind = _STANDARD_PRIOR
+    posterior: str = "direct"
+    stages_kind: StagesKind | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -191,18 +194,22 @@ class ModelSpec:
         for i, stage in enumerate(self.stages):
             expected = f"{depth} blocks, as in stages[0]"
             require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
-        valid = isinstance(self.likelihood, LikelihoodSpec)
-        expected = "one of " + ", ".join(cls.__name__ for cls in LikelihoodSpec.__args__)
-        require(valid, "likelihood", expected, self.likelihood)
-        channels = self.likelihood.channels
-        if channels is not None:
-            expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
-            require(shape[2] in channels, "image_shape", expected, shape)
-        if self.of_text:
-            require(shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", shape)
-        for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
+        for field, family in (("likelihood", LikelihoodKind), ("top_prior", TopPriorKind)):
+            value = getattr(self, field)
+            require(isinstance(value, family), field, f"one of {_classes(family)}", value)
+        self.likelihood.check_shape(shape)
+        for field, options in (
+            ("log_variance", LOG_VARIANCES),
+            ("inference", INFERENCES),
+            ("posterior", POSTERIORS),
+        ):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
+        residual, has_td = self.posterior == "residual", Branch.TOP_DOWN in self.branches
+        expected = f"direct, since {self.inference} inference has no top-down posteriors"
+        require(has_td or not residual, "posterior", expected, self.posterior)
+        valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
+        require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
@@ -217,9 +224,16 @@ class ModelSpec:
         return len(self.stages)
 
     @property
-    def of_points(self) -> bool:
-        """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
-        return self.likelihood.values == REALS
+    def of_images(self) -> bool:
+        """Whether x is an image, which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE
+
+    @property
+    def parts(self) -> tuple[Kind, ...]:
+        """All that has a kind."""
+        of_stages = (part for stage in self.stages for part in (*stage.blocks, stage.latent))
+        of_stages_kind = () if self.stages_kind is None else (self.stages_kind,)
+        return (*of_stages, self.likelihood, self.top_prior, *of_stages_kind)
 
     @property
     def num_classes(self) -> int | None:
@@ -227,16 +241,9 @@ class ModelSpec:
         return None if self.classes is None else self.classes.number
 
     @property
-    def of_text(self) -> bool:
-        """Whether x is a sentence."""
-        return isinstance(self.likelihood, Text)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if isinstance(self.likelihood, Text):
-            return (*self.image_shape[:2], self.likelihood.embedding_units)
-        return self.image_shape
+        return self.likelihood.input_shape(self.image_shape)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -303,9 +310,20 @@ def to_plain(spec: ModelSpec) -> dict:
     plain = dataclasses.asdict(spec)
     if spec.log_variance_ceiling is None:
         del plain["log_variance_ceiling"]  # so that the specs of earlier versions keep their JSON
-    plain["likelihood"] = {"kind": spec.likelihood.kind, **plain["likelihood"]}
+    if spec.top_prior == _STANDARD_PRIOR:
+        del plain["top_prior"]
+    else:
+        plain["top_prior"] = kind_to_plain(spec.top_prior)
+    if spec.posterior == "direct":
+        del plain["posterior"]
+    if spec.stages_kind is None:
+        del plain["stages_kind"]
+    else:
+        plain["stages_kind"] = kind_to_plain(spec.stages_kind)
+    plain["likelihood"] = kind_to_plain(spec.likelihood)
     for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
-        plain_stage["latent"] = {"kind": stage.latent.kind, **plain_stage["latent"]}
+        plain_stage["blocks"] = [_plain_block(block) for block in stage.blocks]
+        plain_stage["latent"] = kind_to_plain(stage.latent)
     return json.loads(json.dumps(plain))  # tuples become lists, as they do in a file
 
 
@@ -318,7 +336,11 @@ def from_plain(plain: Any) -> ModelSpec:
     if isinstance(fields.get("likelihood"), str):
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
-        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodSpec, "likelihood")
+        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodKind, "likelihood")
+    if fields.get("stages_kind") is not None:
+        fields["stages_kind"] = _read_kind(fields["stages_kind"], StagesKind, "stages_kind")
+    if "top_prior" in fields:
+        fields["top_prior"] = _read_kind(fields["top_prior"], TopPriorKind, "top_prior")
     if fields.get("classes") is not None:
         fields["classes"] = _make(Classes, _mapping(fields["classes"], "classes"), "classes")
     return _make(ModelSpec, fields, "spec")
@@ -339,20 +361,30 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
     blocks = fields.get("blocks")
     require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
     fields["blocks"] = tuple(
-        _make(BlockSpec, _mapping(b, f"{path}.blocks[{j}]"), f"{path}.blocks[{j}]")
-        for j, b in enumerate(blocks)
+        _read_kind(b, BlockKind, f"{path}.blocks[{j}]", default=GATED) for j, b in enumerate(blocks)
     )
-    fields["latent"] = _read_kind(fields.get("latent"), Latent, f"{path}.latent")
+    fields["latent"] = _read_kind(fields.get("latent"), LatentKind, f"{path}.latent")
     return _make(StageSpec, fields, path)
 
 
-def _read_kind(plain: Any, union: Any, path: str) -> Any:
-    """One of the dataclasses of a union, chosen by its `kind`."""
+def _plain_block(block: BlockKind) -> dict:
+    """A block; one of the kind gated as before there were others, without its kind."""
+    plain = kind_to_plain(block)
+    if block.kind == GATED:
+        del plain["kind"]
+    return plain
+
+
+def _read_kind(plain: Any, family: type[Kind], path: str, default: str | None = None) -> Any:
+    """A part of a family, of the class that its `kind` names; without one, of the default's."""
     fields = dict(_mapping(plain, path))
-    by_kind = {cls.kind: cls for cls in union.__args__}
-    kind = fields.pop("kind", None)
-    require(kind in tuple(by_kind), f"{path}.kind", f"one of {', '.join(by_kind)}", kind)
-    return _make(by_kind[kind], fields, path)
+    cls = of_kind(family, fields.pop("kind", default), f"{path}.kind")
+    return _make(cls, fields, path)
+
+
+def _classes(family: type[Kind]) -> str:
+    """The names of the classes of a family, for messages."""
+    return ", ".join(cls.__name__ for cls in known(family).values())
 
 
 def _mapping(value: Any, path: str) -> dict:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.inference.scoring import check_images, expected_values
+from biva_tf.inference.scoring import check_images
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.runs.config import INIT_IMAGES
@@ -42,13 +42,15 @@ def prepared_validation(data: Any, spec: ModelSpec) -> Any:
 def first_images(x: Any, spec: ModelSpec) -> tuple[np.ndarray, Any]:
     """The first `INIT_IMAGES` images of what `prepared` gave; and all of it, still to be read.
 
+    Fewer images are repeated, as in `Batches.initial_images`.
+
     Raises:
       ValueError: no such data, or images of a wrong shape or range.
     """
     read: list[Any] = []
     match x:
         case np.ndarray():
-            return x[:INIT_IMAGES], x
+            return _repeated(x), x
         case tf.data.Dataset():
             batches = iter(x)
         case keras.utils.PyDataset():
@@ -67,7 +69,7 @@ def first_images(x: Any, spec: ModelSpec) -> tuple[np.ndarray, Any]:
             break
     if not images:
         raise ValueError("x: expected images, got none")
-    return np.concatenate(images)[:INIT_IMAGES], x
+    return _repeated(np.concatenate(images)), x
 
 
 def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
@@ -84,7 +86,7 @@ def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
     least, greatest = spec.likelihood.values
     fits = tf.math.is_finite(floats) & (floats >= least) & (floats <= greatest)
     low, high = tf.reduce_min(floats), tf.reduce_max(floats)
-    message = (f"images: expected {expected_values(spec)}, got", low, "to", high)
+    message = (f"images: expected {spec.likelihood.expected_values}, got", low, "to", high)
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), message)]):
         return tf.identity(floats)
 
@@ -117,6 +119,11 @@ class ImageCount:
             rows = context.all_gather(rows, 0)
         self._count.assign_add(tf.reduce_sum(rows))
         return before + tf.reduce_sum(rows[: context.replica_id_in_sync_group])
+
+
+def _repeated(images: np.ndarray) -> np.ndarray:
+    """The first `INIT_IMAGES` images of a cycle through these."""
+    return np.resize(images, (INIT_IMAGES, *images.shape[1:]))
 
 
 def _tuples(batches: Iterable) -> Iterator[tuple]:

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from biva_tf.data.images import Batch
 from biva_tf.inference.objectives import Terms
-from biva_tf.inference.scoring import check_images, image_scores
+from biva_tf.inference.score_graph import image_scores
+from biva_tf.inference.scoring import check_images
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
