@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.model.noise.protocol import Gaussian, Noise
+from biva_tf.model.noise.protocol import LatentDistribution, Noise
 
 
 class HostDraws(Noise):
@@ -24,7 +24,7 @@ class HostDraws(Noise):
         self._draw = draw
 
     def draw(
-        self, distribution: Gaussian, stream: str, temperature: float | tf.Tensor = 1.0
+        self, distribution: LatentDistribution, stream: str, temperature: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """The value that the host gives, [rows, *latent shape].
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import tensorflow as tf
 
 
-class Gaussian(Protocol):
+class LatentDistribution(Protocol):
     """The distribution of a latent, as noise draws from it."""
 
     @property
@@ -43,7 +43,7 @@ class Noise(abc.ABC):
         """
 
     def draw(
-        self, distribution: Gaussian, stream: str, temperature: float | tf.Tensor = 1.0
+        self, distribution: LatentDistribution, stream: str, temperature: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """A draw of a latent, [rows, *latent shape].
 
