@@ -9,6 +9,7 @@ import enum
 import json
 from typing import Any
 
+from biva_tf.files import JsonError, parse_json
 from biva_tf.model.block_specs import GATED
 from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
@@ -290,8 +291,8 @@ class ModelSpec:
           SpecError: not JSON, an unknown or missing field, or a field with a wrong value.
         """
         try:
-            plain = json.loads(text)
-        except json.JSONDecodeError as e:
+            plain = parse_json(text.encode())
+        except JsonError as e:
             raise SpecError(f"the model spec is not JSON: {e}") from e
         return from_plain(plain)
 
