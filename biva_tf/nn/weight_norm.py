@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from biva_tf.nn import frequency, graphs
+from biva_tf.nn import frequency, graphs, keras_files
 from biva_tf.nn.compute import Compute
 
 _V_STDDEV = 0.05  # of the initial V
@@ -77,11 +77,20 @@ class WeightNorm(keras.layers.Layer):
     def build(self, input_shape):
         """Does nothing: the constructor made the weights."""
 
+    def load_own_variables(self, store):
+        """Reads the weights from a .keras file, also from one of an earlier version."""
+        super().load_own_variables(keras_files.of_layer(store, self.name))
+
     def product(
         self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
     ) -> tf.Tensor:
         """op(x, W) + bias, in the dtype of x."""
         raise NotImplementedError
+
+    def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
+        """Those of the product on one row, by the sizes of x and y without rows and channels."""
+        del in_size
+        return math.prod(out_size) * math.prod(self.v.shape)
 
     @property
     def least_rows_of_spectrum(self) -> float:
@@ -196,6 +205,10 @@ class Deconv2D(WeightNorm):
     def __init__(self, channels: int, filters: int, kernel, stride, out_size, *, name: str):
         super().__init__((*kernel, filters, channels), filters, name)
         self._stride, self._out_shape = tuple(stride), (*out_size, filters)
+
+    def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
+        """See `WeightNorm.multiply_adds`: a product for every place of x."""
+        return super().multiply_adds(out_size, in_size)
 
     def product(
         self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from biva_tf.model.blocks import GatedBlock
+from biva_tf.model.blocks.gated import GatedBlock
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import BlockSpec
+from biva_tf.nn import weight_norm
 
 
 def _block(in_shape, filters, stride=(1, 1), **kwargs):
@@ -60,3 +61,26 @@ def test_dropout_acts_only_in_training_and_depends_on_the_seed():
     a, b, c = (layer(x, noise=SeededNoise(s), training=True) for s in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert not np.allclose(a, c) and not np.allclose(a, without_dropout)
+
+
+@pytest.mark.parametrize(
+    ("skip_shape", "stride", "out_size"),
+    [
+        (None, (2, 1), None),
+        ((12, 10, 2), (1, 1), None),
+        ((3, 3, 2), (2, 2), (12, 9)),
+        ((6, 5, 2), (1, 1), (6, 5)),
+    ],
+)
+def test_a_gated_block_counts_the_multiply_adds_of_its_layers(skip_shape, stride, out_size):
+    block = _block((6, 5, 3), 4, stride, skip_shape=skip_shape, out_size=out_size)
+    counts = []
+
+    def count(layer, x, y):  # every element of the smaller map is multiplied with the whole kernel
+        small = min(x.shape[1] * x.shape[2], y.shape[1] * y.shape[2])
+        counts.append(small * tf.size(layer.v.value).numpy())
+
+    with weight_norm.observed(block, count):
+        skip = None if skip_shape is None else tf.zeros((1, *skip_shape))
+        block(tf.zeros((1, 6, 5, 3)), skip, noise=None)
+    assert block.multiply_adds == sum(counts) > 0
