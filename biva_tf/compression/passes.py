@@ -15,7 +15,7 @@ from biva_tf.compression.errors import CompressionError
 from biva_tf.model import plans
 from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
-from biva_tf.model.noise import HostDraws
+from biva_tf.model.noise import HostDraws, NotCodedError
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
 
@@ -116,6 +116,12 @@ class Passes:
         try:
             with graphs.rewriting(False):
                 return graph()
+        except NotCodedError as error:
+            latent, kind = error.stream.split("/")
+            raise CompressionError(
+                f"the model: the latent {latent} has a {kind} that cannot be coded; expected a "
+                "Gaussian with diagonal covariance (DiagonalGaussian)"
+            ) from error
         finally:
             self._draw = None
 

@@ -6,7 +6,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.model.noise.protocol import LatentDistribution, Noise
+from biva_tf.model import latent_distributions
+from biva_tf.model.latent_distributions import LatentDistribution
+from biva_tf.model.noise.protocol import Noise
+
+
+class NotCodedError(ValueError):
+    """The host draws from Gaussians alone.
+
+    Attributes:
+      stream: the stream of the draw from another distribution.
+    """
+
+    def __init__(self, stream: str, distribution: LatentDistribution):
+        self.stream = stream
+        name = type(distribution).__name__
+        super().__init__(f"{stream}: expected a DiagonalGaussian for the host, got {name}")
 
 
 class HostDraws(Noise):
@@ -28,15 +43,20 @@ class HostDraws(Noise):
     ) -> tf.Tensor:
         """The value that the host gives, [rows, *latent shape].
 
-        Raises ValueError if there is a temperature: the host would not know of it.
+        Raises:
+          NotCodedError: the distribution is not a Gaussian with diagonal covariance.
+          ValueError: there is a temperature; the host would not know of it.
         """
         if tf.is_tensor(temperature) or temperature != 1:
             raise ValueError(
                 f"{stream}: expected temperature 1 where the host draws values, got {temperature}"
             )
-        mean = distribution.mean()
+        parameters = latent_distributions.mean_and_log_variance(distribution)
+        if parameters is None:
+            raise NotCodedError(stream, distribution)
+        mean, log_variance = parameters
         on_host = functools.partial(self._draw, stream)
-        z = tf.numpy_function(on_host, (mean, distribution.log_variance), tf.float32)
+        z = tf.numpy_function(on_host, (mean, log_variance), tf.float32)
         return tf.ensure_shape(z, mean.shape)
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
