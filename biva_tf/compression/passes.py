@@ -116,12 +116,12 @@ class Passes:
         try:
             with graphs.rewriting(False):
                 return graph()
-        except NotCodedError as error:
-            latent, kind = error.stream.split("/")
+        except NotCodedError:
+            latent, kind = self._noise.refused.split("/")
             raise CompressionError(
                 f"the model: the latent {latent} has a {kind} that cannot be coded; expected a "
                 "Gaussian with diagonal covariance (DiagonalGaussian)"
-            ) from error
+            ) from None
         finally:
             self._draw = None
 

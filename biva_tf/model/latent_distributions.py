@@ -157,7 +157,7 @@ def tiled(distribution: Any, copies: int | tf.Tensor) -> Any:
 
 
 def mean_and_log_variance(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """The parameters of a Gaussian, each [rows, *latent shape]; None if it cannot be coded by them."""
+    """The parameters of a Gaussian, each [rows, *latent shape]; None if it is not a Gaussian."""
     of_gaussian = getattr(distribution, "mean_and_log_variance", None)
     return None if of_gaussian is None else of_gaussian()
 

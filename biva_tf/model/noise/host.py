@@ -12,16 +12,7 @@ from biva_tf.model.noise.protocol import Noise
 
 
 class NotCodedError(ValueError):
-    """The host draws from Gaussians alone.
-
-    Attributes:
-      stream: the stream of the draw from another distribution.
-    """
-
-    def __init__(self, stream: str, distribution: LatentDistribution):
-        self.stream = stream
-        name = type(distribution).__name__
-        super().__init__(f"{stream}: expected a DiagonalGaussian for the host, got {name}")
+    """The host was to draw from a distribution that is not a Gaussian."""
 
 
 class HostDraws(Noise):
@@ -33,10 +24,15 @@ class HostDraws(Noise):
     Args:
       draw: maps (stream, mean, log-variance), float32 arrays of the Gaussian to draw from, each
         [rows, *latent shape], to the value of the latent, float32 of the same shape.
+
+    Attributes:
+      refused: the stream of the draw that raised `NotCodedError`. Keras may have put the error into
+        another one's words by the time that it is caught.
     """
 
     def __init__(self, draw: Callable[[str, np.ndarray, np.ndarray], np.ndarray]):
         self._draw = draw
+        self.refused: str | None = None
 
     def draw(
         self, distribution: LatentDistribution, stream: str, temperature: float | tf.Tensor = 1.0
@@ -53,7 +49,8 @@ class HostDraws(Noise):
             )
         parameters = latent_distributions.mean_and_log_variance(distribution)
         if parameters is None:
-            raise NotCodedError(stream, distribution)
+            self.refused, name = stream, type(distribution).__name__
+            raise NotCodedError(f"{stream}: expected a DiagonalGaussian for the host, got {name}")
         mean, log_variance = parameters
         on_host = functools.partial(self._draw, stream)
         z = tf.numpy_function(on_host, (mean, log_variance), tf.float32)

@@ -12,7 +12,8 @@ from biva_tf.model.latent_distributions import LatentDistribution
 class Noise(abc.ABC):
     """A source of random numbers for one pass through the model.
 
-    Not every source has all of them: one that is asked for what it does not have raises ValueError.
+    The rows of a shape may be a tensor; the event are ints. Not every source has all of them: one
+    that is asked for what it does not have raises ValueError.
     """
 
     @abc.abstractmethod
