@@ -16,7 +16,7 @@ from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import HostDraws
 from biva_tf.model.spec import Bernoulli, LogisticMixture, ModelSpec
-from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn import fixed_weights, graphs
 
 # A latent's name, the mean and the log-variance of its Gaussian, [rows, *latent shape]; gives its
 # value.
@@ -53,6 +53,7 @@ class Passes:
         self._model, self._rows = model, rows
         self._draw: DrawLatent = None  # while no pass runs
         self._noise = HostDraws(self._on_host)
+        self._fixed = fixed_weights.FixedWeights([model], keep=True)
         self.read_weights()
 
     @property
@@ -63,7 +64,7 @@ class Passes:
     def read_weights(self) -> None:
         """Reads the weights that the model has now."""
         with graphs.rewriting(False):
-            self._weights = self._normalised_weights()
+            self._weights = self._fixed.read(self._rows)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """A whole batch: images, at most as many as its rows, and zeros."""
@@ -121,20 +122,16 @@ class Passes:
         return self._draw(stream.split("/")[0], mean, log_variance)
 
     @tf.function(autograph=False)
-    def _normalised_weights(self):
-        return weight_norm.normalised_weights([self._model], self._rows)
-
-    @tf.function(autograph=False)
     def _infer(self, images, weights):
         model, noise = self._model, self._noise
-        with weight_norm.fixed_weights([model], weights):
+        with fixed_weights.using([model], weights):
             features = model.bottom_up(model.image_features(images, noise), noise)
             model.top_down(features, plans.posterior(model.spec), noise)  # for its draws alone
 
     @tf.function(autograph=False)
     def _generate(self, weights):
         model, plan = self._model, plans.prior(self._model.spec)
-        with weight_norm.fixed_weights([model], weights):
+        with fixed_weights.using([model], weights):
             return model.top_down(None, plan, self._noise, rows=self._rows).px_parameters
 
     @tf.function(autograph=False)
