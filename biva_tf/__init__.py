@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from biva_tf.errors import SettingsError, UserError
     from biva_tf.inference.scoring import Score
     from biva_tf.model.checks import SpecError
+    from biva_tf.model.kinds import BlockKind, LatentKind, LikelihoodKind, TopPriorKind, register
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
-    from biva_tf.model.spec import BlockSpec, Classes, ConvLatent, DenseLatent, ModelSpec, StageSpec
+    from biva_tf.model.spec import (
+        BlockSpec,
+        Classes,
+        ConvLatent,
+        DenseLatent,
+        ModelSpec,
+        StageSpec,
+        StandardPrior,
+    )
     from biva_tf.nn.compute import Compute
     from biva_tf.runs.checkpoints import CheckpointError
     from biva_tf.runs.run_dir import RunDirError
@@ -27,6 +36,7 @@ __all__ = [
     "BIVA",
     "Adamax",
     "Bernoulli",
+    "BlockKind",
     "BlockSpec",
     "CheckpointError",
     "Classes",
@@ -37,6 +47,8 @@ __all__ = [
     "DenseLatent",
     "ExportError",
     "Gaussian",
+    "LatentKind",
+    "LikelihoodKind",
     "LogisticMixture",
     "ModelSpec",
     "Objective",
@@ -45,12 +57,15 @@ __all__ = [
     "SettingsError",
     "SpecError",
     "StageSpec",
+    "StandardPrior",
     "Text",
+    "TopPriorKind",
     "Training",
     "UserError",
     "__version__",
     "build",
     "load",
+    "register",
 ]
 
 # The module of each public name.
@@ -58,6 +73,7 @@ _MODULES = {
     "Adamax": "biva_tf.training.optimizer",
     "BIVA": "biva_tf.api",
     "Bernoulli": "biva_tf.model.observations",
+    "BlockKind": "biva_tf.model.kinds",
     "BlockSpec": "biva_tf.model.spec",
     "CheckpointError": "biva_tf.runs.checkpoints",
     "Classes": "biva_tf.model.spec",
@@ -68,6 +84,8 @@ _MODULES = {
     "DenseLatent": "biva_tf.model.spec",
     "ExportError": "biva_tf.serving.exporting",
     "Gaussian": "biva_tf.model.observations",
+    "LatentKind": "biva_tf.model.kinds",
+    "LikelihoodKind": "biva_tf.model.kinds",
     "LogisticMixture": "biva_tf.model.observations",
     "ModelSpec": "biva_tf.model.spec",
     "Objective": "biva_tf.training.step",
@@ -76,12 +94,15 @@ _MODULES = {
     "SettingsError": "biva_tf.errors",
     "SpecError": "biva_tf.model.checks",
     "StageSpec": "biva_tf.model.spec",
+    "StandardPrior": "biva_tf.model.spec",
     "Text": "biva_tf.model.observations",
+    "TopPriorKind": "biva_tf.model.kinds",
     "Training": "biva_tf.api",
     "UserError": "biva_tf.errors",
     "__version__": "biva_tf.version",
     "build": "biva_tf.api",
     "load": "biva_tf.api",
+    "register": "biva_tf.model.kinds",
 }
 
 

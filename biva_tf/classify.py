@@ -21,7 +21,6 @@ from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ExamplesSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
-from biva_tf.data.points import Points
 from biva_tf.errors import SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import setting
@@ -87,7 +86,7 @@ def run(settings: ClassifySettings) -> Classified:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     number = model.spec.classes.number
-    labels = None if isinstance(images, Points) else images.labels
+    labels = images.labels
     if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")
     with ForecastProgress(len(images)) as progress:

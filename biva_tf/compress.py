@@ -110,7 +110,7 @@ def run(settings: CompressSettings) -> Written:
 
 
 def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
-    if inputs.exists(settings.input) and not model.spec.of_text and not model.spec.of_points:
+    if inputs.exists(settings.input) and model.spec.of_images:
         notes = ReadingNotes()
         try:
             images, bits = inputs.images(

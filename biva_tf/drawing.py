@@ -1,7 +1,5 @@
 """What a trained model draws, as arrays, and how they are shown: as a picture or as text."""
 
-import dataclasses
-
 import numpy as np
 
 from biva_tf import pretrained
@@ -9,27 +7,13 @@ from biva_tf.api import BIVA
 from biva_tf.data.pipeline import Examples
 from biva_tf.data.sources import NotPreparedError
 from biva_tf.inference import exploration
-from biva_tf.plotting import pictures
-from biva_tf.plotting.pages import page
+from biva_tf.plotting.drawers import Shown, drawer
 from biva_tf.runs.run_dir import RunDir
 
 _REACH = 3.0  # of a traversal, in standard deviations
 MAX_UNITS = 8  # of a traversal, unless others are asked for
 
 Arrays = dict[str, np.ndarray]  # `images`, float32, and the values along its axes
-
-
-@dataclasses.dataclass(frozen=True)
-class Shown:
-    """How arrays are shown: as sentences for a model of text, else as a picture.
-
-    Attributes:
-      picture: uint8 [height, width, 1 or 3]; None of text.
-      text: lines; None of images and points.
-    """
-
-    picture: np.ndarray | None
-    text: str | None
 
 
 def prior(
@@ -48,7 +32,7 @@ def prior(
     Raises:
       ValueError: temperature outside [0, 100], or the model has no such class.
     """
-    number = number or pictures.number(model.spec)
+    number = number or drawer(model.spec).samples
     samples = model.sample(number, seed=seed, temperature=temperature, label=label)
     return {"images": samples}
 
@@ -146,6 +130,4 @@ def show(model: BIVA, arrays: Arrays) -> Shown:
     elif "first" in arrays:
         ends = (arrays["first"][:, np.newaxis], arrays["second"][:, np.newaxis])
         images = np.concatenate([ends[0], images, ends[1]], axis=1)
-    if model.training.vocabulary is not None:
-        return Shown(None, page(model.training.vocabulary.texts(images)))
-    return Shown(pictures.picture(images, model.spec), None)
+    return drawer(model.spec).show(images, model.training.vocabulary)

@@ -22,7 +22,6 @@ from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
 from biva_tf.data import pipeline
-from biva_tf.data.text.sentences import Sentences
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
@@ -103,8 +102,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
     results = evaluator.scores(images, name)
-    tokens = images.tokens if isinstance(images, Sentences) else None
-    summary = summarise(results, config, spec, tokens)
+    summary = summarise(results, config, spec, images.tokens)
     path = evaluator.path(name, images).with_suffix(".json")
     record = EvaluationRecord(dataset, settings.split, model.training.weights_step, config, summary)
     records.write(path, record)
@@ -114,19 +112,18 @@ def run(settings: EvaluateSettings) -> Evaluation:
 
 
 def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]:
-    of_text = summary.perplexity is not None
-    lines = [f"{'':<16}{'nats':>24}" + ("" if of_text else f"{'bits/dim':>26}")]
+    lines = [f"{'':<16}{'nats':>24}" + (f"{'bits/dim':>26}" if summary.in_bits else "")]
 
     def mean(name: str, m: Mean):
         nats, bits = f"{m.nats:.3f}", f"{m.bits_per_dim:.4f}"
         if m.nats_standard_error is not None:
             nats += f" ± {m.nats_standard_error:.3f}"
             bits += f" ± {m.bits_per_dim_standard_error:.4f}"
-        lines.append(f"{name:<16}{nats:>24}" + ("" if of_text else f"{bits:>26}"))
+        lines.append(f"{name:<16}{nats:>24}" + (f"{bits:>26}" if summary.in_bits else ""))
 
     mean("L_1", summary.l_1)
     mean(f"L_{iw_samples}", summary.l_k)
-    if of_text:
+    if summary.perplexity is not None:
         lines.append(f"{'perplexity':<16}{summary.perplexity:>24.2f} per token, by L_{iw_samples}")
     for k, m in summary.above.items():
         mean(f"L^{{>{k}}} ({below})", m)

@@ -188,7 +188,7 @@ def _images(model: BIVA, settings: SampleSettings) -> Examples:
 def _of_user(model: BIVA, path: str, reading: Reading) -> Images:
     """The images of the input as the model reads its test images."""
     spec, given = model.spec, Setting("input", path)
-    if spec.of_text or spec.of_points:
+    if not spec.of_images:
         raise SettingsError(given, ": expected a model of images")
     notes = ReadingNotes()
     try:

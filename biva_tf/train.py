@@ -16,7 +16,8 @@ from biva_tf import pretrained
 from biva_tf.commands import flagfiles
 from biva_tf.commands.flags import parse_apart, read
 from biva_tf.commands.start import start
-from biva_tf.model import architectures
+from biva_tf.errors import Setting, SettingsError
+from biva_tf.model import architectures, user_code
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import Settings, required, setting
@@ -54,7 +55,15 @@ def read_settings(values: flags.FlagValues = flags.FLAGS) -> TrainSettings:
         there, which only a dry run does without.
     """
     settings = read(TrainSettings, _inherited(values), values)
-    architectures.read(settings.config.architecture)
+    architecture = settings.config.architecture
+    if user_code.is_code(architecture) and not values["architecture"].present:
+        flag = Setting("architecture", architecture)
+        raise SettingsError(
+            f"{values.init_from}: its model is made by a user's own file, which runs only if it is "
+            "named: give ",
+            flag,
+        )
+    architectures.read(architecture)
     return settings
 
 

@@ -12,7 +12,7 @@ from absl import flags
 from conftest import ROOT, run
 
 from biva_tf.commands import flags as settings_flags
-from biva_tf.commands.start import MessageSettings
+from biva_tf.commands.start import CommonSettings
 
 
 def _pages():
@@ -93,7 +93,7 @@ def _flags(module):
     hints = typing.get_type_hints(importlib.import_module(module).run)
     values = flags.FlagValues()
     settings_flags.define(hints["settings"], values)
-    settings_flags.define(MessageSettings, values)
+    settings_flags.define(CommonSettings, values)
     return set(values) | {"help", "flagfile"}
 
 

@@ -467,8 +467,9 @@ def build(name_or_spec: str | Path | ModelSpec) -> BIVA:
     """An untrained model.
 
     Args:
-      name_or_spec: a spec; the path of a JSON file with one; or the name of an architecture: one
-        of `biva_tf.model.architectures.ARCHITECTURES`, or a BIVA among them followed by _lvae,
+      name_or_spec: a spec; the path of a JSON file with one; a place in a user's own code, such as
+        my.py:spec, which is run; or the name of an architecture: one of
+        `biva_tf.model.architectures.ARCHITECTURES`, or a BIVA among them followed by _lvae,
         _lvae_plus or _vae.
 
     Raises:

@@ -1,6 +1,7 @@
 """Folders that hold a trained model: a run's model_dir, or a preset, which has no more than that.
 
-A preset has config.json, weights.npz and weights.json, and a model of text its vocabulary.txt. The
+A preset has config.json, weights.npz and weights.json, a model of text its vocabulary.txt, and one
+with parts of a user's own files copies of them in code/. The
 models that ship with the project are presets with a card, metrics and an evaluation.
 """
 
@@ -12,6 +13,7 @@ from biva_tf import artefacts, choices
 from biva_tf.api.training import Training
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.files import write_json
+from biva_tf.model import user_code
 from biva_tf.model.network import Network
 from biva_tf.model.spec import to_plain
 from biva_tf.runs import config, weights_file
@@ -44,7 +46,9 @@ def restore(
         raise ValueError(f"weights: expected one of {', '.join(choices.WEIGHTS)}, got {weights!r}")
     if weights == "raw" and step is not None:
         raise ValueError(f"step: expected None with weights='raw', got {step}")
-    vocabulary = Vocabulary.read(folder.vocabulary) if model.spec.of_text else None
+    vocabulary = None
+    if model.spec.likelihood.num_ids is not None:
+        vocabulary = Vocabulary.read(folder.vocabulary)
     if weights == "raw":
         step = restore_raw(folder.checkpoints, model)
     else:
@@ -73,5 +77,8 @@ def save(folder: str | Path, model: Network, training: Training, dtype: str = "f
     weights_file.write(run_dir.path, model, training.weights_step, dtype)
     if training.vocabulary is not None:
         training.vocabulary.write(run_dir.vocabulary)
-    content = {"spec": to_plain(model.spec), "settings": dict(training.settings)}
+    content: dict[str, Any] = {"spec": to_plain(model.spec), "settings": dict(training.settings)}
+    copies, _ = user_code.write_copies(model.spec, run_dir.code)
+    if copies:
+        content["code"] = copies
     write_json(run_dir.config, artefacts.stamped("run", content))

@@ -10,7 +10,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from biva_tf import artefacts
 from biva_tf.errors import Setting, UserError
-from biva_tf.model.spec import ModelSpec, from_plain
+from biva_tf.model import user_code
+from biva_tf.model.spec import ModelSpec
 from biva_tf.serving import exporting
 
 _NEEDED = "score_numbered"
@@ -63,7 +64,9 @@ def find(export_dir: Path, version: int | None) -> Exported:
         fingerprint = hashlib.sha256(graphs)
         for path in sorted((folder / "variables").iterdir()):
             fingerprint.update(path.read_bytes())
-        spec, settings = from_plain(metadata["spec"]), metadata["settings"]
+        code = folder / "assets" / exporting.CODE
+        spec = user_code.read_spec(metadata["spec"], code, metadata.get("code", []))
+        settings = metadata["settings"]
         max_rows = metadata.get("limits", {}).get("max_rows")  # earlier versions have none
     except (OSError, ValueError, KeyError, IndexError, DecodeError) as e:
         expected = f"an export by biva_tf.export ({type(e).__name__}: {e})"

@@ -16,15 +16,20 @@ from absl import app
 from biva_tf import quiet
 from biva_tf.commands import endings, flags
 from biva_tf.errors import SettingsError
+from biva_tf.model import user_code
 from biva_tf.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class MessageSettings(Settings):
-    """The setting of all commands about their messages."""
+class CommonSettings(Settings):
+    """The settings of all commands."""
 
     traceback: bool = setting(
         False, "If the command ends with an error, print where in the program it came from, too."
+    )
+    code: tuple[str, ...] | None = setting(
+        None,
+        "Your own files that register parts of models, FILE.py or MODULE, which are run first.",
     )
 
 
@@ -39,6 +44,7 @@ def start(
 ) -> None:
     """Defines the flags of a command, parses them, and runs it.
 
+    The flag --code of every command names a user's own files, which are run before the rest.
     Every error becomes one line on standard error, in which settings are flags, and an exit code
     that is not 0; see `endings.end`. The flag --traceback of every command shows more.
 
@@ -53,13 +59,15 @@ def start(
         them: the logical devices that the CPU is split into, or the number of threads.
     """
     flags.define(settings)
-    flags.define(MessageSettings)
+    flags.define(CommonSettings)
 
     def main(argv: list[str]) -> int:
         if len(argv) > 1 and not passes_arguments:
             print(f"{name}: unexpected arguments: {' '.join(argv[1:])}", file=sys.stderr)
             return 2
         try:
+            for code in flags.read(CommonSettings).code or ():
+                user_code.run(code)
             # Before TensorFlow is imported, so that the answer to mistakes comes at once.
             values = flags.read(settings) if read is None else read()
             values.check_files()
@@ -71,7 +79,7 @@ def start(
                 sys.stdout.flush()  # here, where a full disk can still be told
             return code
         except (Exception, KeyboardInterrupt) as e:
-            return endings.end(name, e, show=flags.read(MessageSettings).traceback)
+            return endings.end(name, e, show=flags.read(CommonSettings).traceback)
 
     program = sys.modules["__main__"]
     # An installed script has no docstring, which --help shows.

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from biva_tf.compression.errors import CompressionError
 from biva_tf.model import plans
+from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
 from biva_tf.model.noise import HostDraws
-from biva_tf.model.spec import Bernoulli, LogisticMixture, ModelSpec
+from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import fixed_weights, graphs
 
 # A latent's name, the mean and the log-variance of its Gaussian, [rows, *latent shape]; gives its
@@ -28,8 +29,9 @@ _LEAST = 2.0**-30  # far below what the coder gives any value, 2**-24
 
 def check_model(spec: ModelSpec) -> None:
     """Raises CompressionError if images cannot be coded under such a model."""
-    if not isinstance(spec.likelihood, Bernoulli | LogisticMixture):
-        kinds = f"{Bernoulli.kind} or {LogisticMixture.kind}"
+    if not spec.likelihood.codes_pixels:
+        likelihoods = known(LikelihoodKind).values()
+        kinds = " or ".join(cls.kind for cls in likelihoods if cls.codes_pixels)
         raise CompressionError(
             f"the model: expected a likelihood of pixels, {kinds}, got {spec.likelihood.kind}"
         )

@@ -7,11 +7,11 @@ epoch and the example, not on the batch, the order of the examples or the host t
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from biva_tf.model.observations import UNIT
+from biva_tf.model.observed import UNIT
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -62,6 +62,8 @@ class Images:
     seed: int
     labels: np.ndarray | None = None
     threshold: int = 127
+
+    tokens: ClassVar[None] = None  # there are none to count
 
     def __len__(self) -> int:
         return len(self.pixels)

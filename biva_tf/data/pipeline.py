@@ -14,7 +14,8 @@ from biva_tf.data.text.sentences import Form, Sentences
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.errors import Setting
 from biva_tf.model import architectures
-from biva_tf.model.spec import REALS, ModelSpec
+from biva_tf.model.observed import REALS
+from biva_tf.model.spec import ModelSpec
 from biva_tf.settings import Settings, setting
 
 Examples = Images | Points | Sentences

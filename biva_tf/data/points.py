@@ -1,13 +1,14 @@
 """Points of a density as the model reads them: images of 1 x 1 pixels, a channel per coordinate."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
 from biva_tf.data.batches import Batches
 from biva_tf.data.densities import Density
 from biva_tf.data.images import NO_LABEL, Batch
-from biva_tf.model.spec import REALS
+from biva_tf.model.observed import REALS
 
 SHAPE = (1, 1, 2)  # of a point, as an image
 VALIDATION, TEST = 1_000, 10_000  # points
@@ -31,6 +32,8 @@ class Points:
 
     image_shape = SHAPE
     values = REALS
+    labels: ClassVar[None] = None
+    tokens: ClassVar[None] = None  # there are none to count
 
     def __len__(self) -> int:
         return len(self.array)

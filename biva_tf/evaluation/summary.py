@@ -8,6 +8,7 @@ import numpy as np
 from biva_tf.evaluation.resumable import Results
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import objectives
+from biva_tf.model.observed import Unit
 from biva_tf.model.spec import ModelSpec
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2015, section 5.1
@@ -43,12 +44,11 @@ def mean_of(values: np.ndarray, spec: ModelSpec, sign: int = 1) -> Mean:
 def lower_is_better(spec: ModelSpec) -> tuple[float, str]:
     """The factor by which bounds in nats are reported, and the name of the unit.
 
-    As in the paper, it is nats if x is binary, else bits/dim. Of points too it is nats, since their
-    bits/dim depend on the unit of the coordinates, and of sentences, since they differ in length.
+    The likelihood says which it is (`LikelihoodKind.unit`).
     """
-    if spec.likelihood.binary or spec.of_points or spec.of_text:
-        return -1.0, "nats"
-    return objectives.bits_per_dim(1.0, spec.image_shape), "bits/dim"
+    unit = spec.likelihood.unit
+    factors = {Unit.NATS: -1.0, Unit.BITS_PER_DIM: objectives.bits_per_dim(1.0, spec.image_shape)}
+    return factors[unit], unit.value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +100,11 @@ class EvaluationSummary:
     above: dict[int, Mean]
     llr: dict[int, Mean]
     perplexity: float | None = None
+
+    @property
+    def in_bits(self) -> bool:
+        """Whether the bits/dim of the means mean something: x has a fixed size."""
+        return self.perplexity is None
 
 
 def summarise(

@@ -14,7 +14,6 @@ import tensorflow as tf
 from biva_tf.choices import BELOW
 from biva_tf.inference import chunks, objectives, score_graph
 from biva_tf.inference.objectives import ImageScores
-from biva_tf.model import tokens
 from biva_tf.model.network import Network
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
@@ -294,27 +293,12 @@ def check_images(images, spec: ModelSpec) -> np.ndarray:
       ValueError: the shape is not [images, *spec.image_shape], or a value is impossible: outside
         [0, 1]; not finite, if x is real; for text, ids that are not a sentence.
     """
-    image_shape, (least, greatest) = spec.image_shape, spec.likelihood.values
+    image_shape = spec.image_shape
     images = as_floats(np.asarray(images), spec.likelihood)
     if images.ndim == 3 and image_shape[-1] == 1:
         images = images[..., np.newaxis]
     if images.shape[1:] != tuple(image_shape) or not len(images):
         expected = ", ".join(map(str, image_shape))
         raise ValueError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")
-    low, high = images.min(), images.max()
-    if not (np.isfinite([low, high]).all() and low >= least and high <= greatest):
-        raise ValueError(f"images: expected {expected_values(spec)}, got {low} to {high}")
-    if spec.of_text and not tokens.valid(images[..., 0, 0]):
-        raise ValueError(
-            f"images: expected ids of words, then {tokens.END}, then {tokens.PADDING}; got others"
-        )
+    spec.likelihood.check_values(images)
     return images
-
-
-def expected_values(spec: ModelSpec) -> str:
-    """The values that images of a model have, for a message."""
-    if spec.of_points:
-        return "finite numbers"
-    least, greatest = spec.likelihood.values
-    or_bytes = "" if spec.of_text else " or uint8 of 0 to 255"
-    return f"values in [{least:g}, {greatest:g}]{or_bytes}"

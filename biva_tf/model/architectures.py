@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from biva_tf.errors import Setting, nearest
+from biva_tf.model import user_code
 from biva_tf.model.spec import (
     BlockSpec,
     Classes,
@@ -343,12 +344,27 @@ def get(name: str) -> ModelSpec:
     )
 
 
+def is_name(name_or_path: str) -> bool:
+    """Whether this can only be the name of an architecture, not that of a file."""
+    return not name_or_path.endswith(".json") and not user_code.is_code(name_or_path)
+
+
 def read(name_or_path: str) -> ModelSpec:
-    """The spec of a named architecture, or of a JSON file if the name ends in .json.
+    """The spec of a named architecture, of a JSON file, or at a place in a user's code.
+
+    Args:
+      name_or_path: a name, a path that ends in .json, or FILE.py:NAME or MODULE:NAME
+        (`user_code.spec_at`), whose code is run.
 
     Raises:
       SpecError: there is none of that name, or the file is missing or describes no model.
+      CodeError: the code is missing or raises an error.
     """
+    if user_code.is_code(name_or_path):
+        try:
+            return user_code.spec_at(name_or_path)
+        except SpecError as e:
+            raise SpecError(Setting("architecture"), ": ", e) from None
     if not name_or_path.endswith(".json"):
         return get(name_or_path)
     try:

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from biva_tf.model import spec
 from biva_tf.model.distributions import DiscretizedLogisticMixture, bernoulli_image, gaussian_point
+from biva_tf.model.kinds import LikelihoodKind
 from biva_tf.model.noise import Noise
 from biva_tf.model.text import TextLikelihood
 
@@ -19,12 +20,23 @@ _STREAM = "x/likelihood"
 
 
 class Likelihood(Protocol):
-    """What the model asks of p(x|z)."""
+    """What the model asks of p(x|z); one derived from this class has the defaults below.
+
+    A likelihood whose spec says `codes_pixels` also has `channel_probabilities`, as
+    `BernoulliLikelihood` has it.
+
+    Attributes:
+      num_parameters: the channels of the network's output.
+    """
 
     num_parameters: int
 
     def network_input(self, images: tf.Tensor) -> tf.Tensor:
-        """Images, of the likelihood's range of values, as the inference network reads them."""
+        """Images, of the likelihood's range of values, as the inference network reads them.
+
+        By default as they are; of another shape than images if the spec's `input_shape` says so.
+        """
+        return images
 
     def distribution(
         self, parameters: tf.Tensor, training_noise: Noise | None = None
@@ -38,18 +50,15 @@ class Likelihood(Protocol):
         """An image to look at, [rows, height, width, channels]."""
 
     def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
-        """An image to compare with the one that the latents were inferred from."""
+        """An image to compare with the one that the latents were inferred from; as `image`."""
+        return self.image(px, noise)
 
 
-class BernoulliLikelihood:
+class BernoulliLikelihood(Likelihood):
     """Binary pixels. Its image is the mean: the probability of each pixel."""
 
     def __init__(self, image_shape: tuple[int, int, int]):
         self.num_parameters = image_shape[-1]
-
-    def network_input(self, images: tf.Tensor) -> tf.Tensor:
-        """The images themselves."""
-        return images
 
     def distribution(
         self, parameters: tf.Tensor, training_noise: Noise | None = None
@@ -71,12 +80,8 @@ class BernoulliLikelihood:
         """The probability of each pixel."""
         return px.mean()
 
-    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
-        """As `image`."""
-        return self.image(px, noise)
 
-
-class LogisticMixtureLikelihood:
+class LogisticMixtureLikelihood(Likelihood):
     """8-bit pixels. Its image is a draw."""
 
     def __init__(self, image_shape: tuple[int, int, int], num_mixtures: int):
@@ -110,21 +115,13 @@ class LogisticMixtureLikelihood:
         rows = px.batch_shape_tensor()[0]
         return px.from_uniforms(noise.uniform(_STREAM, (rows, *self._uniforms_shape)))
 
-    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
-        """As `image`."""
-        return self.image(px, noise)
 
-
-class GaussianLikelihood:
+class GaussianLikelihood(Likelihood):
     """Real numbers. Its image is a draw."""
 
     def __init__(self, image_shape: tuple[int, int, int]):
         self._image_shape = image_shape
         self.num_parameters = 2 * image_shape[-1]
-
-    def network_input(self, images: tf.Tensor) -> tf.Tensor:
-        """The images themselves."""
-        return images
 
     def distribution(
         self, parameters: tf.Tensor, training_noise: Noise | None = None
@@ -137,13 +134,11 @@ class GaussianLikelihood:
         rows = px.batch_shape_tensor()[0]
         return px.from_noise(noise.normal(_STREAM, (rows, *self._image_shape)))
 
-    def reconstruction(self, px: tfp.distributions.Distribution, noise: Noise) -> tf.Tensor:
-        """As `image`."""
-        return self.image(px, noise)
 
-
-def make(likelihood: spec.LikelihoodSpec, image_shape: tuple[int, int, int]) -> Likelihood:
+def make(likelihood: LikelihoodKind, image_shape: tuple[int, int, int]) -> Likelihood:
     """The likelihood that a spec describes, for images of a shape."""
+    if likelihood.makes_itself():
+        return likelihood.make(image_shape)
     match likelihood:
         case spec.Bernoulli():
             return BernoulliLikelihood(image_shape)
@@ -153,3 +148,4 @@ def make(likelihood: spec.LikelihoodSpec, image_shape: tuple[int, int, int]) -> 
             return GaussianLikelihood(image_shape)
         case spec.Text():
             return TextLikelihood(likelihood, image_shape)
+    raise NotImplementedError(f"no likelihood is made of {likelihood!r}")

@@ -1,39 +1,35 @@
-"""What x can be, and which p(x|z) a spec can ask for; `likelihoods` makes it.
+"""The p(x|z) that a spec can ask for; `likelihoods` makes it.
 
-Each has a `kind`, its name in JSON; `values`, the least and the greatest value that x can have;
-`binary`, whether x has the values 0 and 1 alone; and `channels`, the numbers of channels that x can
-have, None for any number.
+`kinds.LikelihoodKind` says what each has.
 """
 
 import dataclasses
-import math
 from typing import ClassVar
+
+import numpy as np
 
 from biva_tf.model import tokens
 from biva_tf.model.checks import require, require_count, require_rate
+from biva_tf.model.kinds import LikelihoodKind, register
+from biva_tf.model.observed import REALS, Observation
 
-# The values of an image, or any numbers.
-UNIT, REALS = (0.0, 1.0), (-math.inf, math.inf)
 
-
+@register("bernoulli")
 @dataclasses.dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(LikelihoodKind):
     """p(x|z) of binary pixels: a Bernoulli distribution from one logit per pixel and channel."""
 
-    kind: ClassVar[str] = "bernoulli"
-    values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = True
-    channels: ClassVar[tuple[int, ...] | None] = None
+    codes_pixels: ClassVar[bool] = True
 
 
+@register("discretized_logistic_mixture")
 @dataclasses.dataclass(frozen=True)
-class LogisticMixture:
+class LogisticMixture(LikelihoodKind):
     """p(x|z) of 8-bit pixels: a discretized mixture of `num_mixtures` logistics (section 4.3)."""
 
-    kind: ClassVar[str] = "discretized_logistic_mixture"
-    values: ClassVar[tuple[float, float]] = UNIT
-    binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = (1, 3)
+    codes_pixels: ClassVar[bool] = True
 
     num_mixtures: int = 10
 
@@ -41,18 +37,18 @@ class LogisticMixture:
         require_count(self.num_mixtures, "num_mixtures")
 
 
+@register("gaussian")
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class Gaussian(LikelihoodKind):
     """p(x|z) of real numbers: independent Gaussians, each with a mean and a variance of its own."""
 
-    kind: ClassVar[str] = "gaussian"
+    x: ClassVar[Observation] = Observation.POINT
     values: ClassVar[tuple[float, float]] = REALS
-    binary: ClassVar[bool] = False
-    channels: ClassVar[tuple[int, ...] | None] = None
 
 
+@register("text")
 @dataclasses.dataclass(frozen=True)
-class Text:
+class Text(LikelihoodKind):
     """p(x|z) of sentences: of each token given the ones before it, by a recurrent network.
 
     A sentence is a map [tokens, 1, 1] of ids (`tokens`), float32.
@@ -66,9 +62,9 @@ class Text:
         place of a preceding token, so that it needs z (Bowman et al. 2016).
     """
 
-    kind: ClassVar[str] = "text"
-    binary: ClassVar[bool] = False
+    x: ClassVar[Observation] = Observation.SENTENCE
     channels: ClassVar[tuple[int, ...] | None] = (1,)
+    of_fixed_size: ClassVar[bool] = False
 
     vocabulary: int
     embedding_units: int = 64
@@ -88,9 +84,31 @@ class Text:
         require_rate(self.word_dropout, "word_dropout")
 
     @property
-    def values(self) -> tuple[float, float]:
+    def values(self) -> tuple[float, float]:  # type: ignore[override]
         """The least and the greatest id."""
         return (0.0, float(self.vocabulary - 1))
 
+    @property
+    def num_ids(self) -> int:
+        """The size of the vocabulary."""
+        return self.vocabulary
 
-LikelihoodSpec = Bernoulli | LogisticMixture | Gaussian | Text
+    def check_shape(self, image_shape: tuple[int, int, int]) -> None:
+        """Raises SpecError unless the shape is (tokens, 1, 1)."""
+        super().check_shape(image_shape)
+        require(image_shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", image_shape)
+
+    def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape of embedded tokens."""
+        return (*image_shape[:2], self.embedding_units)
+
+    def uncounted_floats(self, image_shape: tuple[int, int, int]) -> int:
+        """The logits and their gradient, if no row is padded."""
+        return 2 * image_shape[0] * self.vocabulary
+
+    def check_values(self, images: np.ndarray) -> None:
+        """Raises ValueError if ids are out of range, or their rows are not sentences."""
+        super().check_values(images)
+        if not tokens.valid(images[..., 0, 0]):
+            expected = f"ids of words, then {tokens.END}, then {tokens.PADDING}"
+            raise ValueError(f"images: expected {expected}; got others")

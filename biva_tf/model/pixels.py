@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biva_tf.model.observations import UNIT, LikelihoodSpec
+from biva_tf.model.kinds import LikelihoodKind
+from biva_tf.model.observed import UNIT
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,7 +20,7 @@ BACKGROUND = 255  # white: what shows through a transparent pixel, as in a brows
 FLOATS = np.arange(256, dtype=np.float32) / np.float32(255)
 
 
-def as_floats(images: np.ndarray | tf.Tensor, likelihood: LikelihoodSpec) -> np.ndarray | tf.Tensor:
+def as_floats(images: np.ndarray | tf.Tensor, likelihood: LikelihoodKind) -> np.ndarray | tf.Tensor:
     """Images of an array as float32: uint8 values v are v / 255, others stay as they are.
 
     Two kinds of uint8 values stay as they are, too: real numbers and ids; and bits, which are

@@ -7,7 +7,7 @@ A `ModelSpec` holds everything needed to build a model: the image shape, the lik
 import dataclasses
 import enum
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from biva_tf.model.checks import (
     SpecError,
@@ -18,24 +18,32 @@ from biva_tf.model.checks import (
     require_pair,
     require_rate,
 )
-from biva_tf.model.observations import (
-    REALS,
-    Bernoulli,
-    LikelihoodSpec,
-    LogisticMixture,
-    Text,
+from biva_tf.model.kinds import (
+    BlockKind,
+    Kind,
+    LatentKind,
+    LikelihoodKind,
+    TopPriorKind,
+    known,
+    of_kind,
+    register,
 )
-from biva_tf.model.observations import UNIT as UNIT
+from biva_tf.model.kinds import to_plain as kind_to_plain
+from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
+from biva_tf.model.observations import Text as Text
+from biva_tf.model.observed import Observation
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
 
 _BINARY = Bernoulli()
+_GATED = "gated"  # the kind of the blocks that JSON names no kind of
 
 
+@register(_GATED)
 @dataclasses.dataclass(frozen=True)
-class BlockSpec:
+class BlockSpec(BlockKind):
     """A gated residual block: its filters, kernel (height, width) and stride (height, width)."""
 
     filters: int
@@ -48,11 +56,10 @@ class BlockSpec:
         require_pair(self.stride, "stride")
 
 
+@register("dense")
 @dataclasses.dataclass(frozen=True)
-class DenseLatent:
+class DenseLatent(LatentKind):
     """A latent that is a vector of `units` numbers per example."""
-
-    kind: ClassVar[str] = "dense"
 
     units: int
 
@@ -60,14 +67,13 @@ class DenseLatent:
         require_count(self.units, "units")
 
 
+@register("conv")
 @dataclasses.dataclass(frozen=True)
-class ConvLatent:
+class ConvLatent(LatentKind):
     """A latent that is a map of `channels`, as large as the features it is inferred from.
 
     `kernel` is that of the convolutions that give its mean and log-variance.
     """
-
-    kind: ClassVar[str] = "conv"
 
     channels: int
     kernel: tuple[int, int]
@@ -78,6 +84,12 @@ class ConvLatent:
 
 
 Latent = DenseLatent | ConvLatent
+
+
+@register("standard")
+@dataclasses.dataclass(frozen=True)
+class StandardPrior(TopPriorKind):
+    """The prior N(0, I) of the top latent, which has no weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +155,9 @@ class LatentSpec:
     branch: Branch
 
 
+_STANDARD_PRIOR = StandardPrior()
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.
@@ -164,6 +179,7 @@ class ModelSpec:
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
       classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
+      top_prior: the prior of the top latent; the original's is N(0, I).
 
     Raises:
       SpecError: naming the field that is wrong.
@@ -171,7 +187,7 @@ class ModelSpec:
 
     image_shape: tuple[int, int, int]
     stages: tuple[StageSpec, ...]
-    likelihood: LikelihoodSpec = _BINARY
+    likelihood: LikelihoodKind = _BINARY
     log_variance: str = "softplus"
     log_variance_ceiling: float | None = None
     dropout_inference: float = 0.0
@@ -179,6 +195,7 @@ class ModelSpec:
     inference: str = "bidirectional"
     generative_skips: bool = True
     classes: Classes | None = None
+    top_prior: TopPriorKind = _STANDARD_PRIOR
 
     def __post_init__(self):
         shape = self.image_shape
@@ -191,15 +208,10 @@ class ModelSpec:
         for i, stage in enumerate(self.stages):
             expected = f"{depth} blocks, as in stages[0]"
             require(len(stage.blocks) == depth, f"stages[{i}].blocks", expected, len(stage.blocks))
-        valid = isinstance(self.likelihood, LikelihoodSpec)
-        expected = "one of " + ", ".join(cls.__name__ for cls in LikelihoodSpec.__args__)
-        require(valid, "likelihood", expected, self.likelihood)
-        channels = self.likelihood.channels
-        if channels is not None:
-            expected = f"{' or '.join(map(str, channels))} channels for {self.likelihood.kind}"
-            require(shape[2] in channels, "image_shape", expected, shape)
-        if self.of_text:
-            require(shape[1] == 1, "image_shape", "(tokens, 1, 1) for text", shape)
+        for field, family in (("likelihood", LikelihoodKind), ("top_prior", TopPriorKind)):
+            value = getattr(self, field)
+            require(isinstance(value, family), field, f"one of {_classes(family)}", value)
+        self.likelihood.check_shape(shape)
         for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
@@ -217,9 +229,15 @@ class ModelSpec:
         return len(self.stages)
 
     @property
-    def of_points(self) -> bool:
-        """Whether x is a point, of any real numbers, and not an image in [0, 1]."""
-        return self.likelihood.values == REALS
+    def of_images(self) -> bool:
+        """Whether x is an image, which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE
+
+    @property
+    def parts(self) -> tuple[Kind, ...]:
+        """All that has a kind."""
+        of_stages = (part for stage in self.stages for part in (*stage.blocks, stage.latent))
+        return (*of_stages, self.likelihood, self.top_prior)
 
     @property
     def num_classes(self) -> int | None:
@@ -227,16 +245,9 @@ class ModelSpec:
         return None if self.classes is None else self.classes.number
 
     @property
-    def of_text(self) -> bool:
-        """Whether x is a sentence."""
-        return isinstance(self.likelihood, Text)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of what the first bottom-up stage reads: the image, or embedded tokens."""
-        if isinstance(self.likelihood, Text):
-            return (*self.image_shape[:2], self.likelihood.embedding_units)
-        return self.image_shape
+        return self.likelihood.input_shape(self.image_shape)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -303,9 +314,14 @@ def to_plain(spec: ModelSpec) -> dict:
     plain = dataclasses.asdict(spec)
     if spec.log_variance_ceiling is None:
         del plain["log_variance_ceiling"]  # so that the specs of earlier versions keep their JSON
-    plain["likelihood"] = {"kind": spec.likelihood.kind, **plain["likelihood"]}
+    if spec.top_prior == _STANDARD_PRIOR:
+        del plain["top_prior"]
+    else:
+        plain["top_prior"] = kind_to_plain(spec.top_prior)
+    plain["likelihood"] = kind_to_plain(spec.likelihood)
     for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
-        plain_stage["latent"] = {"kind": stage.latent.kind, **plain_stage["latent"]}
+        plain_stage["blocks"] = [_plain_block(block) for block in stage.blocks]
+        plain_stage["latent"] = kind_to_plain(stage.latent)
     return json.loads(json.dumps(plain))  # tuples become lists, as they do in a file
 
 
@@ -318,7 +334,9 @@ def from_plain(plain: Any) -> ModelSpec:
     if isinstance(fields.get("likelihood"), str):
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
-        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodSpec, "likelihood")
+        fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodKind, "likelihood")
+    if "top_prior" in fields:
+        fields["top_prior"] = _read_kind(fields["top_prior"], TopPriorKind, "top_prior")
     if fields.get("classes") is not None:
         fields["classes"] = _make(Classes, _mapping(fields["classes"], "classes"), "classes")
     return _make(ModelSpec, fields, "spec")
@@ -339,20 +357,31 @@ def _read_stage(plain: Any, path: str) -> StageSpec:
     blocks = fields.get("blocks")
     require(isinstance(blocks, list | tuple), f"{path}.blocks", "a list of blocks", blocks)
     fields["blocks"] = tuple(
-        _make(BlockSpec, _mapping(b, f"{path}.blocks[{j}]"), f"{path}.blocks[{j}]")
+        _read_kind(b, BlockKind, f"{path}.blocks[{j}]", default=_GATED)
         for j, b in enumerate(blocks)
     )
-    fields["latent"] = _read_kind(fields.get("latent"), Latent, f"{path}.latent")
+    fields["latent"] = _read_kind(fields.get("latent"), LatentKind, f"{path}.latent")
     return _make(StageSpec, fields, path)
 
 
-def _read_kind(plain: Any, union: Any, path: str) -> Any:
-    """One of the dataclasses of a union, chosen by its `kind`."""
+def _plain_block(block: BlockKind) -> dict:
+    """A block; one of the kind gated as before there were others, without its kind."""
+    plain = kind_to_plain(block)
+    if block.kind == _GATED:
+        del plain["kind"]
+    return plain
+
+
+def _read_kind(plain: Any, family: type[Kind], path: str, default: str | None = None) -> Any:
+    """A part of a family, of the class that its `kind` names; without one, of the default's."""
     fields = dict(_mapping(plain, path))
-    by_kind = {cls.kind: cls for cls in union.__args__}
-    kind = fields.pop("kind", None)
-    require(kind in tuple(by_kind), f"{path}.kind", f"one of {', '.join(by_kind)}", kind)
-    return _make(by_kind[kind], fields, path)
+    cls = of_kind(family, fields.pop("kind", default), f"{path}.kind")
+    return _make(cls, fields, path)
+
+
+def _classes(family: type[Kind]) -> str:
+    """The names of the classes of a family, for messages."""
+    return ", ".join(cls.__name__ for cls in known(family).values())
 
 
 def _mapping(value: Any, path: str) -> dict:

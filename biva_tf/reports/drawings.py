@@ -4,11 +4,10 @@ from biva_tf import drawing
 from biva_tf.api import BIVA
 from biva_tf.drawing import Arrays
 from biva_tf.errors import UserError
-from biva_tf.plotting import grid, pictures
+from biva_tf.plotting import grid
 from biva_tf.plotting.document import Lines, Paragraph, Picture, Section, SectionPart
+from biva_tf.plotting.drawers import drawer
 from biva_tf.runs.run_dir import RunDir
-
-_RECONSTRUCTED = 8
 
 
 def samples(model: BIVA, number: int | None, seed: int) -> Section:
@@ -22,17 +21,14 @@ def samples(model: BIVA, number: int | None, seed: int) -> Section:
 
 def reconstructions(model: BIVA, run_dir: RunDir, seed: int) -> Section:
     """The first test images, and their reconstructions without the lowest levels."""
-    spec = model.spec
-    number = pictures.number(spec) if spec.of_points else _RECONSTRUCTED
-    title = "Reconstructions"
+    words, title = drawer(model.spec), "Reconstructions"
     try:
-        originals = drawing.test_images(model, run_dir)[:number]
+        originals = drawing.test_images(model, run_dir)[: words.originals]
     except (UserError, OSError) as e:
         return Section(title, (Paragraph(f"There are none: {e}"),))
-    lowest = ", ".join(map(str, range(spec.num_levels)))
-    place = "From top to bottom" if spec.of_text else "From left to right"
-    example = "the test points" if spec.of_points else "a test example"
-    what = f"{place}: {example}, then reconstructed without the lowest {lowest} levels"
+    lowest = ", ".join(map(str, range(model.spec.num_levels)))
+    order = f"{words.direction}: {words.example}"
+    what = f"{order}, then reconstructed without the lowest {lowest} levels"
     arrays = drawing.reconstructions(model, originals, seed=seed)
     return Section(title, _shown(model, arrays, what))
 
@@ -41,15 +37,12 @@ def traversal(model: BIVA, seed: int) -> Section:
     """Images along units of the top latent."""
     arrays = drawing.traversal(model, seed=seed)
     low, high = arrays["standard_deviations"][[0, -1]]
+    shows = drawer(model.spec)
     what = (
-        f"a unit of {model.spec.latents[-1].name}, from {low:.0f} to {high:.0f} standard "
-        f"deviations of its prior; {len(arrays['units'])} of its units"
+        f"Per {shows.part} a unit of {model.spec.latents[-1].name}, from {low:.0f} to "
+        f"{high:.0f} standard deviations of its prior; {len(arrays['units'])} of its units"
     )
-    if model.spec.of_points:  # a panel for each unit, not for each of its values
-        arrays = {"images": arrays["images"].swapaxes(0, 1)}
-        what = f"Per panel {what}"
-    else:
-        what = f"Per {'paragraph' if model.spec.of_text else 'row'} {what}"
+    arrays = {"images": shows.by_unit(arrays["images"])}
     return Section("Traversal of the top latent", _shown(model, arrays, what))
 
 

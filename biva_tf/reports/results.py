@@ -54,10 +54,11 @@ def _bound_rows(record: EvaluationRecord) -> list[tuple[str, ...]]:
     below = f", prior {record.settings.below}"
     means += [(f"-L^{{>{k}}}{below}", mean, -1) for k, mean in summary.above.items()]
     means += [(f"LLR^{{>{k}}}{below}", mean, 1) for k, mean in summary.llr.items()]
-    of_text = summary.perplexity is not None
     rows: list[tuple[str, ...]] = []
     for bound, mean, sign in means:
-        bits = "-" if of_text else _with_error(mean.bits_per_dim, mean.bits_per_dim_standard_error)
+        bits = "-"
+        if summary.in_bits:
+            bits = _with_error(mean.bits_per_dim, mean.bits_per_dim_standard_error)
         nats = _with_error(sign * mean.nats, mean.nats_standard_error, 3)
         step = f"{record.weights_step:,}"
         rows.append((bound, nats, bits, f"{summary.examples:,}", step, name))

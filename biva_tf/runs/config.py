@@ -27,7 +27,8 @@ class RunConfig(Settings):
 
     architecture: str = setting(
         "mnist_sample",
-        "A named architecture, or the path of a JSON file with a model spec.",
+        "A named architecture, the path of a JSON file with a model spec, or FILE.py:NAME or "
+        "MODULE:NAME: a ModelSpec in your own code, which is run, or a function that returns one.",
     )
     init_from: str = setting(
         "",

@@ -4,6 +4,7 @@ config.json      the model spec and the settings: all that is needed to rebuild 
 metrics.jsonl    the metrics, one JSON object per line
 summary.json     the result, once the run has ended
 samples/         grids of samples, *.png; of text, *.txt
+code/            copies of the user's own files that the model needs
 vocabulary.txt   of a model of text, its words in the order of their ids
 checkpoints/     the state of training
 unfinished.json  what a run that a signal stopped has still to do at the step of its checkpoint
@@ -34,7 +35,8 @@ from biva_tf.files import (
     write_atomically,
     write_json,
 )
-from biva_tf.model.spec import ModelSpec, from_plain, to_plain
+from biva_tf.model import architectures, user_code
+from biva_tf.model.spec import ModelSpec, to_plain
 from biva_tf.runs.config import BEFORE_SETTINGS, RunConfig, data_config, defaults
 
 _RESULTS = {  # the fields of summary.json that are read, and what they hold
@@ -112,6 +114,11 @@ class RunDir:
         return self.path / "examples.npz"
 
     @property
+    def code(self) -> Path:
+        """The folder of the copies of a user's own files."""
+        return self.path / "code"
+
+    @property
     def config(self) -> Path:
         """The file with the spec and the settings."""
         return self.path / "config.json"
@@ -129,7 +136,7 @@ class RunDir:
         if not self.config.exists():
             return spec, config
         old_spec, begun = self.read()
-        if old_spec.log_variance_ceiling is None and not config.architecture.endswith(".json"):
+        if old_spec.log_variance_ceiling is None and architectures.is_name(config.architecture):
             spec = spec.with_ceiling(None)
         size = begun.get("validation_size") if config.validation_size is None else None
         is_initialised = any(self.checkpoints.glob("ckpt-*.index"))
@@ -178,8 +185,15 @@ class RunDir:
             changes.pop("validation_size", None)  # the run keeps its own
         return changes
 
-    def write_config(self, spec: ModelSpec, config: RunConfig) -> None:
-        """Makes the folder and writes the spec and the settings. RunDirError if it cannot be."""
+    def write_config(self, spec: ModelSpec, config: RunConfig) -> list[str]:
+        """Makes the folder, and writes the spec, the settings and the copies of the user's files.
+
+        Returns:
+          For each copy that an earlier run made of another text, the file that keeps that text.
+
+        Raises:
+          RunDirError: it cannot be made.
+        """
         import keras
         import tensorflow as tf
 
@@ -188,31 +202,39 @@ class RunDir:
         except OSError as e:
             model_dir = Setting("model_dir", self.path)
             raise RunDirError(model_dir, f": cannot make the folder ({e})") from e
+        copies, kept = user_code.write_copies(spec, self.code)
         write_json(
             self.config,
             artefacts.stamped(
                 "run",
                 {
                     "spec": to_plain(spec),
+                    **({"code": copies} if copies else {}),
                     # Not "auto": what it stands for is then known for good.
                     "settings": {**config.to_plain(), "binarize": config.data.binarize},
                     "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
                 },
             ),
         )
+        return [str(self.code / name) for name in kept]
 
     def read(self) -> tuple[ModelSpec, dict[str, Any]]:
-        """The spec and the settings of the run. Raises RunDirError if they cannot be read.
+        """The spec and the settings of the run.
 
         A run of an earlier version has fewer settings; `BEFORE_SETTINGS` are added. A model that no
         run trained has none.
+
+        Raises:
+          RunDirError: they cannot be read.
+          CodeError: the model is made of a user's own files, which cannot be run.
         """
         try:
             _, plain = artefacts.load(self.config, "run")
             for field in ("spec", "settings"):
                 if not isinstance(plain.get(field), dict):
                     raise ValueError(f"{field}: expected an object, got {plain.get(field)!r:.60}")
-            return from_plain(plain["spec"]), _checked_settings(plain["settings"])
+            spec = user_code.read_spec(plain["spec"], self.code, plain.get("code", []))
+            return spec, _checked_settings(plain["settings"])
         except FileNotFoundError as e:
             raise RunDirError(f"{self.config}: no such file; is it the model_dir of a run?") from e
         except ValueError as e:

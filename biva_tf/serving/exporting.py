@@ -19,12 +19,14 @@ from biva_tf.errors import UserError
 from biva_tf.extras import MissingPackageError
 from biva_tf.files import naming, write_json
 from biva_tf.inference import exploration
+from biva_tf.model import user_code
 from biva_tf.model.spec import to_plain
 from biva_tf.runs import config
 from biva_tf.serving import signatures, warmup
 from biva_tf.serving.limits import Limits
 
 METADATA = "biva_tf.json"  # a version has it among its assets
+CODE = "code"  # so is the folder of the copies of a user's own files
 _TOLERANCE = 1e-4  # relative: the C++ loader runs the same kernels, in another grouping
 
 
@@ -56,7 +58,7 @@ def export(
       OSError: the version cannot be written; nothing is left behind.
     """
     spec = model.spec
-    if spec.of_points or spec.of_text:
+    if not spec.of_images:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
     limits = limits or Limits()
@@ -76,6 +78,9 @@ def export(
         _save(model, new, limits)
         metadata = _metadata(model, limits)
         metadata["parity"] = _parity(model, new, limits)
+        copies, _ = user_code.write_copies(spec, new / "assets" / CODE)
+        if copies:
+            metadata["code"] = copies
         write_json(new / "assets" / METADATA, metadata)
         try:
             warmup.write(new, spec, limits)

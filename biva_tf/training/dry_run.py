@@ -11,7 +11,7 @@ from biva_tf.inference import bounds
 from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
-from biva_tf.model.spec import ModelSpec, Text
+from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
 from biva_tf.training import size
@@ -117,7 +117,5 @@ def memory(model: Network) -> tuple[int, int]:
             sizes = tensor.shape.as_list() if tensor.shape.is_fully_defined() else []
             if tensor.dtype == tf.float32 and sizes and sizes[0] in rows:
                 per_row += math.prod(sizes) * _BYTES // 2
-    likelihood = model.spec.likelihood
-    if isinstance(likelihood, Text):  # logits and their gradient, if no row is padded
-        per_row += 2 * model.spec.image_shape[0] * likelihood.vocabulary * _BYTES
+    per_row += model.spec.likelihood.uncounted_floats(model.spec.image_shape) * _BYTES
     return model.count_params() * _BYTES * _COPIES_OF_PARAMETERS, per_row

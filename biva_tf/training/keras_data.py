@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.inference.scoring import check_images, expected_values
+from biva_tf.inference.scoring import check_images
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.runs.config import INIT_IMAGES
@@ -84,7 +84,7 @@ def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
     least, greatest = spec.likelihood.values
     fits = tf.math.is_finite(floats) & (floats >= least) & (floats <= greatest)
     low, high = tf.reduce_min(floats), tf.reduce_max(floats)
-    message = (f"images: expected {expected_values(spec)}, got", low, "to", high)
+    message = (f"images: expected {spec.likelihood.expected_values}, got", low, "to", high)
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), message)]):
         return tf.identity(floats)
 

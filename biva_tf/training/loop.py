@@ -12,7 +12,7 @@ import tensorflow as tf
 from biva_tf.data.pipeline import Data
 from biva_tf.files import read_json, write_json
 from biva_tf.inference import sampling
-from biva_tf.plotting import pictures
+from biva_tf.plotting.drawers import drawer
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint
 from biva_tf.runs.config import RunConfig
 from biva_tf.runs.run_dir import RunDir
@@ -178,7 +178,7 @@ class Loop:
 
 def sample(trainer: Trainer, config: RunConfig) -> np.ndarray:
     """Samples for a picture, with the weights that the model has now."""
-    number = pictures.number(trainer.model.spec)
+    number = drawer(trainer.model.spec).samples
     return sampling.sample(trainer.model, number, seed=config.seed).numpy()
 
 

@@ -14,8 +14,7 @@ from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.files import write_atomically
 from biva_tf.model.spec import ModelSpec
 from biva_tf.plotting import grid
-from biva_tf.plotting.pages import page
-from biva_tf.plotting.pictures import picture
+from biva_tf.plotting.drawers import drawer
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.training.trainer import Metrics
 
@@ -89,16 +88,15 @@ class Reporter:
 
     def samples(self, name: str, step: int, sampled: np.ndarray, spec: ModelSpec) -> None:
         """Writes a picture, or the text, of samples [n, *spec.image_shape]."""
-        if self._vocabulary is not None:
-            text = page(self._vocabulary.texts(sampled))
-            write_atomically(self._run_dir.samples / f"{name}.txt", text.encode())
-            with self._writer.as_default(step=step):
-                tf.summary.text("samples", text.replace("\n", "  \n"))  # Markdown's line breaks
-            return
-        pixels = picture(sampled, spec)
-        grid.write_png(self._run_dir.samples / f"{name}.png", pixels)
+        shown = drawer(spec).show(sampled, self._vocabulary)
         with self._writer.as_default(step=step):
-            tf.summary.image("samples", pixels[np.newaxis])
+            if shown.text is not None:
+                write_atomically(self._run_dir.samples / f"{name}.txt", shown.text.encode())
+                text = shown.text.replace("\n", "  \n")  # Markdown's line breaks
+                tf.summary.text("samples", text)
+            if shown.picture is not None:
+                grid.write_png(self._run_dir.samples / f"{name}.png", shown.picture)
+                tf.summary.image("samples", shown.picture[np.newaxis])
 
     def flush(self) -> None:
         """Writes what is still in memory. A resumed run does not write what came before it."""

@@ -99,7 +99,7 @@ def _run(
         hosts.wait(config.host_timeout)
     strategy = devices.make_strategy(config.strategy, config.logical_devices, hosts)
     size.check(spec, config.architecture)
-    form = Form.for_spec(spec, _vocabulary(run_dir, config) if spec.of_text else None)
+    form = Form.for_spec(spec, _vocabulary(run_dir, config))
     data = pipeline.load(config.data, config.seed, spec.num_classes, form)
     _check_data(spec, config, data)
     _note(_describe(config, data))
@@ -124,7 +124,8 @@ def _run(
     unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
     if restored and hosts is None:
         _select_again(selected, checkpoint, trainer)
-    written.write_config(spec, config)
+    for kept in written.write_config(spec, config):
+        _note(f"note: code of the model has changed since the earlier run; {kept} keeps its text")
     if data.vocabulary is not None:
         data.vocabulary.write(written.vocabulary)
     stops: Interruption | Preemption = interruption

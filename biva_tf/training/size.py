@@ -24,7 +24,7 @@ def check(spec: ModelSpec, architecture: str) -> None:
       spec: the model's spec.
       architecture: its name or file, for the message.
     """
-    if spec.of_text:  # to count would change the names of Keras's own layers, and checkpoints
+    if spec.likelihood.num_ids:  # to count would change the names of Keras's own layers
         return
     needed, there = parameters(spec) * _BYTES * _COPIES, _memory()
     if needed > there:

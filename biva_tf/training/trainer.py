@@ -10,8 +10,6 @@ import tensorflow as tf
 from biva_tf.data.batches import Batches
 from biva_tf.data.images import Batch
 from biva_tf.data.pipeline import Examples
-from biva_tf.data.points import Points
-from biva_tf.data.text.sentences import Sentences
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.inference import chunks, classification, objectives
 from biva_tf.inference.objectives import Terms
@@ -154,9 +152,9 @@ class Trainer:
         terms = Terms(scores.reconstruction, scores.kl)
         metrics = bound_metrics(self.model.spec, terms)
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
-        if isinstance(images, Sentences):
+        if images.tokens is not None:
             means["perplexity"] = objectives.perplexity(means["elbo"] * len(images), images.tokens)
-        if self.model.spec.classes is not None and not isinstance(images, Points):
+        if self.model.spec.classes is not None and images.labels is not None:
             pixels = images[:]
             probabilities = classification.classify(
                 self.model, pixels, num_samples=1, seed=self.config.seed

@@ -96,7 +96,7 @@ def test_a_config_has_a_comment_and_its_model_fits_its_data(path):
     assert "aper" in comment and ("Memory" in comment or path.stem == "mnist_sample")
     base = _base(path)
     spec, info = architectures.get(base.architecture), pipeline.info(base.dataset)
-    assert info.lines if spec.of_text else info.image_shape == spec.image_shape
+    assert info.lines if spec.likelihood.num_ids else info.image_shape == spec.image_shape
     if path.stem.endswith("_finetune"):
         assert settings.free_bits == 0 and settings.init_from == model_dir.removesuffix("_finetune")
 

@@ -11,6 +11,7 @@ import biva_tf
 from biva_tf.inference.scoring import check_images
 from biva_tf.model import architectures, likelihoods
 from biva_tf.model.noise import NoNoise, SeededNoise
+from biva_tf.model.observed import Observation
 from biva_tf.model.spec import Bernoulli, Gaussian, ModelSpec
 
 SPEC = architectures.get("density_2d")
@@ -53,7 +54,7 @@ def test_the_image_is_a_draw(px):
 
 
 def test_a_spec_with_it_is_read_from_its_json():
-    assert SPEC.of_points and SPEC.likelihood == Gaussian()
+    assert SPEC.likelihood.x is Observation.POINT and SPEC.likelihood == Gaussian()
     assert ModelSpec.from_json(SPEC.to_json()) == SPEC
 
 

@@ -12,6 +12,7 @@ from conftest import perturbed
 from biva_tf.inference.scoring import check_images
 from biva_tf.model import architectures, likelihoods, tokens
 from biva_tf.model.noise import SeededNoise
+from biva_tf.model.observed import Observation
 from biva_tf.model.spec import ModelSpec, SpecError, Text
 
 WORDS, LENGTH = 2, 3
@@ -198,7 +199,7 @@ def test_what_is_no_sentence_is_refused(row):
 
 def test_a_spec_with_it_is_read_from_its_json():
     spec = architectures.get("tiny_text")
-    assert spec.of_text and not spec.of_points and spec.input_shape == (5, 1, 4)
+    assert spec.likelihood.x is Observation.SENTENCE and spec.input_shape == (5, 1, 4)
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 

@@ -23,8 +23,9 @@ from biva_tf.data.densities import DENSITIES, Density
 from biva_tf.data.densities.density import midpoints
 from biva_tf.data.points import as_images
 from biva_tf.files import write_json
-from biva_tf.plotting import figures, pictures
+from biva_tf.plotting import figures
 from biva_tf.plotting.densities import Drawn, comparison
+from biva_tf.plotting.drawers import drawer
 from biva_tf.settings import Settings, required, setting
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
@@ -182,7 +183,7 @@ def _draw(settings: DensitiesSettings, runs: Sweep, name: str) -> Drawn:
             max_rows=_MAX_ROWS,
         )
         maps[model] = np.exp(result.bound_nats).reshape(settings.grid, settings.grid)
-        samples[model] = trained.sample(pictures.number(trained.spec), seed=0).reshape(-1, 2)
+        samples[model] = trained.sample(drawer(trained.spec).samples, seed=0).reshape(-1, 2)
         keras.backend.clear_session()
     true = np.exp(density.log_prob(points)).reshape(settings.grid, settings.grid)
     return Drawn(density.box, true, maps, samples)

@@ -14,7 +14,7 @@ from biva_tf.data.sources import Split
 from biva_tf.data.text import tokenizer
 from biva_tf.data.text.vocabulary import Vocabulary
 from biva_tf.model import tokens
-from biva_tf.model.spec import ModelSpec, Text
+from biva_tf.model.spec import ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Form:
     @staticmethod
     def for_spec(spec: ModelSpec, vocabulary: Vocabulary | None = None) -> "Form | None":
         """The form that a model reads; None if it is not of text."""
-        if not isinstance(spec.likelihood, Text):
-            return None
-        return Form(spec.image_shape[0], spec.likelihood.vocabulary, vocabulary)
+        ids = spec.likelihood.num_ids
+        return None if ids is None else Form(spec.image_shape[0], ids, vocabulary)
 
 
 @dataclasses.dataclass(frozen=True)
