@@ -63,7 +63,7 @@ class BIVA(KerasModel):
         self._warned = self._warned_of_grey = False
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
-        self._generative_weights = FixedWeights(self.generative_parts, keep=True)
+        self.fixed_generative_weights = FixedWeights(self.generative_parts, keep=True)
 
     def sample(
         self,
@@ -89,12 +89,7 @@ class BIVA(KerasModel):
         """
         self._warn_if_untrained()
         return sampling.sample(
-            self,
-            num_samples,
-            seed=_seed(seed),
-            temperature=temperature,
-            label=label,
-            weights=self._generative_weights,
+            self, num_samples, seed=_seed(seed), temperature=temperature, label=label
         ).numpy()
 
     def score(

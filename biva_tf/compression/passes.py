@@ -17,7 +17,7 @@ from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
 from biva_tf.model.noise import HostDraws
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import fixed_weights, graphs
+from biva_tf.nn import graphs
 
 # A latent's name, the mean and the log-variance of its Gaussian, [rows, *latent shape]; gives its
 # value.
@@ -55,7 +55,6 @@ class Passes:
         self._model, self._rows = model, rows
         self._draw: DrawLatent = None  # while no pass runs
         self._noise = HostDraws(self._on_host)
-        self._fixed = fixed_weights.FixedWeights([model], keep=True)
         self.read_weights()
 
     @property
@@ -66,7 +65,7 @@ class Passes:
     def read_weights(self) -> None:
         """Reads the weights that the model has now."""
         with graphs.rewriting(False):
-            self._weights = self._fixed.read(self._rows)
+            self._weights = self._model.fixed_weights.read(self._rows)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """A whole batch: images, at most as many as its rows, and zeros."""
@@ -126,14 +125,14 @@ class Passes:
     @tf.function(autograph=False)
     def _infer(self, images, weights):
         model, noise = self._model, self._noise
-        with fixed_weights.using([model], weights):
+        with model.fixed_weights.used(weights):
             features = model.bottom_up(model.image_features(images, noise), noise)
             model.top_down(features, plans.posterior(model.spec), noise)  # for its draws alone
 
     @tf.function(autograph=False)
     def _generate(self, weights):
         model, plan = self._model, plans.prior(self._model.spec)
-        with fixed_weights.using([model], weights):
+        with model.fixed_weights.used(weights):
             return model.top_down(None, plan, self._noise, rows=self._rows).px_parameters
 
     @tf.function(autograph=False)

@@ -6,8 +6,7 @@ from biva_tf.inference import chunks
 from biva_tf.model import assignments, plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
-from biva_tf.nn import fixed_weights, graphs
-from biva_tf.nn.fixed_weights import FixedWeights
+from biva_tf.nn import graphs
 from biva_tf.ranges import TEMPERATURES, Numbers, require
 
 
@@ -18,19 +17,11 @@ def sample(
     seed: int = 0,
     temperature: float = 1.0,
     label: int | None = None,
-    weights: FixedWeights | None = None,
 ) -> tf.Tensor:
-    """See `BIVA.sample`.
-
-    Args:
-      model, num_samples, seed, temperature, label: as there.
-      weights: those of the generative parts, kept by the caller, for a model that is sampled many
-        times.
-    """
+    """See `BIVA.sample`."""
     check_arguments(num_samples, temperature)
     if label is not None:
         check_label(model, label)
-    weights = weights or FixedWeights(model.generative_parts)
     with graphs.rewriting(True):  # so that an export gives the same images, bit for bit
         return graphs.call(
             _draw,
@@ -39,7 +30,7 @@ def sample(
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
             None if label is None else tf.constant(label, tf.int32),
-            weights.read(min(num_samples, chunks.ROWS)),
+            model.fixed_generative_weights.read(min(num_samples, chunks.ROWS)),
         )
 
 
@@ -59,7 +50,7 @@ def check_label(model: Network, label: int) -> None:
 
 @tf.function(autograph=False)
 def _draw(model: Network, num_samples, temperature, seed, label, weights) -> tf.Tensor:
-    with fixed_weights.using(model.generative_parts, weights):
+    with model.fixed_generative_weights.used(weights):
         return draw(model, num_samples, temperature, seed, label)
 
 

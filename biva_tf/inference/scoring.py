@@ -17,8 +17,8 @@ from biva_tf.inference.objectives import ImageScores
 from biva_tf.model.network import Network
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import fixed_weights, graphs
-from biva_tf.nn.fixed_weights import FixedWeights, Weights
+from biva_tf.nn import graphs
+from biva_tf.nn.fixed_weights import Weights
 from biva_tf.ranges import Numbers, require
 
 
@@ -128,7 +128,6 @@ class Scorer:
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
         # With several samples, the chunks of samples are computed in parallel instead.
         self._max_chunks = chunks.PARALLEL if num_importance_samples == 1 else 1
-        self._weights = FixedWeights([model], self._strategy)
 
     def score(
         self, images, *, seed: int | tuple[int, int] = 0, first_image: int = 0
@@ -192,7 +191,7 @@ class Scorer:
             allows no more, and may have some more, for whole chunks.
         """
         size = self._images_per_batch(min(len(images), at_once or len(images)))
-        weights = self._weights.read(self._max_chunk)
+        weights = self._model.fixed_weights.read(self._max_chunk, self._strategy)
         for first, stop in chunks.spans(len(images), size, start):
             batch = images[first:stop]
             by_k, shifts = self._scored(batch, first_image + first, size, seed, weights)
@@ -272,7 +271,7 @@ class Scorer:
                 with_shifts=self._with_shifts,
             )
 
-        with fixed_weights.using([self._model], weights):
+        with self._model.fixed_weights.used(weights):
             results = chunks.concat_rows(rows, images.shape[0], self._specs, chunk)
         if self._many_hosts:
             context = tf.distribute.get_replica_context()

@@ -84,10 +84,13 @@ class WeightNorm(keras.layers.Layer):
         """The least batch size for which `normalised_weights` has a spectrum."""
         return math.inf
 
-    def normalised_weights(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
-        """W of values of V and g, with its spectrum if batches of `rows` are faster with it."""
+    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
+        """W, with its spectrum if batches of `rows` are faster with it."""
         del rows
-        return NormalisedWeights(_normalise(v, g, self.filter_axis))
+        return NormalisedWeights(self._w())
+
+    def _w(self) -> tf.Tensor:
+        return _normalise(*_values(self.v, self.g), self.filter_axis)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y = op(x, g V/||V||) + b."""
@@ -95,7 +98,7 @@ class WeightNorm(keras.layers.Layer):
             return self._initialise(x)
         weights = self._mode.fixed_weights
         if weights is None:
-            weights = NormalisedWeights(_normalise(*_values(self.v, self.g), self.filter_axis))
+            weights = NormalisedWeights(self._w())
         y = self.product(x, weights, tf.convert_to_tensor(self.b.value))
         if self._mode.observer is not None:
             self._mode.observer(self, x, y)
@@ -145,9 +148,9 @@ class Conv2D(WeightNorm):
         """See `WeightNorm.least_rows_of_spectrum`."""
         return self._least_rows_in_frequency(fixed_weights=True)
 
-    def normalised_weights(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
+    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
         """See `WeightNorm.normalised_weights`."""
-        w = _normalise(v, g, self.filter_axis)
+        w = self._w()
         if rows < self.least_rows_of_spectrum:
             return NormalisedWeights(w)
         return NormalisedWeights(w, self._cast(self.in_frequency.spectrum_of_weights(w)))

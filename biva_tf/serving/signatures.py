@@ -40,7 +40,7 @@ from biva_tf.inference import (
 )
 from biva_tf.model.network import Network
 from biva_tf.model.noise import NoNoise, SeededNoise
-from biva_tf.nn import fixed_weights, weight_norm
+from biva_tf.nn import weight_norm
 from biva_tf.nn.weight_norm import NormalisedWeights
 from biva_tf.serving import pictures
 from biva_tf.serving.graph_checks import checked, of_shape, shape_text
@@ -64,10 +64,10 @@ def module(
     has to normalise them.
     """
     result = tf.Module()
-    normalised = [tf.Variable(w) for w, _ in fixed_weights.FixedWeights([model]).read()]
+    normalised = [tf.Variable(w) for w, _ in model.fixed_weights.read()]
     biases = [layer.b.value for layer in weight_norm.layers_of([model])]
     result.weights = biases + normalised
-    with fixed_weights.using([model], [NormalisedWeights(w) for w in normalised]):
+    with model.fixed_weights.used([NormalisedWeights(w) for w in normalised]):
         return result, _Signatures(model, limits, grey).all()
 
 

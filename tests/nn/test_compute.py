@@ -9,7 +9,7 @@ from biva_tf.inference import objectives
 from biva_tf.model import plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
-from biva_tf.nn import fixed_weights, weight_norm
+from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.frequency import convolution
 from tools.tf1.names import load_variables, read_reference
@@ -92,13 +92,13 @@ def test_fixed_weights_give_the_same_bound_even_after_the_variables_change(compu
 
     expected = bound()
     for rows in (0, len(x)):
-        weights = fixed_weights.FixedWeights([model]).read(rows)
-        with fixed_weights.using([model], weights):
+        weights = model.fixed_weights.read(rows)
+        with model.fixed_weights.used(weights):
             np.testing.assert_array_equal(bound(), expected)
     for variable in model.trainable_variables:
         if variable.name != "b":
             variable.assign(variable * 2)
-    with fixed_weights.using([model], weights):
+    with model.fixed_weights.used(weights):
         np.testing.assert_array_equal(bound(), expected)
     assert np.all(bound() != expected)
 
@@ -108,10 +108,10 @@ def test_a_graph_for_any_number_of_rows_chooses_how_to_compute_at_run_time(monke
     layer = weight_norm.Conv2D((6, 6, 2), 3, (3, 3), compute=Compute(), name="conv")
     x = tf.random.normal((3, 6, 6, 2))
     graph = tf.function(layer, input_signature=[tf.TensorSpec((None, 6, 6, 2))], autograph=False)
-    w = fixed_weights.FixedWeights([layer]).read()[0].w
+    w = layer.normalised_weights().w
     direct = tf.function(lambda x: tf.nn.conv2d(x, w, 1, "SAME"))
     np.testing.assert_array_equal(graph(x[:2]), direct(x[:2]))
     assert np.any(graph(x) != direct(x))
     np.testing.assert_allclose(graph(x), direct(x), atol=1e-5)
-    assert fixed_weights.FixedWeights([layer]).read(2)[0].spectrum is None
-    assert fixed_weights.FixedWeights([layer]).read(3)[0].spectrum is not None
+    assert layer.normalised_weights(2).spectrum is None
+    assert layer.normalised_weights(3).spectrum is not None

@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from biva_tf.nn.compute import Compute
-from biva_tf.nn.fixed_weights import FixedWeights
 from biva_tf.nn.weight_norm import (
     Conv2D,
     Deconv2D,
@@ -108,7 +107,7 @@ def test_on_maps_of_one_pixel_a_convolution_is_a_product_of_matrices(kind):
         layer = Dense(3, 5, compute=Compute(), name="nin")
     _randomise(layer, rng)
     x = tf.constant(rng.normal(size=(7, 1, 1, 3)), tf.float32)
-    w = tf.reshape(FixedWeights([layer]).read()[0].w, (1, 1, 3, 5))
+    w = tf.reshape(layer.normalised_weights().w, (1, 1, 3, 5))
     expected = tf.nn.conv2d(x, w, 1, "SAME") + layer.b
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 1, 1, 3))).graph
