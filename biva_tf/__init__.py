@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from biva_tf.errors import SettingsError, UserError
     from biva_tf.inference.scoring import Score
     from biva_tf.model.checks import SpecError
-    from biva_tf.model.kinds import BlockKind, LatentKind, LikelihoodKind, TopPriorKind, register
+    from biva_tf.model.kinds import (
+        BlockKind,
+        LatentKind,
+        LikelihoodKind,
+        StagesKind,
+        TopPriorKind,
+        register,
+    )
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
+    from biva_tf.model.priors import GaussianPrior, StandardPrior, VampPrior
     from biva_tf.model.spec import (
         BlockSpec,
         Classes,
@@ -22,7 +30,6 @@ if TYPE_CHECKING:
         DenseLatent,
         ModelSpec,
         StageSpec,
-        StandardPrior,
     )
     from biva_tf.nn.compute import Compute
     from biva_tf.runs.checkpoints import CheckpointError
@@ -47,6 +54,7 @@ __all__ = [
     "DenseLatent",
     "ExportError",
     "Gaussian",
+    "GaussianPrior",
     "LatentKind",
     "LikelihoodKind",
     "LogisticMixture",
@@ -57,11 +65,13 @@ __all__ = [
     "SettingsError",
     "SpecError",
     "StageSpec",
+    "StagesKind",
     "StandardPrior",
     "Text",
     "TopPriorKind",
     "Training",
     "UserError",
+    "VampPrior",
     "__version__",
     "build",
     "load",
@@ -74,7 +84,7 @@ _MODULES = {
     "BIVA": "biva_tf.api",
     "Bernoulli": "biva_tf.model.observations",
     "BlockKind": "biva_tf.model.kinds",
-    "BlockSpec": "biva_tf.model.spec",
+    "BlockSpec": "biva_tf.model.block_specs",
     "CheckpointError": "biva_tf.runs.checkpoints",
     "Classes": "biva_tf.model.spec",
     "CompressionError": "biva_tf.compression.errors",
@@ -84,6 +94,7 @@ _MODULES = {
     "DenseLatent": "biva_tf.model.spec",
     "ExportError": "biva_tf.serving.exporting",
     "Gaussian": "biva_tf.model.observations",
+    "GaussianPrior": "biva_tf.model.priors",
     "LatentKind": "biva_tf.model.kinds",
     "LikelihoodKind": "biva_tf.model.kinds",
     "LogisticMixture": "biva_tf.model.observations",
@@ -94,11 +105,13 @@ _MODULES = {
     "SettingsError": "biva_tf.errors",
     "SpecError": "biva_tf.model.checks",
     "StageSpec": "biva_tf.model.spec",
-    "StandardPrior": "biva_tf.model.spec",
+    "StagesKind": "biva_tf.model.kinds",
+    "StandardPrior": "biva_tf.model.priors",
     "Text": "biva_tf.model.observations",
     "TopPriorKind": "biva_tf.model.kinds",
     "Training": "biva_tf.api",
     "UserError": "biva_tf.errors",
+    "VampPrior": "biva_tf.model.priors",
     "__version__": "biva_tf.version",
     "build": "biva_tf.api",
     "load": "biva_tf.api",

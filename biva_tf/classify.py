@@ -37,7 +37,7 @@ class ClassifySettings(ExamplesSettings):
     split: str = setting("test", "The split.", choices=pipeline.SPLITS)
     num_samples: int = setting(10, "Samples of the bottom-up latents per image.", lower=1)
     predictions: str | None = setting(
-        None, "Also write the class probabilities of every image to this .csv file."
+        None, "Also write the class probabilities of every image to this .csv file.", path=True
     )
 
     def check_files(self) -> None:

@@ -39,9 +39,11 @@ class CompressSettings(ModelSettings):
     """The settings of `python -m biva_tf.compress`."""
 
     input: str = required(
-        "A data set; or a folder of pictures, an .npz, .npy or .parquet file, or a pattern of them."
+        "A data set; or a folder of pictures, an .npz, .npy or .parquet file; or a pattern of "
+        "them.",
+        path=True,
     )
-    output: str = required("The compressed file.")
+    output: str = required("The compressed file.", path=True)
     verify: bool = setting(True, "Decompress the result and compare, before it is written.")
     batch: int = setting(
         Options.rows, "Images that the model sees at once.", lower=1, upper=2**16 - 1

@@ -26,8 +26,8 @@ from biva_tf.settings import required, setting
 class DecompressSettings(ModelSettings):
     """The settings of `python -m biva_tf.decompress`."""
 
-    input: str = required("The compressed file.")
-    output: str = required("An .npz file, or a folder for PNG files.")
+    input: str = required("The compressed file.", path=True)
+    output: str = required("An .npz file, or a folder for PNG files.", path=True)
     keep_good: bool = setting(
         False, "Of a damaged file, write the images of the blocks before the damage."
     )

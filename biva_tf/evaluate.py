@@ -43,13 +43,8 @@ class EvaluateSettings(ScoringSettings):
     )
     split: str = setting("test", "The split.", choices=pipeline.SPLITS)
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
-    step: int | None = setting(
-        None,
-        "Evaluate the weights of this step in MODEL_DIR/weights, not those selected last.",
-        lower=0,
-    )
     scores: str | None = setting(
-        None, "Also write the scores of every example to this .csv or .npz file."
+        None, "Also write the scores of every example to this .csv or .npz file.", path=True
     )
 
     def __post_init__(self):
@@ -92,7 +87,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     from biva_tf.evaluation.records import EvaluationRecord
     from biva_tf.evaluation.summary import summarise
 
-    model = settings.load(step=settings.step)
+    model = settings.load()
     spec = model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
     folder = settings.results_dir.evaluations

@@ -13,6 +13,7 @@ from pathlib import Path
 from biva_tf.choices import WEIGHTS
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.start import start
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.serving.limits import Limits
 from biva_tf.settings import required, setting
 
@@ -21,7 +22,7 @@ from biva_tf.settings import required, setting
 class ExportSettings(ModelSettings):
     """The settings of `python -m biva_tf.export`."""
 
-    export_dir: str = required("The folder of the versions.")
+    export_dir: str = required("The folder of the versions.", path=True)
     version: int | None = setting(
         None, "The number N of the version; by default the next.", lower=1
     )
@@ -31,6 +32,15 @@ class ExportSettings(ModelSettings):
         choices=WEIGHTS,
     )
     limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weights == "raw" and self.step is not None:
+            raise SettingsError(
+                Setting("step", self.step),
+                ": expected the default weights, of which a run keeps several steps; got ",
+                Setting("weights", self.weights),
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +61,7 @@ def run(settings: ExportSettings) -> Export:
     from biva_tf.serving import exporting
 
     model = settings.load(settings.weights)
-    folder = exporting.export(
-        model, Path(settings.export_dir).expanduser(), settings.version, settings.limits
-    )
+    folder = exporting.export(model, Path(settings.export_dir), settings.version, settings.limits)
     return Export(folder, model.training.weights_step)
 
 

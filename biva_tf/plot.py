@@ -8,13 +8,13 @@ the KL of each latent at the end.
 import dataclasses
 from pathlib import Path
 
-from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.model import RunSettings
 from biva_tf.commands.start import start
 from biva_tf.runs.metrics import read_metrics
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PlotSettings(ModelSettings):
+class PlotSettings(RunSettings):
     """The settings of `python -m biva_tf.plot`."""
 
 

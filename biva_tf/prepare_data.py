@@ -26,7 +26,9 @@ class PrepareSettings(Settings):
     """The settings of `python -m biva_tf.prepare_data`."""
 
     dataset: str = required("The data set.")
-    source: str | None = setting(None, "The folder with the files to make the data set from.")
+    source: str | None = setting(
+        None, "The folder with the files to make the data set from.", path=True
+    )
     data_dir: str = setting(sources.default_data_dir(), "The folder of prepared data sets.")
     download: bool = setting(False, "Let TFDS fetch the data set.")
     subset: bool = setting(
@@ -71,7 +73,7 @@ def run(settings: PrepareSettings) -> PreparedDataSet:
     if settings.source is not None:
         if recipe is None:
             raise DataError(f"--source: {dataset} is not made from files; {_how(recipe)}")
-        folder = Path(settings.source).expanduser()
+        folder = Path(settings.source)
         if not folder.is_dir():
             raise DataError(f"--source={settings.source}: expected a folder")
         try:

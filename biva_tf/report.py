@@ -34,7 +34,7 @@ R = TypeVar("R", bound="Record")
 class ReportSettings(ModelSettings):
     """The settings of `python -m biva_tf.report`."""
 
-    output: str | None = setting(None, "Where to; by default MODEL_DIR/report.html.")
+    output: str | None = setting(None, "Where to; by default MODEL_DIR/report.html.", path=True)
     num_samples: int | None = setting(
         None, "Samples of the prior (by default 64, or 2048 points, or 20 sentences).", lower=1
     )

@@ -81,6 +81,7 @@ class SampleSettings(ModelSettings):
         None,
         "In place of a data set, images of one's own: a folder of pictures, or an .npy, .npz or "
         ".parquet file, or a pattern of them.",
+        path=True,
     )
     reading: Reading = dataclasses.field(default_factory=Reading)
     examples: tuple[int, ...] | None = setting(
@@ -94,7 +95,7 @@ class SampleSettings(ModelSettings):
         None, "The units of --latent; by default the first 8.", lower=0
     )
     output: str | None = setting(
-        None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE."
+        None, "Where to, without suffix; by default MODEL_DIR/pictures/MODE.", path=True
     )
 
     def check_files(self) -> None:

@@ -49,12 +49,15 @@ _SEED = SEEDS["test"]  # of the draws that make grey images binary
 class ScoreDatasetSettings(Settings):
     """The settings of `python -m biva_tf.score_dataset`."""
 
-    export_dir: str = required("The folder of the versions that biva_tf.export wrote.")
+    export_dir: str = required("The folder of the versions that biva_tf.export wrote.", path=True)
     input: str = required(
         "A path or a pattern of .parquet, .npz and .npy files, pictures and folders of them; or "
-        "NAME/SPLIT of a data set of the project; or tfds:NAME/SPLIT."
+        "NAME/SPLIT of a data set of the project; or tfds:NAME/SPLIT.",
+        path=True,
     )
-    output: str = required("The folder of the scores: a new one, or that of an earlier start.")
+    output: str = required(
+        "The folder of the scores: a new one, or that of an earlier start.", path=True
+    )
     version: int | None = setting(
         None, "The number of the exported version; by default the newest.", lower=1
     )
@@ -80,7 +83,8 @@ class ScoreDatasetSettings(Settings):
         upper=254,
     )
     data_dir: str | None = setting(
-        None, "The folder of prepared data sets; by default the one that the training used."
+        None,
+        "The folder of prepared data sets; by default the one that the training used.",
     )
     part_size: int = setting(1024, "Images that are scored and written at once.", lower=1)
     workers: int = setting(0, "Processes, one CPU each; 0 for as many as there are CPUs.", lower=0)
@@ -128,7 +132,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     from biva_tf.inference.chunks import ROWS
     from biva_tf.training.interruption import Interruption
 
-    export = exported.find(Path(settings.export_dir).expanduser(), settings.version)
+    export = exported.find(Path(settings.export_dir), settings.version)
     spec = export.spec
     for k in settings.k or ():
         if not 0 <= k < spec.num_levels:
@@ -151,7 +155,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     ks = tuple(sorted(set(settings.k or ())))
     all_parts = list(parts.cut(rows, settings.part_size))
     total = sum(map(len, all_parts))
-    folder = Path(settings.output).expanduser()
+    folder = Path(settings.output)
     with (
         only_one(folder, Setting("output", settings.output), "scoring"),
         Interruption() as interruption,

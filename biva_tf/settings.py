@@ -25,6 +25,7 @@ def setting(
     upper: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    path: bool = False,
 ) -> Any:
     """A field of a settings dataclass.
 
@@ -33,15 +34,16 @@ def setting(
       doc: what it does, for `--help`; where there are no flags, the dataclass's docstring says it.
       choices: the strings it can be.
       lower, upper, above, below: the numbers it can be, or that a tuple can hold; see `Numbers`.
+      path: whether it can be the path of a file or a folder, which may begin with ~ or ~user.
     """
     limits = {"lower": lower, "upper": upper, "above": above, "below": below}
-    metadata = {"doc": doc, "choices": choices, "limits": limits}
+    metadata = {"doc": doc, "choices": choices, "limits": limits, "path": path}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def required(doc: str) -> Any:
-    """A field that has no default, and comes before those that have one."""
-    return setting(doc=doc)
+def required(doc: str, *, path: bool = False) -> Any:
+    """A field that has no default, and comes before those that have one; see `setting`."""
+    return setting(doc=doc, path=path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Settings:
 
 def checked_value(field: dataclasses.Field, hint: Any, value: Any) -> Any:
     """A value of a field, as a plain Python object: a NumPy number as a number, a path as a str.
+
+    In paths, ~ is expanded here. The settings that config.json keeps, such as a data_dir, are
+    expanded where they are read, so that another user's ~ is theirs.
 
     Args:
       field: the field.
@@ -121,7 +126,7 @@ def _checked_item(field: dataclasses.Field, kind: Any, value: Any) -> Any:
         text, choices = os.fspath(value), field.metadata.get("choices")
         if choices is not None and text not in choices:
             raise _wrong(field, f"one of {', '.join(choices)}", value, nearest(text, choices))
-        return text
+        return os.path.expanduser(text) if field.metadata.get("path") else text
     if kind is str:
         raise _wrong(field, "a string", value)
     if not isinstance(value, kind):

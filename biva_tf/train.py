@@ -28,7 +28,7 @@ from biva_tf.training.summary import RunSummary
 class TrainSettings(Settings):
     """The settings of `python -m biva_tf.train`."""
 
-    model_dir: str = required("The folder of the run.")
+    model_dir: str = required("The folder of the run.", path=True)
     dry_run: bool = setting(
         False,
         "Print settings, model, memory estimate and steps per epoch, without data, and stop.",
@@ -40,7 +40,7 @@ def run(settings: TrainSettings) -> RunSummary:
     """Trains, or resumes training; see `training.run.train`. Ignores `dry_run`."""
     from biva_tf.training.run import train
 
-    return train(settings.config, Path(settings.model_dir).expanduser())
+    return train(settings.config, Path(settings.model_dir))
 
 
 def read_settings(values: flags.FlagValues = flags.FLAGS) -> TrainSettings:

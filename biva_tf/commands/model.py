@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelSettings(Settings):
-    """The settings that say which trained model a command reads.
+class RunSettings(Settings):
+    """The settings that say which run, or shipped model, a command reads.
 
     Raises:
       SettingsError: a setting is out of its range; or neither a model_dir nor a pretrained model is
         given, or both are.
     """
 
-    model_dir: str | None = setting(None, "The folder of the run.")
+    model_dir: str | None = setting(None, "The folder of the run.", path=True)
     pretrained: str | None = setting(
         None,
         "In place of --model_dir, a trained model that ships with the project; its evaluations and "
@@ -55,10 +55,21 @@ class ModelSettings(Settings):
 
     @property
     def _own(self) -> Path:
-        return Path(self.model_dir or "").expanduser()
+        return Path(self.model_dir or "")
 
-    def load(self, weights: str = "averaged", step: int | None = None) -> api.BIVA:
-        """The trained model; see `api.load`."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSettings(RunSettings):
+    """The settings of a command that reads the weights of a trained model."""
+
+    step: int | None = setting(
+        None,
+        "Read the weights of this step in MODEL_DIR/weights, not those selected last.",
+        lower=0,
+    )
+
+    def load(self, weights: str = "averaged") -> api.BIVA:
+        """The trained model, with the weights of `step`; see `api.load`."""
         from biva_tf import api
 
-        return api.load(self.run_dir.path, weights, step)
+        return api.load(self.run_dir.path, weights, self.step)

@@ -70,12 +70,12 @@ class ScoringSettings(ExamplesSettings):
         1, "Split the CPU into this many logical devices, to try --strategy=mirrored.", lower=1
     )
 
-    def load(self, weights: str = "averaged", step: int | None = None) -> api.BIVA:
+    def load(self, weights: str = "averaged") -> api.BIVA:
         """The trained model on all devices of the strategy; see `api.load`."""
         from biva_tf.training import devices
 
         with devices.make_strategy(self.strategy, self.logical_devices).scope():
-            return super().load(weights, step)
+            return super().load(weights)
 
     def scoring_config(self, ks: tuple[int, ...], *, bounds: bool) -> ScoringConfig:
         """Which scores to compute: L^{>k} for ks, and with `bounds` L_1 and L_K."""

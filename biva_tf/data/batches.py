@@ -45,13 +45,14 @@ class Batches(abc.ABC):
     def initial_images(self, number: int) -> np.ndarray:
         """The images of the data-dependent initialisation, float32 [rows, *image_shape].
 
-        They are a function of the seed and the number alone. All examples, if there are fewer than
-        `number`; with `labelled`, at least one that is and one that is not.
+        They are a function of the seed and the number alone. With `labelled`, at least one that is
+        and one that is not. Fewer examples than `number` are repeated: the model draws its latents
+        for each row anew, and the deviation of one or two draws can be almost 0 by chance.
         """
         rows = number if self.number is None else min(number, self.number)
         if self.labelled is not None:
-            rows = max(2, rows - rows % 2)
-        return self.batch(0, rows).images
+            rows, number = (max(2, each - each % 2) for each in (rows, number))
+        return np.resize(self.batch(0, rows).images, (number, *self.image_shape))
 
     def batches(
         self, first_step: int, last_step: int, size: int, first_part: int, count: int, parts: int

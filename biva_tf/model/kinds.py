@@ -1,8 +1,8 @@
 """The kinds of which a spec's parts can be: those of the project and those of a user's own files.
 
 A part is a frozen dataclass that derives from the base of its family: `BlockKind`, `LatentKind`,
-`TopPriorKind` or `LikelihoodKind`. `register` gives it its kind, the name by which JSON, `.keras`
-files, runs and exports know it:
+`TopPriorKind`, `LikelihoodKind` or `StagesKind`. `register` gives it its kind, the name by which
+JSON, `.keras` files, runs and exports know it:
 
     @biva_tf.register("laplace")
     @dataclasses.dataclass(frozen=True)
@@ -53,9 +53,21 @@ class Kind:
 
 
 class BlockKind(Kind):
-    """A deterministic block of a stage."""
+    """A deterministic block of a stage.
+
+    A block has `make(in_shape, skip_shape, *, out_size, residual, dropout, name)`, which gives a
+    `blocks.MapBlock`; `blocks.make` says what it gets. `str` of a block is what a dry run shows.
+    """
 
     family = "block"
+
+    def at_one_size(self) -> "BlockKind":
+        """The block for maps that keep their size: one that merges maps has no stride."""
+        return self
+
+    def in_tf1(self) -> list[Any] | None:
+        """What the original takes for the block; None: it has no such block."""
+        return None
 
 
 class LatentKind(Kind):
@@ -141,7 +153,13 @@ class LikelihoodKind(Kind):
             raise ValueError(f"images: expected {self.expected_values}, got {low} to {high}")
 
 
-FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind)
+class StagesKind(Kind):
+    """The stages of a model. It has `make(spec)`, which gives a `stages.Stages`."""
+
+    family = "kind of stages"
+
+
+FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind, StagesKind)
 
 _KINDS: dict[type[Kind], dict[str, type[Kind]]] = {family: {} for family in FAMILIES}
 

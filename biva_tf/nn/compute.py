@@ -1,7 +1,10 @@
 """How the layers compute: directly or in the frequency domain, and in which precision."""
 
+import contextlib
+import contextvars
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -35,6 +38,11 @@ FIXED_WEIGHTS = Cost(product=1.2, number=175.0, of_weights=0.1)
 class Compute:
     """How the layers of a model compute. The choice changes rounding, and nothing else.
 
+    Layers take it from the scope in which they are made:
+
+        with Compute("direct").scope():
+            layer = Conv2D(...)
+
     Attributes:
       conv: how convolutions of stride 1 are computed. "direct": as TensorFlow does. "frequency": in
         the frequency domain. "auto": on a CPU, whichever is faster for the layer and the number of
@@ -54,6 +62,20 @@ class Compute:
             value = getattr(self, name)
             if value not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """While active, the layers that this thread makes compute in this way."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+    @staticmethod
+    def current() -> "Compute":
+        """That of the innermost scope; outside of any, `Compute()`."""
+        return _current.get(Compute())
 
     @property
     def product_dtype(self) -> tf.DType:
@@ -83,6 +105,9 @@ class Compute:
             return math.inf
         cost = FIXED_WEIGHTS if fixed_weights else TRAINING
         return least_rows(convolution, channels, filters, cost)
+
+
+_current: contextvars.ContextVar[Compute] = contextvars.ContextVar("compute")
 
 
 def least_rows(convolution: FrequencyConvolution, channels: int, filters: int, cost: Cost) -> float:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from biva_tf.nn import frequency, graphs
+from biva_tf.nn import frequency, graphs, keras_files
 from biva_tf.nn.compute import Compute
 
 _V_STDDEV = 0.05  # of the initial V
@@ -51,18 +51,19 @@ class _Mode:
 class WeightNorm(keras.layers.Layer):
     """A weight-normalised layer. A subclass gives the product op(x, W).
 
+    It computes as the `Compute` says in whose scope it is made.
+
     Args:
       v_shape: the shape of V.
       filters: the channels of the output.
-      compute: how the product is computed.
       name: the layer's name. In the model it is the scope of the original's variables.
     """
 
     filter_axis: typing.ClassVar[int] = -1  # of V
 
-    def __init__(self, v_shape: Sequence[int], filters: int, compute: Compute, name: str):
+    def __init__(self, v_shape: Sequence[int], filters: int, name: str):
         super().__init__(name=name)
-        self.compute = compute
+        self.compute = Compute.current()
         self._mode = _Mode()
         normal = keras.initializers.RandomNormal(stddev=_V_STDDEV)
         self.v = self.add_weight(shape=v_shape, initializer=normal, name="V")
@@ -73,11 +74,20 @@ class WeightNorm(keras.layers.Layer):
     def build(self, input_shape):
         """Does nothing: the constructor made the weights."""
 
+    def load_own_variables(self, store):
+        """Reads the weights from a .keras file, also from one of an earlier version."""
+        super().load_own_variables(keras_files.of_layer(store, self.name))
+
     def product(
         self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
     ) -> tf.Tensor:
         """op(x, W) + bias, in the dtype of x."""
         raise NotImplementedError
+
+    def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
+        """Those of the product on one row, by the sizes of x and y without rows and channels."""
+        del in_size
+        return math.prod(out_size) * math.prod(self.v.shape)
 
     @property
     def least_rows_of_spectrum(self) -> float:
@@ -126,11 +136,9 @@ class Conv2D(WeightNorm):
     V is [kernel height, kernel width, input channels, filters].
     """
 
-    def __init__(
-        self, in_shape, filters: int, kernel, stride=(1, 1), *, compute: Compute, name: str
-    ):
+    def __init__(self, in_shape, filters: int, kernel, stride=(1, 1), *, name: str):
         *size, channels = in_shape
-        super().__init__((*kernel, channels, filters), filters, compute, name)
+        super().__init__((*kernel, channels, filters), filters, name)
         self._channels, self._filters, self._stride = channels, filters, tuple(stride)
         self.in_frequency: frequency.FrequencyConvolution | None = None
         if self._stride == (1, 1):
@@ -189,11 +197,13 @@ class Deconv2D(WeightNorm):
 
     filter_axis = -2
 
-    def __init__(
-        self, channels: int, filters: int, kernel, stride, out_size, *, compute: Compute, name: str
-    ):
-        super().__init__((*kernel, filters, channels), filters, compute, name)
+    def __init__(self, channels: int, filters: int, kernel, stride, out_size, *, name: str):
+        super().__init__((*kernel, filters, channels), filters, name)
         self._stride, self._out_shape = tuple(stride), (*out_size, filters)
+
+    def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
+        """See `WeightNorm.multiply_adds`: a product for every place of x."""
+        return super().multiply_adds(out_size, in_size)
 
     def product(
         self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None
@@ -211,8 +221,8 @@ class Dense(WeightNorm):
     V is [input units, units].
     """
 
-    def __init__(self, in_units: int, units: int, *, compute: Compute, name: str):
-        super().__init__((in_units, units), units, compute, name)
+    def __init__(self, in_units: int, units: int, *, name: str):
+        super().__init__((in_units, units), units, name)
         self._units = units
 
     def compute_output_shape(self, input_shape):

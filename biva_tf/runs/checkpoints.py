@@ -166,9 +166,7 @@ class SelectedWeights:
         except UnreadableError as e:
             if not (others := self._others(path)):
                 raise
-            raise UnreadableError(
-                e, "; evaluate reads others with ", Setting("step", others)
-            ) from e
+            raise UnreadableError(e, "; to read others, give ", Setting("step", others)) from e
         return _step(path)
 
     def _others(self, path: str) -> str:

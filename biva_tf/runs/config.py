@@ -95,8 +95,8 @@ class RunConfig(Settings):
     init_images: int = setting(
         INIT_IMAGES,
         "The data-dependent initialisation of the weights takes its statistics from this many "
-        "training images, or from all if there are fewer, whatever the batch size is; 0: from the "
-        "first training batch, as the original does.",
+        "training images (all of fewer, repeated), whatever the batch size is; 0: from the first "
+        "training batch, as the original does.",
         lower=0,
     )
     free_bits: float = setting(2.0, "Nats per latent that are free; 0 for none.", lower=0.0)

@@ -43,7 +43,7 @@ from biva_tf.model.noise import NoNoise, SeededNoise
 from biva_tf.nn import weight_norm
 from biva_tf.nn.weight_norm import NormalisedWeights
 from biva_tf.serving import pictures
-from biva_tf.serving.graph_checks import checked, of_shape, shape_text
+from biva_tf.serving.graph_checks import checked, of_two, shape_text
 from biva_tf.serving.limits import Limits
 
 Tensors = dict[str, tf.Tensor]
@@ -127,7 +127,7 @@ class _Signatures:
         return {"serving_default": sample, **traced}
 
     def sample(self, num_samples, temperature, seed, label=None) -> Tensors:
-        seed = of_shape(seed, "seed", (2,))
+        seed = of_two(seed, "seed")
         most, hottest = self.limits.max_samples, self.limits.max_temperature
         num_samples = checked(
             num_samples,
@@ -153,7 +153,7 @@ class _Signatures:
         return {"images": images, "images_png": _png(images)}
 
     def score(self, images, numbers, k, num_importance_samples, seed) -> Tensors:
-        seed = of_shape(seed, "seed", (2,))
+        seed = of_two(seed, "seed")
         images = self._checked_images(images)
         spec = self.model.spec
         numbers = checked(
@@ -211,7 +211,7 @@ class _Signatures:
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def reconstruct(self, images, levels, seed) -> Tensors:
-        seed = of_shape(seed, "seed", (2,))
+        seed = of_two(seed, "seed")
         images = self._checked_images(images)
         spec = self.model.spec
         levels = checked(
@@ -248,7 +248,7 @@ class _Signatures:
         return chunks.concat_rows(rows, tf.shape(images)[0], specs)
 
     def classify(self, images, num_samples, seed) -> Tensors:
-        seed = of_shape(seed, "seed", (2,))
+        seed = of_two(seed, "seed")
         images = self._checked_images(images)
         num_samples = self._checked_samples(num_samples, "num_samples", images)
 

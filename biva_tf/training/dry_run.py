@@ -44,11 +44,7 @@ def describe(spec: ModelSpec, settings: RunConfig, replicas: int) -> str:
     )
     for latent, shape in zip(spec.latents, model.latent_shapes, strict=True):
         blocks = spec.stages[latent.level - 1].blocks
-        said = ", ".join(
-            f"{b.filters} {b.kernel[0]}x{b.kernel[1]}"
-            + ("" if b.stride == (1, 1) else f" /{b.stride[0]}")
-            for b in blocks
-        )
+        said = ", ".join(map(str, blocks))
         lines.append(f"  {latent.name:<8}{'x'.join(map(str, shape)):<12} stage: {said}")
     lines.append(f"parameters: {model.count_params():,}")
     rows = settings.batch_size // replicas

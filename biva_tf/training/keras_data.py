@@ -42,13 +42,15 @@ def prepared_validation(data: Any, spec: ModelSpec) -> Any:
 def first_images(x: Any, spec: ModelSpec) -> tuple[np.ndarray, Any]:
     """The first `INIT_IMAGES` images of what `prepared` gave; and all of it, still to be read.
 
+    Fewer images are repeated, as in `Batches.initial_images`.
+
     Raises:
       ValueError: no such data, or images of a wrong shape or range.
     """
     read: list[Any] = []
     match x:
         case np.ndarray():
-            return x[:INIT_IMAGES], x
+            return _repeated(x), x
         case tf.data.Dataset():
             batches = iter(x)
         case keras.utils.PyDataset():
@@ -67,7 +69,7 @@ def first_images(x: Any, spec: ModelSpec) -> tuple[np.ndarray, Any]:
             break
     if not images:
         raise ValueError("x: expected images, got none")
-    return np.concatenate(images)[:INIT_IMAGES], x
+    return _repeated(np.concatenate(images)), x
 
 
 def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
@@ -117,6 +119,11 @@ class ImageCount:
             rows = context.all_gather(rows, 0)
         self._count.assign_add(tf.reduce_sum(rows))
         return before + tf.reduce_sum(rows[: context.replica_id_in_sync_group])
+
+
+def _repeated(images: np.ndarray) -> np.ndarray:
+    """The first `INIT_IMAGES` images of a cycle through these."""
+    return np.resize(images, (INIT_IMAGES, *images.shape[1:]))
 
 
 def _tuples(batches: Iterable) -> Iterator[tuple]:

@@ -5,7 +5,18 @@ import os
 
 import pytest
 
-from biva_tf import classify, compress, decompress, evaluate, report, sample
+from biva_tf import (
+    classify,
+    compress,
+    decompress,
+    evaluate,
+    export,
+    prepare_data,
+    report,
+    sample,
+    score_dataset,
+    train,
+)
 from biva_tf.commands import outputs
 from biva_tf.errors import SettingsError
 
@@ -47,6 +58,28 @@ def test_an_output_in_a_file_or_in_a_folder_that_cannot_be_written(
     with pytest.raises(SettingsError) as error:
         closed.check_files()
     assert error.value.with_flags().startswith(f"{flag}the folder {tmp_path} cannot be written; ")
+
+
+PATHS = [
+    (settings, field.name)
+    for settings in {type(each): each for each, _ in OUTPUTS}.values()
+    for field in dataclasses.fields(settings)
+    if field.name in ("input", "output", "scores", "predictions")
+]
+PATHS += [
+    (evaluate.EvaluateSettings(model_dir="run"), "model_dir"),
+    (export.ExportSettings(model_dir="run", export_dir="e"), "export_dir"),
+    (prepare_data.PrepareSettings("image_folder"), "source"),
+    *((score_dataset.ScoreDatasetSettings("e", "i", "o"), n) for n in ("export_dir", "output")),
+    (train.TrainSettings("run"), "model_dir"),
+]
+
+
+@pytest.mark.parametrize(("settings", "name"), PATHS)
+def test_a_path_may_begin_with_the_home_folder(settings, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    there = dataclasses.replace(settings, **{name: "~/there.npz"})
+    assert getattr(there, name) == f"{tmp_path}/there.npz"
 
 
 def test_what_is_to_be_a_file_is_no_folder(tmp_path):

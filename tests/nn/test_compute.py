@@ -1,3 +1,5 @@
+import concurrent.futures
+import contextlib
 import math
 
 import numpy as np
@@ -105,7 +107,7 @@ def test_fixed_weights_give_the_same_bound_even_after_the_variables_change(compu
 
 def test_a_graph_for_any_number_of_rows_chooses_how_to_compute_at_run_time(monkeypatch):
     monkeypatch.setattr(Compute, "least_rows_in_frequency", lambda *_, **__: 2.5)
-    layer = weight_norm.Conv2D((6, 6, 2), 3, (3, 3), compute=Compute(), name="conv")
+    layer = weight_norm.Conv2D((6, 6, 2), 3, (3, 3), name="conv")
     x = tf.random.normal((3, 6, 6, 2))
     graph = tf.function(layer, input_signature=[tf.TensorSpec((None, 6, 6, 2))], autograph=False)
     w = layer.normalised_weights().w
@@ -115,3 +117,19 @@ def test_a_graph_for_any_number_of_rows_chooses_how_to_compute_at_run_time(monke
     np.testing.assert_allclose(graph(x), direct(x), atol=1e-5)
     assert layer.normalised_weights(2).spectrum is None
     assert layer.normalised_weights(3).spectrum is not None
+
+
+def test_layers_take_the_scope_of_their_own_thread():
+    direct, auto = Compute("direct"), Compute()
+
+    def made():
+        return weight_norm.Dense(2, 2, name="dense").compute
+
+    with direct.scope():
+        with Compute("frequency").scope():
+            assert made().conv == "frequency"
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            assert (made(), pool.submit(made).result()) == (direct, auto)
+    with contextlib.suppress(KeyError), direct.scope():
+        raise KeyError
+    assert made() == auto

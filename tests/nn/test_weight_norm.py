@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import (
     Conv2D,
     Deconv2D,
@@ -17,17 +16,17 @@ def _layers():
     """(Layer, shape of its input, shape of its output) of every kind."""
     return [
         (
-            Conv2D((7, 6, 3), 5, (3, 2), (2, 1), compute=Compute(), name="conv"),
+            Conv2D((7, 6, 3), 5, (3, 2), (2, 1), name="conv"),
             (4, 7, 6, 3),
             (4, 4, 6, 5),
         ),
         (
-            Deconv2D(3, 5, (3, 2), (2, 1), (7, 6), compute=Compute(), name="deconv"),
+            Deconv2D(3, 5, (3, 2), (2, 1), (7, 6), name="deconv"),
             (4, 4, 6, 3),
             (4, 7, 6, 5),
         ),
-        (Dense(3, 5, compute=Compute(), name="nin"), (4, 7, 6, 3), (4, 7, 6, 5)),
-        (Dense(3, 5, compute=Compute(), name="dense"), (64, 3), (64, 5)),
+        (Dense(3, 5, name="nin"), (4, 7, 6, 3), (4, 7, 6, 5)),
+        (Dense(3, 5, name="dense"), (64, 3), (64, 5)),
     ]
 
 
@@ -52,7 +51,7 @@ def test_the_scale_of_v_has_no_effect_and_g_scales_the_output(index):
 
 def test_dense_computes_its_formula():
     rng = np.random.default_rng(1)
-    layer = Dense(6, 4, compute=Compute(), name="dense")
+    layer = Dense(6, 4, name="dense")
     _randomise(layer, rng)
     x = rng.normal(size=(5, 6)).astype(np.float32)
     v, g, b = (variable.numpy() for variable in (layer.v, layer.g, layer.b))
@@ -62,7 +61,7 @@ def test_dense_computes_its_formula():
 
 def test_dense_on_maps_is_dense_at_every_pixel():
     rng = np.random.default_rng(2)
-    layer = Dense(6, 4, compute=Compute(), name="nin")
+    layer = Dense(6, 4, name="nin")
     _randomise(layer, rng)
     x = rng.normal(size=(2, 3, 5, 6)).astype(np.float32)
     flat = layer(x.reshape(-1, 6)).numpy().reshape(2, 3, 5, 4)
@@ -75,8 +74,8 @@ def test_deconv_is_the_adjoint_of_conv_at_sizes_the_stride_does_not_divide():
     v = rng.normal(size=(3, 4, 2, 5)).astype(np.float32)
     x = tf.constant(rng.normal(size=(1, 7, 9, 2)), tf.float32)
     y = tf.constant(rng.normal(size=(1, 3, 5, 5)), tf.float32)
-    conv = Conv2D((7, 9, 2), 5, (3, 4), (3, 2), compute=Compute(), name="conv")
-    deconv = Deconv2D(5, 2, (3, 4), (3, 2), (7, 9), compute=Compute(), name="deconv")
+    conv = Conv2D((7, 9, 2), 5, (3, 4), (3, 2), name="conv")
+    deconv = Deconv2D(5, 2, (3, 4), (3, 2), (7, 9), name="deconv")
     left = tf.reduce_sum(conv.product(x, NormalisedWeights(v)) * y)
     right = tf.reduce_sum(x * deconv.product(y, NormalisedWeights(v)))
     np.testing.assert_allclose(left, right, rtol=1e-4)
@@ -101,10 +100,8 @@ def test_data_dependent_initialisation_gives_mean_0_and_deviation_0_01(index):
 @pytest.mark.parametrize("kind", ["conv", "nin"])
 def test_on_maps_of_one_pixel_a_convolution_is_a_product_of_matrices(kind):
     rng = np.random.default_rng(0)
-    if kind == "conv":
-        layer = Conv2D((1, 1, 3), 5, (1, 1), compute=Compute(), name="conv")
-    else:
-        layer = Dense(3, 5, compute=Compute(), name="nin")
+    conv = kind == "conv"
+    layer = Conv2D((1, 1, 3), 5, (1, 1), name=kind) if conv else Dense(3, 5, name=kind)
     _randomise(layer, rng)
     x = tf.constant(rng.normal(size=(7, 1, 1, 3)), tf.float32)
     w = tf.reshape(layer.normalised_weights().w, (1, 1, 3, 5))

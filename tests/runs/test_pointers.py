@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import biva_tf
+from biva_tf import sample
 from biva_tf.runs.checkpoints import SelectedWeights, TrainingCheckpoint, UnreadableError
 from biva_tf.training.optimizer import Adamax
 from tests.conftest import run, run_state, train_args
@@ -90,7 +91,7 @@ def test_damaged_selected_weights_say_which_others_are_there(made, tmp_path):
         selected.restore()
     message = caught.value.with_flags()
     assert message.startswith(f"{tmp_path}/weights/ckpt-3: the checkpoint cannot be read")
-    assert message.endswith("; evaluate reads others with --step=1, 2") and "\n" not in message
+    assert message.endswith("; to read others, give --step=1, 2") and "\n" not in message
     assert selected.restore(2) == 2 and _value(model) == {2.0}
 
 
@@ -110,6 +111,8 @@ def test_a_run_whose_selected_weights_are_damaged_is_evaluated_and_goes_on(
     other = run(*evaluate, "--num_examples=4", f"--step={min(steps)}")
     assert other.returncode == 0, other.stderr[-3000:]
     assert f"weights of step {min(steps)} " in other.stdout
+    model = sample.SampleSettings(model_dir=trained, step=min(steps)).load()
+    assert model.training.weights_step == min(steps)
     result = run(*train_args(trained, digits_json))
     assert result.returncode == 0, result.stderr[-3000:]
     assert f"the weights selected at step {best} cannot be read" in result.stderr

@@ -86,6 +86,16 @@ def test_the_limits_of_an_export_are_its_own(tmp_path):
         assert np.isfinite(run("sample", sample)["images"]).all()
         assert run("score", {**SCORE, "images": images[:8], "num_importance_samples": 5})
         _check_grey_pictures(run)
+    _check_the_seed_in_python(tf.saved_model.load(str(folder)).signatures["sample"], sample)
+
+
+def _check_the_seed_in_python(signature, sample):
+    """Its loader optimises graphs as it runs them; no check is optimised away."""
+    for seed, came in (([1, 0, 0], "[3]"), ([1], "[1]"), (1, "[]"), ([[1, 0]], "[1 2]")):
+        inputs = {name: tf.constant(value) for name, value in {**sample, "seed": seed}.items()}
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            signature(**inputs)
+        assert f"seed: expected the shape [2], got {came}" in caught.value.message
 
 
 def _check_grey_pictures(run):

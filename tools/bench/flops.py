@@ -1,14 +1,13 @@
 """The work of a model: multiply-adds per image, as if all convolutions were direct."""
 
-import math
-
 import tensorflow as tf
 
 from biva_tf.model import plans
+from biva_tf.model.blocks import MapBlock
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import weight_norm
-from biva_tf.nn.weight_norm import Deconv2D
+from biva_tf.nn.weight_norm import WeightNorm
 
 
 def bottom_up_start(model: Network) -> int:
@@ -28,13 +27,20 @@ def sampling(model: Network) -> int:
 
 
 def _count(run, model) -> int:
-    """Traces `run` and adds up the work of the layers that it calls."""
-    total = 0
+    """Traces `run` and adds up the work of the blocks and of the other layers that it calls."""
+    block_of: dict[WeightNorm, MapBlock] = {}
+    for block in _blocks(model):
+        for layer in weight_norm.layers_of([block]):
+            block_of.setdefault(layer, block)  # the outer block, of two
+    called: set[MapBlock] = set()
+    of_layers = 0
 
     def count(layer, x, y):
-        nonlocal total
-        places = (x if isinstance(layer, Deconv2D) else y).shape[1:-1]
-        total += math.prod(places) * math.prod(layer.v.shape)
+        nonlocal of_layers
+        if layer in block_of:
+            called.add(block_of[layer])
+        else:
+            of_layers += layer.multiply_adds(x.shape[1:-1], y.shape[1:-1])
 
     def traced(x):
         run(x, SeededNoise(0))
@@ -43,4 +49,9 @@ def _count(run, model) -> int:
     with weight_norm.observed(model, count):
         shape = (1, *model.spec.image_shape)
         tf.function(traced, autograph=False).get_concrete_function(tf.TensorSpec(shape))
-    return total
+    return of_layers + sum(block.multiply_adds for block in called)
+
+
+def _blocks(model: Network) -> list[MapBlock]:
+    """The blocks that say their work, those of a user's own among them."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, MapBlock)]

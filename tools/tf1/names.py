@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from biva_tf.errors import UserError
+from biva_tf.model.kinds import BlockKind
 from biva_tf.model.network import Network
 from biva_tf.model.spec import (
     Bernoulli,
@@ -173,8 +174,8 @@ def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
     config = {
         "input_shape": list(spec.image_shape),
         "deterministic_layers": [
-            [[b.filters, list(b.kernel), list(b.stride)] for b in stage.blocks]
-            for stage in spec.stages
+            [_block(block, f"stages[{i}].blocks[{j}]") for j, block in enumerate(stage.blocks)]
+            for i, stage in enumerate(spec.stages)
         ],
         "stochastic_layers": [
             stage.latent.units
@@ -187,6 +188,13 @@ def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
     dropout = {name: getattr(spec, name) for name in ("dropout_inference", "dropout_generative")}
     if dataclasses.replace(spec_from_config(config), **dropout) != spec.with_ceiling(None):
         raise SpecError("the original has no model like this one")
+    return config
+
+
+def _block(block: BlockKind, path: str) -> list[Any]:
+    config = block.in_tf1()
+    if config is None:
+        raise SpecError(f"{path}: the original has no block of the kind {block.kind!r}")
     return config
 
 

@@ -1,0 +1,68 @@
+"""The layers of the blocks that specs name."""
+
+import functools
+from collections.abc import Callable
+
+from biva_tf.model.block_specs import BlockSpec
+from biva_tf.model.blocks.block import MapBlock, MapShape
+from biva_tf.model.blocks.gated import GatedBlock
+from biva_tf.model.checks import SpecError
+from biva_tf.model.kinds import BlockKind
+
+
+def make(
+    spec: BlockKind,
+    in_shape: MapShape,
+    skip_shape: MapShape | None = None,
+    *,
+    out_size: tuple[int, int] | None = None,
+    residual: bool = True,
+    dropout: float = 0.0,
+    name: str,
+) -> MapBlock:
+    """The block that a spec names.
+
+    Args:
+      spec: the block's spec. Its own `make`, if it has one, gets all other arguments.
+      in_shape: the shape of the input map.
+      skip_shape: the shape of the skip connection's map, which may be of another size; or None.
+      out_size: None for a bottom-up block, whose stride makes the map smaller, and for one that
+        merges maps; the height and width of the output for a top-down block, which undoes the
+        stride of the bottom-up block of the same spec.
+      residual: whether the block may add its input to its output. The blocks that read the image
+        and the latents may not.
+      dropout: the dropout rate within the block, in training.
+      name: the name of the layer, which is the scope of the original's variables.
+
+    Raises:
+      SpecError: the spec's own `make` gives a layer without shapes, or one of another size.
+    """
+    made_by = spec.make if spec.makes_itself() else functools.partial(_layer_of(spec), spec)
+    block = made_by(
+        in_shape, skip_shape, out_size=out_size, residual=residual, dropout=dropout, name=name
+    )
+    _check(block, spec, out_size)
+    return block
+
+
+def _layer_of(spec: BlockKind) -> Callable[..., MapBlock]:
+    """The layer of one of the project's own blocks."""
+    match spec:
+        case BlockSpec():
+            return GatedBlock
+    raise NotImplementedError(f"no block is made of {spec!r}")
+
+
+def _check(block: MapBlock, spec: BlockKind, out_size: tuple[int, int] | None) -> None:
+    """Raises SpecError if a block does not say its shapes or has another size than it must."""
+    made = f"the block that is made of {type(spec).__name__}"
+    for field in "in_shape", "out_shape":
+        shape = getattr(block, field, None)
+        if not (isinstance(shape, tuple) and len(shape) == 3):
+            expected = "(height, width, channels)"
+            raise SpecError(f"{field} of {made}: expected {expected}, got {shape!r}")
+    if out_size is not None and block.out_shape[:2] != tuple(out_size):
+        raise SpecError(
+            f"out_shape of {made}: expected the out_size {tuple(out_size)} that it gets, got "
+            f"{block.out_shape}"
+        )
