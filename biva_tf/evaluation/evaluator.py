@@ -110,7 +110,7 @@ class Evaluator:
 
     def _parts(
         self, scorer: Scorer, arrays: Callable, images: Examples, start: int
-    ) -> Iterator[resumable.Part]:
+    ) -> Iterator[resumable.ResultPart]:
         limit = max(1, self._rows_per_batch // self.config.iw_samples)
         for batch in scorer.batches(images, seed=self.config.seed, start=start, at_once=limit):
             yield batch.stop, *arrays(batch)

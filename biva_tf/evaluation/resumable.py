@@ -19,7 +19,7 @@ _SECONDS_BETWEEN_SAVES = 10
 ResultArrays = dict[str, np.ndarray]
 
 # Where a part of the examples ends, and its `examples` and `totals`.
-Part = tuple[int, ResultArrays, ResultArrays]
+ResultPart = tuple[int, ResultArrays, ResultArrays]
 
 
 @dataclasses.dataclass
@@ -38,7 +38,7 @@ class Results:
 
 
 def compute_all(
-    parts_from: Callable[[int], Iterable[Part]],
+    parts_from: Callable[[int], Iterable[ResultPart]],
     total: int,
     path: Path,
     *,
