@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import AttentionSpec as AttentionSpec
 from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,

@@ -1,0 +1,166 @@
+"""Blocks with self-attention."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from biva_tf.inference import bounds
+from biva_tf.model import architectures, blocks, plans
+from biva_tf.model.blocks.attention import SelfAttention
+from biva_tf.model.network import Network
+from biva_tf.model.noise import SeededNoise
+from biva_tf.model.spec import AttentionSpec, ModelSpec, SpecError
+from biva_tf.nn import weight_norm
+from biva_tf.nn.compute import Compute
+from biva_tf.training import size
+from tools.bench import flops
+from tools.tf1.names import config_from_spec
+
+SHAPE = (4, 3, 5)
+
+
+def _attention(**weights):
+    """Attention of 2 heads with 3 units each; its weights are random."""
+    layer, rng = SelfAttention(SHAPE, 6, 2, name="attention"), np.random.default_rng(3)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    return layer
+
+
+def _map(rows=2):
+    return np.random.default_rng(4).normal(size=(rows, *SHAPE)).astype(np.float32)
+
+
+def test_a_new_layer_is_the_identity_and_learns():
+    layer, x = SelfAttention(SHAPE, 6, 2, name="attention"), _map()
+    with weight_norm.data_dependent_initialisation(layer), tf.GradientTape() as tape:
+        y = layer(x)
+    np.testing.assert_array_equal(y, x)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2)
+    assert np.any(tape.gradient(loss, layer.gain.value) != 0)
+
+
+def test_places_that_change_order_do_so_in_the_output():
+    layer, x = _attention(), _map()
+    order = np.random.default_rng(5).permutation(12)
+
+    def reordered(maps):
+        return np.reshape(np.reshape(maps, (2, 12, 5))[:, order], maps.shape)
+
+    np.testing.assert_allclose(layer(reordered(x)), reordered(layer(x).numpy()), atol=1e-5)
+
+
+def test_each_head_reads_the_values_where_the_keys_are_like_its_query():
+    layer, x = _attention(), _map()
+    h = tf.nn.elu(x)
+    of_layers = (layer._queries(h), layer._keys(h), layer._values(h))
+    queries, keys, values = (np.reshape(f, (2, 12, 2, 3)) for f in of_layers)
+    read = np.zeros((2, 12, 2, 3), np.float32)
+    for row, place, head in np.ndindex(2, 12, 2):
+        q, k = queries[row, place, head], keys[row, :, head]
+        cosines = k @ q / np.linalg.norm(k, axis=-1) / np.linalg.norm(q)
+        weights = np.exp(math.sqrt(3) * cosines)
+        read[row, place, head] = weights @ values[row, :, head] / weights.sum()
+    expected = x + layer.gain.numpy() * layer._out(read.reshape(2, 4, 3, 6)).numpy()
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_all_its_weights_matter():
+    layer = _attention()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(_map()) ** 3)
+    gradients = tape.gradient(loss, {v.path: v.value for v in layer.trainable_variables})
+    # What all keys have in common does not change which of them a query is like, but their lengths.
+    assert all(np.abs(g).max() > 1e-4 for g in gradients.values()), gradients
+
+
+def test_its_multiply_adds_are_those_of_its_products():
+    layer = _attention()
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((1, *SHAPE))).graph
+    products = 0
+    for op in graph.get_operations():
+        if op.type == "Einsum":
+            letters = op.get_attr("equation").decode().split("->")[0].split(",")
+            shapes = [t.shape for t in op.inputs]
+            lengths = {
+                letter: length
+                for names, shape in zip(letters, shapes, strict=True)
+                for letter, length in zip(names, shape, strict=True)
+            }
+            products += math.prod(lengths.values())
+        elif op.type == "Conv2D":
+            products += math.prod(op.outputs[0].shape[1:3]) * math.prod(op.inputs[1].shape)
+    assert layer.multiply_adds == products
+
+
+@pytest.mark.parametrize("heads", [0, 4, 2.0])
+def test_the_heads_share_the_filters(heads):
+    with pytest.raises(SpecError, match=r"^heads: expected"):
+        AttentionSpec(6, (3, 3), heads=heads)
+
+
+def test_both_passes_attend_at_the_smaller_map():
+    spec = AttentionSpec(4, (3, 3), (2, 2), heads=2)
+    up = blocks.make(spec, (6, 6, 3), name="up")
+    down = blocks.make(spec, (3, 3, 4), (6, 6, 2), out_size=(6, 6), name="down")
+    assert up.out_shape == (3, 3, 4) and down.out_shape == (6, 6, 4)
+    assert up._attention._places == down._attention._places == 9
+
+
+def _spec():
+    """tiny_conv, with attention in all blocks."""
+    spec = architectures.get("tiny_conv")
+    stages = []
+    for stage in spec.stages:
+        fields = ((b.filters, b.kernel, b.stride) for b in stage.blocks)
+        of_stage = tuple(AttentionSpec(*f, heads=2) for f in fields)
+        stages.append(dataclasses.replace(stage, blocks=of_stage))
+    return dataclasses.replace(spec, stages=tuple(stages))
+
+
+def test_a_spec_with_attention():
+    spec = _spec()
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert '"kind": "attention"' in spec.to_json()
+    model = Network(spec)
+    assert size.parameters(spec) == sum(math.prod(v.shape) for v in model.trainable_variables)
+    without = Network(architectures.get("tiny_conv"))
+    assert flops.both_passes(model) > flops.both_passes(without)
+    with pytest.raises(SpecError, match=r"^stages\[0\].blocks\[0\]: .*no block .*'attention'$"):
+        config_from_spec(spec)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_attention_is_trained(precision):
+    model = Network(_spec(), Compute("direct", precision))
+    optimizer = keras.optimizers.Adamax(0.02)
+    optimizer.build(model.trainable_variables)
+    rng = np.random.default_rng(0)
+    images = np.repeat(rng.random((4, *model.spec.image_shape)) < 0.3, 2, axis=0)
+    images = tf.constant(images, tf.float32)
+
+    def bound():
+        noise = SeededNoise(0)
+        features = model.bottom_up(model.image_features(images, noise), noise)
+        plan = plans.posterior(model.spec)
+        return tf.reduce_mean(bounds.bound(model, features, plan, noise, images).terms.bound)
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            loss = -bound()
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return loss
+
+    with weight_norm.data_dependent_initialisation(model):
+        bound()
+    losses = [float(step()) for _ in range(20)]
+    assert losses[-1] < losses[0] - 10
+    gains = [v.numpy() for v in model.trainable_variables if v.path.endswith("gain")]
+    assert gains and all(np.any(gain != 0) for gain in gains)
