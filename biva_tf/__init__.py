@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from biva_tf.errors import SettingsError, UserError
     from biva_tf.inference.scoring import Score
     from biva_tf.model.checks import SpecError
-    from biva_tf.model.kinds import BlockKind, LatentKind, LikelihoodKind, TopPriorKind, register
+    from biva_tf.model.kinds import (
+        BlockKind,
+        LatentKind,
+        LikelihoodKind,
+        StagesKind,
+        TopPriorKind,
+        register,
+    )
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
+    from biva_tf.model.priors import GaussianPrior, StandardPrior, VampPrior
     from biva_tf.model.spec import (
         AttentionSpec,
         BlockSpec,
@@ -23,7 +31,6 @@ if TYPE_CHECKING:
         DenseLatent,
         ModelSpec,
         StageSpec,
-        StandardPrior,
     )
     from biva_tf.nn.compute import Compute
     from biva_tf.runs.checkpoints import CheckpointError
@@ -49,6 +56,7 @@ __all__ = [
     "DenseLatent",
     "ExportError",
     "Gaussian",
+    "GaussianPrior",
     "LatentKind",
     "LikelihoodKind",
     "LogisticMixture",
@@ -59,11 +67,13 @@ __all__ = [
     "SettingsError",
     "SpecError",
     "StageSpec",
+    "StagesKind",
     "StandardPrior",
     "Text",
     "TopPriorKind",
     "Training",
     "UserError",
+    "VampPrior",
     "__version__",
     "build",
     "load",
@@ -87,6 +97,7 @@ _MODULES = {
     "DenseLatent": "biva_tf.model.spec",
     "ExportError": "biva_tf.serving.exporting",
     "Gaussian": "biva_tf.model.observations",
+    "GaussianPrior": "biva_tf.model.priors",
     "LatentKind": "biva_tf.model.kinds",
     "LikelihoodKind": "biva_tf.model.kinds",
     "LogisticMixture": "biva_tf.model.observations",
@@ -97,11 +108,13 @@ _MODULES = {
     "SettingsError": "biva_tf.errors",
     "SpecError": "biva_tf.model.checks",
     "StageSpec": "biva_tf.model.spec",
-    "StandardPrior": "biva_tf.model.spec",
+    "StagesKind": "biva_tf.model.kinds",
+    "StandardPrior": "biva_tf.model.priors",
     "Text": "biva_tf.model.observations",
     "TopPriorKind": "biva_tf.model.kinds",
     "Training": "biva_tf.api",
     "UserError": "biva_tf.errors",
+    "VampPrior": "biva_tf.model.priors",
     "__version__": "biva_tf.version",
     "build": "biva_tf.api",
     "load": "biva_tf.api",

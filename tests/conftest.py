@@ -19,6 +19,7 @@ import pytest
 import tensorflow as tf
 
 import biva_tf
+from biva_tf.model import kinds, user_code
 from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, ModelSpec, StageSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,11 +94,12 @@ def _command_server():
     )
 
 
-def run(*args, timeout=300, new_interpreter=False, limits=None):
+def run(*args, timeout=300, new_interpreter=False, limits=None, kill_after=None):
     """Runs a command of the project (-m MODULE) or other Python code, and waits for its end.
 
     A command runs in a fork of a process that has imported TensorFlow, which saves time; with
-    `new_interpreter` it does not. It can have limits, by their names in the module `resource`.
+    `new_interpreter` it does not. It can have limits, by their names in the module `resource`, and
+    be killed, with the processes that it started, after so many seconds.
     """
     args = [str(arg) for arg in args]
     if new_interpreter or args[0] != "-m":
@@ -113,6 +115,7 @@ def run(*args, timeout=300, new_interpreter=False, limits=None):
             "env": {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},  # as biva_tf sets it
             "timeout": timeout,
             "limits": limits or {},
+            "kill_after": kill_after,
             **{name: str(path) for name, path in paths.items()},
         }
         server.stdin.write(json.dumps(request) + "\n")
@@ -173,6 +176,36 @@ def finished(digits_json, tmp_path_factory):
 def trained(finished, tmp_path):
     """The model_dir of a copy of the run `finished`, which a test may change."""
     return Path(shutil.copytree(finished[0], tmp_path / "trained"))
+
+
+class OwnAccount:
+    """An account that has named no code, in a process that has run none."""
+
+    def __init__(self, monkeypatch):
+        self._monkeypatch = monkeypatch
+        self.forget()
+
+    def forget(self):
+        """What a user's files did in this process so far, as if it began anew."""
+        for name in user_code._TEXTS:
+            sys.modules.pop(name, None)
+        for name, empty in (("_TEXTS", {}), ("_GIVEN", set()), ("_NAMED", set())):
+            self._monkeypatch.setattr(user_code, name, empty)
+        own = {family: kinds.known(family) for family in kinds.FAMILIES}
+        own = {
+            family: {k: cls for k, cls in known.items() if cls.__module__.startswith("biva_tf.")}
+            for family, known in own.items()
+        }
+        self._monkeypatch.setattr(kinds, "_KINDS", own)
+
+
+@pytest.fixture
+def own_account(tmp_path, monkeypatch):
+    """An account of this test's own, and a process without code of a user's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    account = OwnAccount(monkeypatch)
+    yield account
+    account.forget()
 
 
 def run_state(model_dir):

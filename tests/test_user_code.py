@@ -9,7 +9,7 @@ import pytest
 
 import biva_tf
 from biva_tf.errors import UserError
-from biva_tf.model import architectures, kinds, user_code
+from biva_tf.model import architectures, user_code
 from biva_tf.model.user_code import CodeError
 from biva_tf.runs.run_dir import RunDir
 
@@ -41,32 +41,7 @@ number = 3
 """
 
 
-@pytest.fixture(autouse=True)
-def _account(tmp_path, monkeypatch):
-    """An account that has named nothing, in a process that has run nothing of its own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    _forget(monkeypatch)
-    modules = dict(sys.modules)
-    yield
-    for name in set(sys.modules) - set(modules):
-        if name.startswith(("my_", "pkg_of_mine")):
-            del sys.modules[name]
-
-
-def _forget(monkeypatch):
-    """A new process, as far as user's code is concerned."""
-    monkeypatch.setattr(user_code, "_TEXTS", {})
-    monkeypatch.setattr(user_code, "_GIVEN", set())
-    monkeypatch.setattr(user_code, "_NAMED", set())
-    tables = {
-        family: {
-            k: c for k, c in kinds.known(family).items() if c.__module__.startswith("biva_tf.")
-        }
-        for family in kinds.FAMILIES
-    }
-    monkeypatch.setattr(kinds, "_KINDS", tables)
-    for name in ("my_parts", "my_copy"):
-        sys.modules.pop(name, None)
+pytestmark = pytest.mark.usefixtures("own_account")
 
 
 @pytest.fixture
@@ -92,23 +67,25 @@ def test_an_architecture_can_be_in_a_module_that_python_finds(tmp_path, monkeypa
 
 
 def test_a_preset_holds_a_copy_of_the_code_and_another_process_runs_it(
-    parts, tmp_path, monkeypatch
+    parts, tmp_path, own_account
 ):
     spec = architectures.read(f"{parts}:spec")
     model = biva_tf.build(spec)
     model.save_to_preset(tmp_path / "preset")
     assert (tmp_path / "preset" / "code" / "my_parts.py").read_text() == parts.read_text()
     parts.unlink()
-    _forget(monkeypatch)
+    own_account.forget()
     loaded, _ = RunDir(tmp_path / "preset").read()
     assert loaded.likelihood.sharpness == 2.0
     assert type(loaded.likelihood) is not type(spec.likelihood)
 
 
-def test_code_that_the_account_has_not_named_does_not_run(parts, tmp_path, monkeypatch):
+def test_code_that_the_account_has_not_named_does_not_run(
+    parts, tmp_path, monkeypatch, own_account
+):
     biva_tf.build(f"{parts}:spec").save_to_preset(tmp_path / "preset")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another account"))
-    _forget(monkeypatch)
+    own_account.forget()
     copy = tmp_path / "preset" / "code" / "my_parts.py"
     copy.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + copy.read_text())
     with pytest.raises(CodeError) as error:
@@ -135,12 +112,12 @@ def test_a_spec_of_the_projects_own_parts_runs_no_code(tmp_path):
     assert not (tmp_path / "preset" / "code").exists()
 
 
-def test_two_texts_of_a_file_are_each_those_of_their_models(parts, tmp_path, monkeypatch):
+def test_two_texts_of_a_file_are_each_those_of_their_models(parts, tmp_path, own_account):
     biva_tf.build(f"{parts}:spec").save_to_preset(tmp_path / "first")
     parts.write_text(parts.read_text().replace("2.0", "3.0"))
-    _forget(monkeypatch)
+    own_account.forget()
     biva_tf.build(f"{parts}:spec").save_to_preset(tmp_path / "second")
-    _forget(monkeypatch)
+    own_account.forget()
     for name, default in (("first", 2.0), ("second", 3.0), ("first", 2.0)):
         spec, _ = RunDir(tmp_path / name).read()
         assert type(spec.likelihood)().sharpness == default

@@ -1,46 +1,57 @@
 """The bottom-up stages, and what the bottom-up pass gives.
 
-Layers bear the scopes of the original's variables as their names, so that its weights and ours have
-the same names (`BIVA/<layer name>/{V,g,b}`).
+    level   input              maps                                        latent
+    1       x                  bu_1 = blocks(x)                            z_1^bu ~ q(. | bu_1)
+                               td_1 = blocks(x | bu_1)
+    i       z_{i-1}^bu         bu_i = blocks(input | bu_{i-1}, td_{i-1})   z_i^bu ~ q(. | bu_i)
+                               td_i = blocks(td_{i-1} | bu_i)
+    L                                                                      z_L ~ q(. | td_L, bu_L)
+
+What stands after | is read by all blocks of a chain, as a skip connection. That is BIVA
+("bidirectional"). A model of "top_down" inference (LVAE) draws z_L alone, and the input of stage i
+is bu_{i-1}. One of "bottom_up" inference (VAE) has no td_i.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from biva_tf.model import blocks, latents
+from biva_tf.model import latents, posteriors, scopes
 from biva_tf.model.blocks import MapShape
+from biva_tf.model.chains import inference_chain
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import Classifier, GaussianHead, LatentMap
+from biva_tf.model.heads import LatentMap, latent_shape
 from biva_tf.model.noise import Noise
-from biva_tf.model.spec import Branch, ModelSpec, StageSpec
+from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 
 
-class Chains(NamedTuple):
-    """The maps of the two chains of blocks of the bottom-up pass at one level.
+class Maps(NamedTuple):
+    """bu_i and td_i of a level: the maps, or their shapes. Without top-down posteriors td is None.
 
-    `bu` leads to the bottom-up latents; the top-down posteriors read `td`, which is None where
-    there are no such posteriors.
+    For level 0, both are the image.
     """
 
-    bu: tf.Tensor
-    td: tf.Tensor | None
+    bu: Any
+    td: Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Inferred:
-    """What a stage infers.
+class BottomUpLevel:
+    """What a bottom-up stage gives.
 
     Attributes:
-      q: the posterior of its latent.
+      maps: bu_i and td_i.
+      q: the posterior of the latent of the level that the bottom-up pass draws; None if it draws
+        none here.
       class_logits: of q(y | x, z_{<L}^bu), [rows, classes], at the top of a spec with classes; else
         None.
     """
 
-    q: DiagonalGaussian
-    class_logits: tf.Tensor | None
+    maps: Maps
+    q: DiagonalGaussian | None = None
+    class_logits: tf.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +61,13 @@ class ImageFeatures:
     All importance samples of an image share it.
 
     Attributes:
-      chains: the chains of the levels computed so far: level 1 if it has a bottom-up latent, else
+      maps: bu_i and td_i of the levels computed so far: level 1 if it has a bottom-up latent, else
         all levels.
       q: the posterior of the latent that is drawn first.
       class_logits: as in `Features`, if the bottom-up pass draws no latent.
     """
 
-    chains: tuple[Chains, ...]
+    maps: tuple[Maps, ...]
     q: DiagonalGaussian
     class_logits: tf.Tensor | None = None
 
@@ -69,9 +80,9 @@ class ImageFeatures:
         def tile(t):
             return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
 
-        chains = tuple(Chains(*map(tile, maps)) for maps in self.chains)
+        maps = tuple(Maps(*map(tile, level)) for level in self.maps)
         q = DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
-        return ImageFeatures(chains, q, tile(self.class_logits))
+        return ImageFeatures(maps, q, tile(self.class_logits))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,157 +90,195 @@ class Features:
     """What the bottom-up pass gives to the top-down pass.
 
     Attributes:
-      maps: td_i of each level, level 1 first; the top-down posteriors read them.
+      td: td_i of each level, level 1 first; the top-down posteriors read them.
       bottom_up: the draws of z_1^bu ... z_{L-1}^bu; empty if the spec has no bottom-up latents.
       q_top: q(z_L | x, z_{<L}^bu).
       class_logits: of q(y | x, z_{<L}^bu), [rows, classes]; None if the spec has no classes.
     """
 
-    maps: tuple[tf.Tensor | None, ...]
+    td: tuple[tf.Tensor | None, ...]
     bottom_up: tuple[latents.Draw, ...]
     q_top: DiagonalGaussian
     class_logits: tf.Tensor | None = None
 
     def gather(self, rows: tf.Tensor) -> "Features":
         """The features of some rows, in their order."""
-        maps = tuple(None if m is None else tf.gather(m, rows) for m in self.maps)
+        td = tuple(None if m is None else tf.gather(m, rows) for m in self.td)
         draws = tuple(draw.gather(rows) for draw in self.bottom_up)
         logits = None if self.class_logits is None else tf.gather(self.class_logits, rows)
-        return Features(maps, draws, self.q_top.gather(rows), logits)
+        return Features(td, draws, self.q_top.gather(rows), logits)
 
 
-class BottomUpStage(keras.layers.Layer):
-    """Level i of the bottom-up pass: two chains of blocks, and the latent they lead to.
-
-    Below the top, that latent is z_i^bu, and the input of the next stage is z_i^bu as a map
-    (`latent_map`). If the spec has no bottom-up latents, the input of the next stage is bu_i. At
-    the top, a last block merges the chains, and the latent is z_L; the classifier is there, too.
-
-    Call `deterministic`, `infer` and `draw`. It is a Keras layer to hold its layers together.
+class OneChain(keras.layers.Layer):
+    """bu_i alone, where the inference is bottom-up.
 
     Args:
       spec: the model's spec.
-      below: the stage of level i-1, or None at level 1.
+      level: i.
+      in_shape: the shape of the map that the chain begins with.
+      below: the shapes of bu_{i-1} and td_{i-1}.
+
+    Attributes:
+      shapes: the shapes of the maps.
+      bu: the chain to bu_i.
     """
 
-    td_shape: MapShape
-    skip_shape: MapShape
-    bu_out_shape: MapShape
+    def __init__(self, spec: ModelSpec, level: int, in_shape: MapShape, below: Maps):
+        super().__init__(name=f"maps_{level}")
+        self.bu = inference_chain(spec, Branch.BOTTOM_UP, level, in_shape, None)
+        self.shapes = Maps(self.bu.out_shape, None)
+        self.built = True
 
-    def __init__(self, spec: ModelSpec, below: "BottomUpStage | None"):
-        self.level: int = 1 if below is None else below.level + 1
-        super().__init__(name=f"bottom_up_{self.level}")
-        stage = spec.stages[self.level - 1]
-        bu_in = td_in = spec.input_shape
-        skip_shape = None
-        if below is not None:
-            bu_in, td_in = below.bu_out_shape, below.td_shape
-            skip_shape = below.skip_shape
-        self.bu_blocks = self._chain(spec, stage, "bottom_up", bu_in, skip_shape)
-        bu_shape = self.bu_blocks[-1].out_shape
-        self.td_blocks, self.td_shape, self.skip_shape = None, None, None
-        if Branch.TOP_DOWN in spec.branches:
-            self.td_blocks = self._chain(spec, stage, "top_down", td_in, bu_shape)
-            self.td_shape = self.td_blocks[-1].out_shape
-            self.skip_shape = (*bu_shape[:2], bu_shape[2] + self.td_shape[2])
-        self.merge, self.posterior, self.latent_map, self.classifier = None, None, None, None
-        self.features_shape, self.bu_out_shape = bu_shape, bu_shape
-        self._latent = spec.level_latents(self.level)[0]  # the bottom-up one, where there are two
-        if self._latent.branch is Branch.TOP:
-            self.merge = blocks.make(
-                stage.blocks[-1].at_one_size(),
-                self.skip_shape or bu_shape,
-                dropout=spec.dropout_inference,
-                name="deterministic_top",
-            )
-            self.features_shape = self.merge.out_shape
-            self.posterior = self._head(spec, f"qz_top_{self.level}")
-            if spec.classes is not None:
-                self.classifier = Classifier(
-                    spec.classes,
-                    self.features_shape,
-                    spec.dropout_inference,
-                    name="qy",
-                )
-        elif self._latent.branch is Branch.BOTTOM_UP:
-            self.posterior = self._head(spec, f"qz_bottom_up_{self.level}")
-            self.latent_map = LatentMap(
-                self.posterior.latent_shape,
-                bu_shape,
-                name=f"dense2conv_bottom_up_{self.level}",
-            )
-            self.bu_out_shape = self.latent_map.out_shape
-        self.build((None, *bu_in))
+    def call(self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False) -> Maps:
+        """The maps, from the map that the chain begins with and those of the level below."""
+        return Maps(self.bu(x, noise=noise, training=training)[-1], None)
+
+
+class TwoChains(keras.layers.Layer):
+    """bu_i, which reads both maps of the level below, and td_i, which reads bu_i.
+
+    Args and attributes are those of `OneChain`, and `td` is the chain to td_i.
+    """
+
+    def __init__(self, spec: ModelSpec, level: int, in_shape: MapShape, below: Maps):
+        super().__init__(name=f"maps_{level}")
+        self.reads_below = level > 1
+        skip_shape = stacked(below) if self.reads_below else None
+        self.bu = inference_chain(spec, Branch.BOTTOM_UP, level, in_shape, skip_shape)
+        bu_shape = self.bu.out_shape
+        self.td = inference_chain(spec, Branch.TOP_DOWN, level, below.td, bu_shape)
+        self.shapes = Maps(bu_shape, self.td.out_shape)
+        self.built = True
+
+    def call(self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False) -> Maps:
+        """The maps, from the map that the chain begins with and those of the level below."""
+        depth, skips = len(self.bu.blocks), None
+        if self.reads_below:
+            skips = [tf.nn.elu(tf.concat(below, axis=-1))] * depth
+        bu = self.bu(x, skips, noise=noise, training=training)[-1]
+        td = self.td(below.td, [tf.nn.elu(bu)] * depth, noise=noise, training=training)[-1]
+        return Maps(bu, td)
+
+
+class DeterministicStage(keras.layers.Layer):
+    """Level i of a bottom-up pass that draws no latent here: bu_i and td_i.
+
+    Args:
+      spec: the model's spec.
+      level: i.
+      below: the shapes of bu_{i-1} and td_{i-1}.
+
+    Attributes:
+      level: i.
+      latent: the latent of the level that the bottom-up pass draws; None.
+      in_shape: the shape of what the stage reads, per example.
+      entry: that as a map.
+      maps: the chains to bu_i and td_i.
+      shapes: the shapes of bu_i and td_i.
+      features_shape: the shape of the map that the latents of the level are inferred from.
+    """
+
+    latent: LatentSpec | None = None
+
+    def __init__(self, spec: ModelSpec, level: int, below: Maps):
+        super().__init__(name=f"bottom_up_{level}")
+        self.level = level
+        self.in_shape: tuple[int, ...] = below.bu
+        if level > 1 and Branch.BOTTOM_UP in spec.branches:
+            self.in_shape = latent_shape(spec.stages[level - 2].latent, below.bu)
+        name = scopes.bottom_up_map(level - 1)
+        self.entry = LatentMap(self.in_shape, below.bu, name=name)
+        chains = TwoChains if Branch.TOP_DOWN in spec.branches else OneChain
+        self.maps = chains(spec, level, self.entry.out_shape, below)
+        self.shapes = self.maps.shapes
+        self.features_shape: MapShape = self.shapes.bu
 
     def build(self, input_shape):
         """Does nothing: the constructor made the layers. `summary` needs the call."""
 
     def compute_output_shape(self, input_shape):
-        """The shapes of the map and of the latent that it leads to, for `summary`."""
-        shapes = {"map": (None, *self.features_shape)}
-        if self.posterior is not None:
-            shapes[self._latent.name] = (None, *self.posterior.latent_shape)
-        return shapes
+        """The shape of the map that the latents of the level are inferred from, for `summary`."""
+        return {"map": (None, *self.features_shape)}
 
-    def _chain(self, spec: ModelSpec, stage: StageSpec, kind: str, shape, skip_shape):
-        chain = []
-        for j, block in enumerate(stage.blocks):
-            chain.append(
-                blocks.make(
-                    block,
-                    shape,
-                    skip_shape,
-                    residual=(self.level, j) != (1, 0),  # the first block reads the image itself
-                    dropout=spec.dropout_inference,
-                    name=f"deterministic_{kind}_{self.level - 1}_{j}",
-                )
-            )
-            shape = chain[-1].out_shape
-        return chain
-
-    def _head(self, spec: ModelSpec, scope: str) -> GaussianHead:
-        latent = spec.stages[self.level - 1].latent
-        return GaussianHead(
-            latent,
-            self.features_shape,
-            spec.log_variance,
-            spec.log_variance_ceiling,
-            name=scope,
-        )
-
-    def deterministic(self, below: Chains, d_bu: tf.Tensor, noise: Noise, training: bool) -> Chains:
-        """The maps (bu_i, td_i) of the two chains.
+    def call(
+        self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
+    ) -> BottomUpLevel:
+        """bu_i and td_i, and the posterior of the latent that they lead to.
 
         Args:
-          below: (bu_{i-1}, td_{i-1}); at level 1, the image twice.
-          d_bu: the input of the bottom-up chain.
+          x: the image at level 1; then z_{i-1}^bu, or bu_{i-1} if there is none.
+          below: bu_{i-1} and td_{i-1}.
           noise: the noise of the dropout.
           training: whether dropout is active.
         """
-        skip = None
-        if self.level > 1 and below.td is not None:
-            skip = tf.nn.elu(tf.concat(below, axis=-1))
-        for block in self.bu_blocks:
-            d_bu = block(d_bu, skip, noise=noise, training=training)
-        if self.td_blocks is None:
-            return Chains(d_bu, None)
-        d_td, skip = below.td, tf.nn.elu(d_bu)
-        for block in self.td_blocks:
-            d_td = block(d_td, skip, noise=noise, training=training)
-        return Chains(d_bu, d_td)
+        return BottomUpLevel(self.maps(self.entry(x), below=below, noise=noise, training=training))
 
-    def infer(self, chains: Chains, noise: Noise, training: bool) -> Inferred:
-        """The posterior of z_i^bu, from bu_i; at the top those of z_L and y, from both maps."""
-        features = chains.bu
-        if self.merge is not None:
-            # Top-down before bottom-up, as in the original's weights.
-            merged = features if chains.td is None else tf.concat(chains[::-1], axis=-1)
-            features = self.merge(merged, noise=noise, training=training)
-        logits = None
-        if self.classifier is not None:
-            logits = self.classifier(features, noise=noise, training=training)
-        return Inferred(self.posterior(features), logits)
 
-    def draw(self, q: DiagonalGaussian, noise: Noise) -> latents.Draw:
-        """A draw of z_i^bu from its posterior."""
-        return latents.draw_posterior(q, self._latent, noise)
+class StochasticStage(DeterministicStage):
+    """Level i below the top of a bottom-up pass that draws z_i^bu here, from bu_i.
+
+    Args and attributes are those of `DeterministicStage`; `posterior` gives q(z_i^bu | bu_i).
+    """
+
+    def __init__(self, spec: ModelSpec, level: int, below: Maps):
+        super().__init__(spec, level, below)
+        self.latent = spec.level_latents(level)[0]  # the bottom-up one, where there are two
+        name = scopes.posterior(Branch.BOTTOM_UP, level)
+        self.posterior = posteriors.head(spec, level, self.shapes.bu, name)
+
+    def compute_output_shape(self, input_shape):
+        """The shapes of the map and of the latent that it leads to, for `summary`."""
+        shape = (None, *self.posterior.latent_shape)
+        return {**super().compute_output_shape(input_shape), self.latent.name: shape}
+
+    def call(
+        self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
+    ) -> BottomUpLevel:
+        """As that of `DeterministicStage`, with q(z_i^bu | bu_i)."""
+        maps = super().call(x, below=below, noise=noise, training=training).maps
+        return BottomUpLevel(maps, self.posterior(maps.bu))
+
+
+class TopStage(DeterministicStage):
+    """Level L of a bottom-up pass: z_L is drawn from td_L and bu_L.
+
+    Args and attributes are those of `DeterministicStage`; `posterior` gives
+    q(z_L | x, z_{<L}^bu) and, of a spec with classes, q(y | x, z_{<L}^bu).
+    """
+
+    def __init__(self, spec: ModelSpec, level: int, below: Maps):
+        super().__init__(spec, level, below)
+        (self.latent,) = spec.level_latents(level)
+        self.posterior = posteriors.TopPosterior(spec, stacked(self.shapes))
+        self.features_shape = self.posterior.features_shape
+
+    def compute_output_shape(self, input_shape):
+        """The shapes of the map and of the latent that it leads to, for `summary`."""
+        shape = (None, *self.posterior.latent_shape)
+        return {**super().compute_output_shape(input_shape), self.latent.name: shape}
+
+    def call(
+        self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
+    ) -> BottomUpLevel:
+        """As that of `DeterministicStage`, with the posteriors of z_L and y."""
+        maps = super().call(x, below=below, noise=noise, training=training).maps
+        # Top-down before bottom-up, as in the original's weights.
+        merged = maps.bu if maps.td is None else tf.concat(maps[::-1], axis=-1)
+        q, class_logits = self.posterior(merged, noise=noise, training=training)
+        return BottomUpLevel(maps, q, class_logits)
+
+
+def make_stage(spec: ModelSpec, level: int, below: Maps) -> DeterministicStage:
+    """The bottom-up stage of a level, as the spec's inference asks for it."""
+    if level == spec.num_levels:
+        return TopStage(spec, level, below)
+    if Branch.BOTTOM_UP in spec.branches:
+        return StochasticStage(spec, level, below)
+    return DeterministicStage(spec, level, below)
+
+
+def stacked(shapes: Maps) -> MapShape:
+    """The shape of bu_i and td_i on top of each other; of bu_i if there is no td_i."""
+    if shapes.td is None:
+        return shapes.bu
+    return (*shapes.bu[:2], shapes.bu[2] + shapes.td[2])

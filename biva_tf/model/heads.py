@@ -103,8 +103,7 @@ class Classifier(keras.layers.Layer):
         h = tf.nn.elu(h)
         if training and self._dropout:
             shape = (tf.shape(h)[0], *h.shape[1:])
-            mask = noise.dropout_mask  # type: ignore[attr-defined]  # a training pass has it
-            h *= mask(f"{self.name}/dropout", self._dropout, shape)
+            h *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
         return self._logits(h)
 
 

@@ -1,8 +1,8 @@
 """The kinds of which a spec's parts can be: those of the project and those of a user's own files.
 
 A part is a frozen dataclass that derives from the base of its family: `BlockKind`, `LatentKind`,
-`TopPriorKind` or `LikelihoodKind`. `register` gives it its kind, the name by which JSON, `.keras`
-files, runs and exports know it:
+`TopPriorKind`, `LikelihoodKind` or `StagesKind`. `register` gives it its kind, the name by which
+JSON, `.keras` files, runs and exports know it:
 
     @biva_tf.register("laplace")
     @dataclasses.dataclass(frozen=True)
@@ -153,7 +153,13 @@ class LikelihoodKind(Kind):
             raise ValueError(f"images: expected {self.expected_values}, got {low} to {high}")
 
 
-FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind)
+class StagesKind(Kind):
+    """The stages of a model. It has `make(spec)`, which gives a `stages.Stages`."""
+
+    family = "kind of stages"
+
+
+FAMILIES = (BlockKind, LatentKind, TopPriorKind, LikelihoodKind, StagesKind)
 
 _KINDS: dict[type[Kind], dict[str, type[Kind]]] = {family: {} for family in FAMILIES}
 

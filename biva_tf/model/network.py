@@ -18,6 +18,7 @@ decoding are the top-down pass alone. LVAE, LVAE+ and VAE are the same two passe
 """
 
 import dataclasses
+import itertools
 from typing import TypeVar
 
 import keras
@@ -25,14 +26,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from biva_tf.errors import SettingsError
-from biva_tf.model import assignments, likelihoods, plans
+from biva_tf.model import assignments, latents, likelihoods, plans, scopes, stages
 from biva_tf.model.assignments import Assignment
-from biva_tf.model.bottom_up import BottomUpStage, Chains, Features, ImageFeatures, Inferred
+from biva_tf.model.bottom_up import BottomUpLevel, Features, ImageFeatures, Maps
 from biva_tf.model.latents import LatentStats
-from biva_tf.model.noise import GatheredNoise, Noise, SeededNoise
+from biva_tf.model.noise import Noise, SeededNoise
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
-from biva_tf.model.top_down import TopDownStage
+from biva_tf.model.top_down import Descent
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import Dense
 
@@ -79,16 +80,12 @@ class Network(keras.Model):
         self.compute = compute or Compute()
         with self.compute.scope():
             self.likelihood = likelihoods.make(spec.likelihood, spec.image_shape)
-            self.bottom_up_stages: list[BottomUpStage] = []  # level 1 first
-            for _ in range(spec.num_levels):
-                below = self.bottom_up_stages[-1] if self.bottom_up_stages else None
-                self.bottom_up_stages.append(BottomUpStage(spec, below))
-            self.top_down_stages: list[TopDownStage] = []  # level L first
-            for _ in range(spec.num_levels):
-                above = self.top_down_stages[-1] if self.top_down_stages else None
-                self.top_down_stages.append(TopDownStage(spec, self.bottom_up_stages, above))
+            made = stages.make(spec)
+            self.bottom_up_stages = list(made.bottom_up)  # level 1 first
+            self.top_down_stages = list(made.top_down)  # level L first
             shape = self.top_down_stages[-1].out_shape
-            self.output_layer = Dense(shape[2], self.likelihood.num_parameters, name="dense")
+            outputs = self.likelihood.num_parameters
+            self.output_layer = Dense(shape[2], outputs, name=scopes.OUTPUT)
         self.output_layer.build((None, *shape))  # for `summary`
         self.built = True
 
@@ -138,13 +135,14 @@ class Network(keras.Model):
         if images.dtype == tf.uint8:
             images = as_floats(images, self.spec.likelihood)
         x = self.likelihood.network_input(images)
-        chains = [Chains(x, x)]
-        for stage in self.bottom_up_stages:
-            chains.append(stage.deterministic(chains[-1], chains[-1].bu, noise, training))
-            if stage.posterior is not None:
+        level, maps = BottomUpLevel(Maps(x, x)), []
+        for stage in self.bottom_up_stages:  # i = 1, ..., up to the first draw
+            bu, below = level.maps.bu, level.maps
+            level = stage(bu, below=below, noise=noise, training=training)  # bu_i, td_i
+            maps.append(level.maps)
+            if level.q is not None:
                 break
-        inferred = stage.infer(chains[-1], noise, training)
-        return ImageFeatures(tuple(chains[1:]), inferred.q, inferred.class_logits)
+        return ImageFeatures(tuple(maps), level.q, level.class_logits)
 
     def bottom_up(
         self, image_features: ImageFeatures, noise: Noise, *, training: bool = False
@@ -156,19 +154,16 @@ class Network(keras.Model):
           noise: the noise of the bottom-up draws and the dropout.
           training: whether dropout is active.
         """
-        chains, draws = list(image_features.chains), []
-        inferred = Inferred(image_features.q, image_features.class_logits)
-        for below, stage in zip(
-            self.bottom_up_stages[len(chains) - 1 :],
-            self.bottom_up_stages[len(chains) :],
-            strict=False,  # the second slice is one shorter
-        ):
-            draws.append(below.draw(inferred.q, noise))
-            d_bu = below.latent_map(draws[-1].z)
-            chains.append(stage.deterministic(chains[-1], d_bu, noise, training))
-            inferred = stage.infer(chains[-1], noise, training)
-        maps = tuple(c.td for c in chains)
-        return Features(maps, tuple(draws), inferred.q, inferred.class_logits)
+        maps, draws = list(image_features.maps), []
+        level = BottomUpLevel(maps[-1], image_features.q, image_features.class_logits)
+        reached = len(maps)
+        for below, stage in itertools.pairwise(self.bottom_up_stages[reached - 1 :]):
+            # z_{i-1}^bu ~ q(z_{i-1}^bu | x, z_{<i-1}^bu); then bu_i, td_i and q(z_i^bu | bu_i)
+            draws.append(latents.draw_posterior(level.q, below.latent, noise))
+            level = stage(draws[-1].z, below=level.maps, noise=noise, training=training)
+            maps.append(level.maps)
+        td = tuple(level.td for level in maps)
+        return Features(td, tuple(draws), level.q, level.class_logits)
 
     def top_down(
         self,
@@ -209,23 +204,23 @@ class Network(keras.Model):
             classes = None
         elif classes is None:
             classes = self._default_classes(features, rows, noise)
-        latents: tuple[LatentStats, ...] = ()
-        outputs = y = None
-        for stage in self.top_down_stages:
-            latents = (*stage.resolve(outputs, features, sources, rows, noise, training), *latents)
-            if stage.reads_class and y is None:
-                y = classes.y
-                if classes.rows is not None:
-                    latents = tuple(latent.gather(classes.rows) for latent in latents)
-                    outputs = outputs and [tf.gather(out, classes.rows) for out in outputs]
-                    features = features and features.gather(classes.rows)
-                    noise = GatheredNoise(noise, rows, classes.rows)
-                    rows = tf.shape(y)[0]
-            own = latents[: len(stage.latents)]
-            outputs = stage.deterministic(own, y, outputs, noise, training)
-        parameters = self.output_layer(tf.nn.elu(outputs[-1]))
+        state = Descent(rows, noise, features)
+        for stage in self.top_down_stages:  # i = L, ..., 1
+            # p(z_i | z_{>i}); q(z_i^td | x, z_{<i}^bu, z_{>i}) if the plan asks for it; z_i
+            level = tuple(
+                latent(state.d, source=sources[latent.latent], state=state, training=training)
+                for latent in stage.latents
+            )
+            state = state.with_latents(level)
+            if stage.reads_class:
+                state = state.with_class(classes)
+            # d_i, from z_i and d_{i+1}
+            z = [latent.z for latent in state.latents[: len(level)]]
+            maps = stage(z, state.y, state.maps, noise=state.noise, training=training)
+            state = state.with_maps(maps)
+        parameters = self.output_layer(tf.nn.elu(state.d))
         px = self.likelihood.distribution(parameters, noise if training else None)
-        return Output(px, parameters, latents, y)
+        return Output(px, parameters, state.latents, state.y)
 
     def _default_classes(self, features: Features | None, rows, noise: Noise) -> Assignment:
         if features is not None:

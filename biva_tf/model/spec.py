@@ -9,6 +9,7 @@ import enum
 import json
 from typing import Any
 
+from biva_tf.files import JsonError, parse_json
 from biva_tf.model.block_specs import GATED
 from biva_tf.model.block_specs import AttentionSpec as AttentionSpec
 from biva_tf.model.block_specs import BlockSpec as BlockSpec
@@ -26,6 +27,7 @@ from biva_tf.model.kinds import (
     Kind,
     LatentKind,
     LikelihoodKind,
+    StagesKind,
     TopPriorKind,
     known,
     of_kind,
@@ -36,11 +38,13 @@ from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
 from biva_tf.model.observed import Observation
+from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
 INFERENCES = ("bidirectional", "top_down", "bottom_up")
+POSTERIORS = ("direct", "residual")
 
-_BINARY = Bernoulli()
+_BINARY, _STANDARD_PRIOR = Bernoulli(), StandardPrior()
 
 
 @register("dense")
@@ -71,12 +75,6 @@ class ConvLatent(LatentKind):
 
 
 Latent = DenseLatent | ConvLatent
-
-
-@register("standard")
-@dataclasses.dataclass(frozen=True)
-class StandardPrior(TopPriorKind):
-    """The prior N(0, I) of the top latent, which has no weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +140,6 @@ class LatentSpec:
     branch: Branch
 
 
-_STANDARD_PRIOR = StandardPrior()
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """A whole model.
@@ -166,7 +161,11 @@ class ModelSpec:
       generative_skips: whether block j of a generative stage reads block j of the stage above, so
         that each latent depends on all above, not on the next alone (section 3.2).
       classes: the images' classes, for semi-supervised learning (section 4.2); None for none.
-      top_prior: the prior of the top latent; the original's is N(0, I).
+      top_prior: the prior of the top latent, one of `priors`; the original's is N(0, I).
+      posterior: what the head of q(z_i^td | x, z_{<i}^bu, z_{>i}) gives. "direct": its mean and
+        log-variance, as in the original; "residual": what is added to those of the prior
+        p(z_i^td | z_{>i}) (NVAE, Vahdat & Kautz 2020), so that a head that gives 0 gives the prior.
+      stages_kind: stages of one's own (`stages`); None: those of the paper.
 
     Raises:
       SpecError: naming the field that is wrong.
@@ -183,6 +182,8 @@ class ModelSpec:
     generative_skips: bool = True
     classes: Classes | None = None
     top_prior: TopPriorKind = _STANDARD_PRIOR
+    posterior: str = "direct"
+    stages_kind: StagesKind | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -199,9 +200,18 @@ class ModelSpec:
             value = getattr(self, field)
             require(isinstance(value, family), field, f"one of {_classes(family)}", value)
         self.likelihood.check_shape(shape)
-        for field, options in (("log_variance", LOG_VARIANCES), ("inference", INFERENCES)):
+        for field, options in (
+            ("log_variance", LOG_VARIANCES),
+            ("inference", INFERENCES),
+            ("posterior", POSTERIORS),
+        ):
             value = getattr(self, field)
             require(value in options, field, f"one of {', '.join(options)}", value)
+        residual, has_td = self.posterior == "residual", Branch.TOP_DOWN in self.branches
+        expected = f"direct, since {self.inference} inference has no top-down posteriors"
+        require(has_td or not residual, "posterior", expected, self.posterior)
+        valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
+        require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
@@ -224,7 +234,8 @@ class ModelSpec:
     def parts(self) -> tuple[Kind, ...]:
         """All that has a kind."""
         of_stages = (part for stage in self.stages for part in (*stage.blocks, stage.latent))
-        return (*of_stages, self.likelihood, self.top_prior)
+        of_stages_kind = () if self.stages_kind is None else (self.stages_kind,)
+        return (*of_stages, self.likelihood, self.top_prior, *of_stages_kind)
 
     @property
     def num_classes(self) -> int | None:
@@ -281,8 +292,8 @@ class ModelSpec:
           SpecError: not JSON, an unknown or missing field, or a field with a wrong value.
         """
         try:
-            plain = json.loads(text)
-        except json.JSONDecodeError as e:
+            plain = parse_json(text.encode())
+        except JsonError as e:
             raise SpecError(f"the model spec is not JSON: {e}") from e
         return from_plain(plain)
 
@@ -305,6 +316,12 @@ def to_plain(spec: ModelSpec) -> dict:
         del plain["top_prior"]
     else:
         plain["top_prior"] = kind_to_plain(spec.top_prior)
+    if spec.posterior == "direct":
+        del plain["posterior"]
+    if spec.stages_kind is None:
+        del plain["stages_kind"]
+    else:
+        plain["stages_kind"] = kind_to_plain(spec.stages_kind)
     plain["likelihood"] = kind_to_plain(spec.likelihood)
     for stage, plain_stage in zip(spec.stages, plain["stages"], strict=True):
         plain_stage["blocks"] = [_plain_block(block) for block in stage.blocks]
@@ -322,6 +339,8 @@ def from_plain(plain: Any) -> ModelSpec:
         fields = _with_likelihood_of_version_0_1(fields)
     if "likelihood" in fields:
         fields["likelihood"] = _read_kind(fields["likelihood"], LikelihoodKind, "likelihood")
+    if fields.get("stages_kind") is not None:
+        fields["stages_kind"] = _read_kind(fields["stages_kind"], StagesKind, "stages_kind")
     if "top_prior" in fields:
         fields["top_prior"] = _read_kind(fields["top_prior"], TopPriorKind, "top_prior")
     if fields.get("classes") is not None:

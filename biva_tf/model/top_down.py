@@ -1,204 +1,290 @@
-"""The top-down stages: the latents of a level, and the way from them to the next level.
+"""The top-down stages, and the state of the top-down pass.
 
-Layers bear the scopes of the original's variables as their names; see `bottom_up`.
+    level   prior                 posterior                     map
+    L       p(z_L) = N(0, I)      q(z_L | x, z_{<L}^bu)         d_L = blocks(z_L)
+    i       p(z_i^bu | d_{i+1})   that of the bottom-up pass    d_i = blocks(z_i | d_{i+1})
+            p(z_i^td | d_{i+1})   q(z_i^td | td_i, d_{i+1})
+    0       p(x | d_1)
+
+Block j of the chain to d_i reads the map of block j of the stage above, as a skip connection. That
+is BIVA ("bidirectional"). "top_down" inference (LVAE) has the z_i^td alone, "bottom_up" inference
+(VAE) the z_i^bu.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from biva_tf.model import blocks, latents, plans
-from biva_tf.model.blocks import MapBlock
-from biva_tf.model.bottom_up import BottomUpStage, Features
-from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import GaussianHead, LatentMap, StandardGaussian
-from biva_tf.model.noise import Noise
+from biva_tf.model import latents, plans, posteriors, scopes
+from biva_tf.model.assignments import Assignment
+from biva_tf.model.blocks import MapShape
+from biva_tf.model.bottom_up import DeterministicStage, Features
+from biva_tf.model.chains import Chain, generative_chain
+from biva_tf.model.heads import LatentMap, StandardGaussian
+from biva_tf.model.latents import LatentStats
+from biva_tf.model.noise import GatheredNoise, Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 
 
-class TopDownStage(keras.layers.Layer):
-    """Level i of the top-down pass: draws the latents of level i and takes them to d_i.
+@dataclasses.dataclass(frozen=True)
+class Descent:
+    """The state of a top-down pass.
 
-    d_i parameterises the priors of level i-1, or p(x|z) if i = 1.
+    Attributes:
+      rows: the batch size.
+      noise: the noise of the draws and the dropout.
+      features: the result of the bottom-up pass; None if no latent is drawn from its posterior.
+      latents: the latents so far, in the order of `ModelSpec.latents`.
+      maps: the maps of the blocks of the stage above, the last of which is d_{i+1}; None at the
+        top.
+      y: the class, [rows, classes], once it has entered.
+    """
 
-    Call `resolve` and `deterministic`. It is a Keras layer to hold its layers together.
+    rows: int | tf.Tensor
+    noise: Noise
+    features: Features | None
+    latents: tuple[LatentStats, ...] = ()
+    maps: Sequence[tf.Tensor] | None = None
+    y: tf.Tensor | None = None
+
+    @property
+    def d(self) -> tf.Tensor | None:
+        """d_{i+1}, the map that the stage above ended with; None at the top."""
+        return None if self.maps is None else self.maps[-1]
+
+    def with_latents(self, level: tuple[LatentStats, ...]) -> "Descent":
+        """The state after the latents of a level."""
+        return dataclasses.replace(self, latents=(*level, *self.latents))
+
+    def with_maps(self, maps: Sequence[tf.Tensor]) -> "Descent":
+        """The state after the maps of a level."""
+        return dataclasses.replace(self, maps=maps)
+
+    def with_class(self, classes: Assignment) -> "Descent":
+        """The state with y, in the rows that go on with it. Once y is there, it stays as it is."""
+        if self.y is not None:
+            return self
+        if classes.rows is None:
+            return dataclasses.replace(self, y=classes.y)
+        return Descent(
+            rows=tf.shape(classes.y)[0],
+            noise=GatheredNoise(self.noise, self.rows, classes.rows),
+            features=self.features and self.features.gather(classes.rows),
+            latents=tuple(latent.gather(classes.rows) for latent in self.latents),
+            maps=self.maps and [tf.gather(m, classes.rows) for m in self.maps],
+            y=classes.y,
+        )
+
+
+class TopLatent(keras.layers.Layer):
+    """z_L, with its prior N(0, I). The bottom-up pass gives its posterior.
+
+    Args:
+      latent: z_L.
+      latent_shape: the shape of z_L, per example.
+      features_shape: the shape of the map that its posterior is made from.
+
+    Attributes:
+      latent, latent_shape, features_shape: as given.
+      prior: the layer that gives p(z_L).
+    """
+
+    def __init__(self, latent: LatentSpec, latent_shape: tuple[int, ...], features_shape: MapShape):
+        super().__init__(name=latent.name)
+        self.latent, self.latent_shape = latent, latent_shape
+        self.features_shape = features_shape
+        self.prior = StandardGaussian(latent_shape, name=scopes.TOP_PRIOR)
+        self.built = True
+
+    def call(
+        self,
+        d: tf.Tensor | None,
+        *,
+        source: plans.LatentSource,
+        state: Descent,
+        training: bool = False,
+    ) -> LatentStats:
+        """Its value, from its source, with its prior and, if it is drawn from it, its posterior.
+
+        Args:
+          d: d_{i+1}, the map of the level above; None at the top.
+          source: where its value comes from.
+          state: the state of the pass.
+          training: whether dropout is active.
+        """
+        p, draw = self.prior(rows=state.rows), None
+        if plans.draws_from_posterior(source):
+            draw = latents.draw_posterior(state.features.q_top, self.latent, state.noise)
+        return latents.resolve(self.latent, source, p, draw, state.noise)
+
+
+class BottomUpLatent(keras.layers.Layer):
+    """z_i^bu, with its prior p(z_i^bu | d_{i+1}). The bottom-up pass draws it from its posterior.
 
     Args:
       spec: the model's spec.
-      bottom_up: the bottom-up stages, level 1 first. A top-down stage reverses the map sizes of the
-        bottom-up stage of its level.
+      latent: z_i^bu.
+      d_shape: the shape of d_{i+1}.
+      bu_shape: the shape of bu_i.
+
+    Attributes are those of `TopLatent`.
+    """
+
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, bu_shape: MapShape):
+        super().__init__(name=latent.name)
+        self.latent, self.features_shape = latent, bu_shape
+        name = scopes.prior(latent.branch, latent.level)
+        self.prior = posteriors.head(spec, latent.level, d_shape, name)
+        self.latent_shape = self.prior.latent_shape
+        self.built = True
+
+    def call(
+        self, d: tf.Tensor, *, source: plans.LatentSource, state: Descent, training: bool = False
+    ) -> LatentStats:
+        """As that of `TopLatent`."""
+        p, draw = self.prior(d), None
+        if plans.draws_from_posterior(source):
+            draw = state.features.bottom_up[self.latent.level - 1]
+        return latents.resolve(self.latent, source, p, draw, state.noise)
+
+
+class TopDownLatent(keras.layers.Layer):
+    """z_i^td, with its prior p(z_i^td | d_{i+1}) and its posterior q(z_i^td | td_i, d_{i+1}).
+
+    Args:
+      spec: the model's spec.
+      latent: z_i^td.
+      d_shape: the shape of d_{i+1}.
+      td_shape: the shape of td_i.
+
+    Attributes are those of `TopLatent`; `posterior` is the layer that gives the posterior.
+    """
+
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, td_shape: MapShape):
+        super().__init__(name=latent.name)
+        self.latent = latent
+        name = scopes.prior(latent.branch, latent.level)
+        self.prior = posteriors.head(spec, latent.level, d_shape, name)
+        self.posterior = posteriors.top_down(spec, latent.level, td_shape, d_shape)
+        self.latent_shape = self.prior.latent_shape
+        self.features_shape = self.posterior.features_shape
+        self.built = True
+
+    def call(
+        self, d: tf.Tensor, *, source: plans.LatentSource, state: Descent, training: bool = False
+    ) -> LatentStats:
+        """As that of `TopLatent`."""
+        p, draw = self.prior(d), None
+        if plans.draws_from_posterior(source):
+            td = state.features.td[self.latent.level - 1]
+            q = self.posterior(td, d, prior=p, noise=state.noise, training=training)
+            draw = latents.draw_posterior(q, self.latent, state.noise)
+        return latents.resolve(self.latent, source, p, draw, state.noise)
+
+
+class TopDownStage(keras.layers.Layer):
+    """Level i of the top-down pass: its latents, and the chain from them to d_i.
+
+    d_i parameterises the priors of level i-1, or p(x|z) if i = 1. Each of `latents` is called with
+    d_{i+1} and gives a latent's value; the stage is called with the values and gives d_i.
+
+    Args:
+      spec: the model's spec.
+      level: i.
+      bottom_up: the bottom-up stage of the level, whose sizes the stage goes through in reverse.
       above: the stage of level i+1, or None at the top.
+
+    Attributes:
+      level: i.
+      latents: the layers of the latents of the level, in the order of `ModelSpec.latents`.
+      latent_shape: the shape of each, per example.
+      in_shape: the shape of all of them and the class, per example.
+      reads_class: whether the stage reads y.
+      latent_map: the latents as a map.
+      d: the chain to d_i.
     """
 
     def __init__(
         self,
         spec: ModelSpec,
-        bottom_up: list[BottomUpStage],
+        level: int,
+        bottom_up: DeterministicStage,
         above: "TopDownStage | None",
     ):
-        self.level: int = spec.num_levels if above is None else above.level - 1
-        super().__init__(name=f"top_down_{self.level}")
-        self.latents = spec.level_latents(self.level)
-        reversed_stage = bottom_up[self.level - 1]
-        features_shape = reversed_stage.features_shape
-        self.priors: dict[str, StandardGaussian | GaussianHead] = {}
-        self.merge: MapBlock = None
-        self.posterior: GaussianHead = None
-        if above is None:
-            self.latent_shape = reversed_stage.posterior.latent_shape
-            self.priors[Branch.TOP.value] = StandardGaussian(self.latent_shape, name="pz_top")
-        else:
-            self._make_heads(spec, reversed_stage, above)
-            if self.merge is not None:
-                features_shape = self.merge.out_shape
-        self.reads_class = spec.classes is not None and (
-            spec.classes.every_level or self.level == 1
-        )
+        super().__init__(name=f"top_down_{level}")
+        self.level = level
+        self.latents = self.make_latents(spec, bottom_up, above)
+        self.latent_shape: tuple[int, ...] = self.latents[-1].latent_shape
+        self.reads_class = spec.classes is not None and (spec.classes.every_level or level == 1)
         units = len(self.latents) * self.latent_shape[-1]
         units += spec.classes.number if self.reads_class else 0
-        all_latents = (*self.latent_shape[:-1], units)
-        self.latent_map = LatentMap(
-            all_latents, features_shape, name=f"dense2conv_{self.level - 1}"
-        )
-        self._skips = spec.generative_skips and above is not None
-        self.blocks: list[MapBlock] = []
-        shape = self.latent_map.out_shape
-        for j, block in enumerate(reversed(spec.stages[self.level - 1].blocks)):
-            self.blocks.append(
-                blocks.make(
-                    block,
-                    shape,
-                    above.blocks[j].out_shape if self._skips else None,
-                    out_size=reversed_stage.bu_blocks[-1 - j].in_shape[:2],
-                    residual=j > 0,
-                    dropout=spec.dropout_generative,
-                    name=f"deterministic_generative_{spec.num_levels - self.level}_{j}",
-                )
-            )
-            shape = self.blocks[-1].out_shape
-        self.out_shape = shape
-        self.build((None, *all_latents))
+        self.in_shape = (*self.latent_shape[:-1], units)
+        features_shape, name = self.latents[-1].features_shape, scopes.generative_map(level)
+        self.latent_map = LatentMap(self.in_shape, features_shape, name=name)
+        skips = above.d if spec.generative_skips and above is not None else None
+        self._skips = skips is not None
+        in_shape = self.latent_map.out_shape
+        self.d: Chain = generative_chain(spec, level, in_shape, bottom_up.maps.bu, skips)
+        self.out_shape = self.d.out_shape
+
+    def make_latents(
+        self, spec: ModelSpec, bottom_up: DeterministicStage, above: "TopDownStage | None"
+    ) -> list[TopLatent | BottomUpLatent | TopDownLatent]:
+        """The layers of the latents of the level."""
+        made: list[TopLatent | BottomUpLatent | TopDownLatent] = []
+        for latent in spec.level_latents(self.level):
+            match latent.branch:
+                case Branch.TOP:
+                    shape = bottom_up.posterior.latent_shape
+                    made.append(TopLatent(latent, shape, bottom_up.features_shape))
+                case Branch.BOTTOM_UP:
+                    shapes = above.out_shape, bottom_up.shapes.bu
+                    made.append(BottomUpLatent(spec, latent, *shapes))
+                case Branch.TOP_DOWN:
+                    shapes = above.out_shape, bottom_up.shapes.td
+                    made.append(TopDownLatent(spec, latent, *shapes))
+        return made
 
     @property
     def generative_parts(self) -> list[keras.layers.Layer]:
         """All but the layers of top-down inference."""
-        return [*self.priors.values(), self.latent_map, *self.blocks]
+        return [*(latent.prior for latent in self.latents), self.latent_map, self.d]
 
     def build(self, input_shape):
         """Does nothing: the constructor made the layers. `summary` needs the call."""
 
     def compute_output_shape(self, input_shape):
         """The shapes of the map d_i and of the latents of the level, for `summary`."""
-        latents = {latent.name: (None, *self.latent_shape) for latent in self.latents}
-        return {"map": (None, *self.out_shape), **latents}
+        shapes = {layer.latent.name: (None, *self.latent_shape) for layer in self.latents}
+        return {"map": (None, *self.out_shape), **shapes}
 
-    def _make_heads(self, spec: ModelSpec, bottom_up: BottomUpStage, above: "TopDownStage"):
-        """The priors given d_{i+1}, and the top-down posterior."""
-        latent = spec.stages[self.level - 1].latent
-
-        def head(scope, features_shape):
-            name = f"{scope}_{self.level}"
-            return GaussianHead(
-                latent,
-                features_shape,
-                spec.log_variance,
-                spec.log_variance_ceiling,
-                name=name,
-            )
-
-        if Branch.BOTTOM_UP in spec.branches:
-            self.priors[Branch.BOTTOM_UP.value] = head("pz_bottom_up", above.out_shape)
-        if Branch.TOP_DOWN in spec.branches:
-            self.priors[Branch.TOP_DOWN.value] = head("pz_top_down", above.out_shape)
-            # As in the original, the block is the first one of the stage above.
-            block = spec.stages[above.level - 1].blocks[0]
-            self.merge = blocks.make(
-                block.at_one_size(),
-                bottom_up.td_shape,
-                above.out_shape,
-                dropout=spec.dropout_generative,
-                name=f"qz_top_down_pz_merge_{self.level}",
-            )
-            self.posterior = head("qz_top_down", self.merge.out_shape)
-        self.latent_shape = next(iter(self.priors.values())).latent_shape
-
-    def resolve(
+    def call(
         self,
-        above: list[tf.Tensor] | None,
-        features: Features | None,
-        sources: Mapping[LatentSpec, plans.LatentSource],
-        rows: int | tf.Tensor,
+        z: Sequence[tf.Tensor],
+        y: tf.Tensor | None = None,
+        above: Sequence[tf.Tensor] | None = None,
+        *,
         noise: Noise,
-        training: bool,
-    ) -> tuple[latents.LatentStats, ...]:
-        """The latents of this level with their values, in the order of `ModelSpec.latents`.
-
-        Args:
-          above: the outputs of the blocks of the stage above, the last of which is d_{i+1}; None at
-            the top.
-          features: the result of the bottom-up pass; None if no latent is drawn from its posterior.
-          sources: the source of every latent of the model.
-          rows: the batch size.
-          noise: the noise of the draws and the dropout.
-          training: whether dropout is active.
-        """
-        d = None if above is None else above[-1]
-        stats = []
-        for latent in self.latents:
-            prior = self.priors[latent.branch.value]
-            p = prior(rows=rows) if d is None else prior(d)
-            draw = None
-            if plans.draws_from_posterior(sources[latent]):
-                draw = self._draw_posterior(latent, features, d, noise, training)
-            stats.append(latents.resolve(latent, sources[latent], p, draw, noise))
-        return tuple(stats)
-
-    def _draw_posterior(
-        self, latent: LatentSpec, features: Features, d: tf.Tensor | None, noise: Noise, training
-    ) -> latents.Draw:
-        match latent.branch:
-            case Branch.BOTTOM_UP:
-                return features.bottom_up[self.level - 1]
-            case Branch.TOP:
-                q = features.q_top
-            case Branch.TOP_DOWN:
-                q = self._infer(features.maps[self.level - 1], d, noise, training)
-        return latents.draw_posterior(q, latent, noise)
-
-    def _infer(self, td_map: tf.Tensor, d: tf.Tensor, noise, training) -> DiagonalGaussian:
-        """The posterior of z_i^td, from td_i of the bottom-up pass and d_{i+1}."""
-        return self.posterior(self.merge(td_map, tf.nn.elu(d), noise=noise, training=training))
-
-    def deterministic(
-        self,
-        stats: tuple[latents.LatentStats, ...],
-        y: tf.Tensor | None,
-        above: list[tf.Tensor] | None,
-        noise: Noise,
-        training: bool,
+        training: bool = False,
     ) -> list[tf.Tensor]:
-        """The output of every block; the last one is d_i.
+        """The maps of all blocks of the chain; the last one is d_i.
 
         Args:
-          stats: the latents of this level.
+          z: the values of the latents of the level, in the order of `ModelSpec.latents`.
           y: the class, [rows, classes], if the stage reads it (`reads_class`).
-          above: the outputs of the blocks of the stage above, which the skips read; None at the
-            top.
+          above: the maps of the blocks of the stage above, which the skip connections read; None at
+            the top.
           noise: the noise of the dropout.
           training: whether dropout is active.
         """
-        # Top-down before bottom-up, as in the original's weights.
-        inputs = [latent.z for latent in reversed(stats)]
+        inputs = list(reversed(z))  # top-down before bottom-up, as in the original's weights
         if self.reads_class:
             inputs.append(_as_map(y, inputs[0].shape[1:-1]))
-        d = self.latent_map(tf.concat(inputs, axis=-1))
-        outputs = []
-        for j, block in enumerate(self.blocks):
-            skip = tf.nn.elu(above[j]) if self._skips else None
-            d = block(d, skip, noise=noise, training=training)
-            outputs.append(d)
-        return outputs
+        z_map = self.latent_map(tf.concat(inputs, axis=-1))
+        skips = [tf.nn.elu(m) for m in above] if self._skips else None
+        return self.d(z_map, skips, noise=noise, training=training)
 
 
 def _as_map(y: tf.Tensor, size: tuple[int, ...]) -> tf.Tensor:

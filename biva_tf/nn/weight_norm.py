@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from biva_tf.nn import frequency, graphs
+from biva_tf.nn import frequency, graphs, keras_files
 from biva_tf.nn.compute import Compute
 
 _V_STDDEV = 0.05  # of the initial V
@@ -76,6 +76,10 @@ class WeightNorm(keras.layers.Layer):
 
     def build(self, input_shape):
         """Does nothing: the constructor made the weights."""
+
+    def load_own_variables(self, store):
+        """Reads the weights from a .keras file, also from one of an earlier version."""
+        super().load_own_variables(keras_files.of_layer(store, self.name))
 
     def product(
         self, x: tf.Tensor, weights: NormalisedWeights, bias: tf.Tensor | None = None

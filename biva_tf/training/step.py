@@ -78,6 +78,7 @@ class TrainingStep:
       seed: the seed of the noise.
       alternating: whether rows 0, 2, 4, ... of a batch are labelled and the others are not, which
         makes a step of a spec with classes faster; otherwise any row may be labelled.
+      jit_compile: whether XLA compiles the step.
     """
 
     model: Network
@@ -85,6 +86,7 @@ class TrainingStep:
     objective: Objective
     seed: int
     alternating: bool = False
+    jit_compile: bool = False
 
     def __call__(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Trains on a replica's part of the global batch; in replica context.
@@ -97,7 +99,7 @@ class TrainingStep:
         objective, spec = self.objective, self.model.spec
         first_row, global_rows = _rows(batch.images, context)
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
-        noise = seeded_noise(self.seed, TRAINING).fold(step, first_row)
+        noise = seeded_noise(self.seed, TRAINING, for_xla=self.jit_compile).fold(step, first_row)
         kl_weight = objectives.linear_warmup(step, objective.kl_warmup_steps, objective.kl_weight)
 
         def batch_mean(rows):
@@ -266,9 +268,9 @@ def first_rows(values: tf.Tensor | None, batch: Batch) -> tf.Tensor | None:
     return values[: tf.shape(batch.images)[0]]
 
 
-def seeded_noise(seed: int, use: int) -> SeededNoise:
+def seeded_noise(seed: int, use: int, *, for_xla: bool = False) -> SeededNoise:
     """The noise of a run for one of its uses."""
-    return SeededNoise(tf.constant([seed, use], tf.int64))
+    return SeededNoise(tf.constant([seed, use], tf.int64), for_xla=for_xla)
 
 
 def _rows(images: tf.Tensor, context: tf.distribute.ReplicaContext):

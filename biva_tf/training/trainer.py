@@ -14,7 +14,6 @@ from biva_tf.errors import Setting, SettingsError
 from biva_tf.inference import chunks, classification, objectives
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
-from biva_tf.model import noise
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
@@ -84,7 +83,14 @@ class Trainer:
             skip_gradient_norm=config.skip_gradient_norm,
         )
         alternating = spec.classes is not None
-        self._step = TrainingStep(self.model, self.optimizer, objective, config.seed, alternating)
+        self._step = TrainingStep(
+            self.model,
+            self.optimizer,
+            objective,
+            config.seed,
+            alternating=alternating,
+            jit_compile=config.jit_compile,
+        )
         self.train_step = tf.function(
             self._train_step, autograph=False, jit_compile=config.jit_compile or None
         )
@@ -122,8 +128,7 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """One step on a distributed global batch: the loss and the metrics of `TrainingStep`."""
-        with noise.for_xla() if self.config.jit_compile else contextlib.nullcontext():
-            result = self.strategy.run(self._step, args=(batch,))
+        result = self.strategy.run(self._step, args=(batch,))
         # All replicas have the same values, after an all-reduce.
         return tf.nest.map_structure(
             lambda value: self.strategy.experimental_local_results(value)[0], result

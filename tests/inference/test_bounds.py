@@ -13,7 +13,7 @@ from scipy import special, stats
 from biva_tf.inference import bounds, objectives
 from biva_tf.inference.scoring import scores
 from biva_tf.model import architectures, assignments, plans
-from biva_tf.model.bottom_up import Chains, Features, ImageFeatures
+from biva_tf.model.bottom_up import Features, ImageFeatures, Maps
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.latents import draw_posterior, resolve
 from biva_tf.model.network import Output
@@ -88,13 +88,13 @@ def test_only_the_layers_that_read_the_class_compute_a_row_for_each(model, monke
     parts, rows = _parts(model), []
 
     def count(stage):
-        deterministic = stage.deterministic
+        plain = stage.call
 
-        def counting(level, y, *others):
-            rows.append(level[0].z.shape[0])
-            return deterministic(level, y, *others)
+        def counting(z, *others, **named):
+            rows.append(z[0].shape[0])
+            return plain(z, *others, **named)
 
-        monkeypatch.setattr(stage, "deterministic", counting)
+        monkeypatch.setattr(stage, "call", counting)
 
     for stage in model.top_down_stages:
         count(stage)
@@ -168,7 +168,7 @@ class MixtureOfGaussians(keras.Model):
         # q(z|x) and q(y|x) that are wrong on purpose, so that the bound is not tight.
         q = DiagonalGaussian(2.0 * x, tf.zeros_like(x) - 0.5)
         logits = tf.matmul(x, 10.0 * np.float32(SHIFTS - 0.5), transpose_b=True)
-        return ImageFeatures((Chains(x, x),), q, logits)
+        return ImageFeatures((Maps(x, x),), q, logits)
 
     def bottom_up(self, image_features, noise):
         return Features((None,), (), image_features.q, image_features.class_logits)

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 from biva_tf.inference.scoring import scores
-from biva_tf.model.bottom_up import Chains, Features, ImageFeatures
+from biva_tf.model.bottom_up import Features, ImageFeatures, Maps
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.latents import draw_posterior, resolve
 from biva_tf.model.network import Output
@@ -48,14 +48,14 @@ class LinearGaussian(keras.Model):
 
     def image_features(self, images, noise):
         x = tf.reshape(images, (-1, 4)) - CENTRE
-        return ImageFeatures((Chains(x, x),), _gaussian(_linear(x, GAIN_2), VAR_2))
+        return ImageFeatures((Maps(x, x),), _gaussian(_linear(x, GAIN_2), VAR_2))
 
     def bottom_up(self, image_features, noise):
-        return Features((image_features.chains[0].td,), (), image_features.q)
+        return Features((image_features.maps[0].td,), (), image_features.q)
 
     def top_down(self, features, plan, noise, training):
         z1, z2 = self.spec.latents
-        x = features.maps[0]
+        x = features.td[0]
         prior_2 = _gaussian(tf.zeros_like(features.q_top.mean()), np.ones(2))
         top = resolve(z2, plan[1], prior_2, draw_posterior(features.q_top, z2, noise), noise)
         prior_1 = _gaussian(_linear(top.z, A), NOISE_1**2)

@@ -77,13 +77,13 @@ def test_what_all_samples_share_is_computed_once_per_image(architecture, monkeyp
     model = perturbed(architecture)
     rows = []
     first = model.bottom_up_stages[0]
-    plain = first.deterministic
+    plain = first.call
 
-    def counted(below, *args):
-        rows.append(below.bu.shape[0])
-        return plain(below, *args)
+    def counted(x, **others):
+        rows.append(x.shape[0])
+        return plain(x, **others)
 
-    monkeypatch.setattr(first, "deterministic", counted)
+    monkeypatch.setattr(first, "call", counted)
     model.score(random_images(model.spec, 2), num_importance_samples=9, max_rows=8)
     assert rows == [2]  # traced once, on a batch of images and not of samples
 

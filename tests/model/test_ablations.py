@@ -77,8 +77,8 @@ def test_only_the_vae_infers_a_level_from_the_latent_below_alone(inference):
     images, others = random_images(BIVA, 2), random_images(BIVA, 2, seed=1)
     noise = SeededNoise(0)
     plain = model.image_features(images, noise)
-    assert len(plain.chains) == (3 if inference == "top_down" else 1)
-    mixed = dataclasses.replace(plain, chains=model.image_features(others, noise).chains)
+    assert len(plain.maps) == (3 if inference == "top_down" else 1)
+    mixed = dataclasses.replace(plain, maps=model.image_features(others, noise).maps)
     features, changed = (model.bottom_up(f, noise) for f in (plain, mixed))
     if inference == "top_down":
         assert features.bottom_up == ()

@@ -9,7 +9,8 @@ import pytest
 
 import biva_tf
 from biva_tf.model import architectures, kinds
-from biva_tf.model.spec import ModelSpec, SpecError, StandardPrior, from_plain, to_plain
+from biva_tf.model.priors import StandardPrior
+from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
 
 
 @pytest.fixture(autouse=True)
