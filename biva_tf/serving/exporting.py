@@ -183,13 +183,16 @@ def _parity(model: api.BIVA, folder: Path, limits: Limits) -> dict[str, float]:
         "score": {"images": images, "k": k, "num_importance_samples": samples, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
     }
+    expected: dict[tuple[str, str], np.ndarray] = {}
     if spec.classes is not None:
-        requests["sample"]["label"] = spec.classes.number - 1
+        requests["sample"]["label"] = spec.num_classes - 1
         requests["classify"] = {"images": images, "num_samples": samples, "seed": seeds}
+        probabilities = model.classify(images, num_samples=samples, seed=seed)
+        expected["classify", "probabilities"] = probabilities
     answers = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
     arguments: dict[str, Any] = {"num_importance_samples": samples, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
-    expected = {
+    expected |= {
         ("sample", "images"): model.sample(
             number, seed=seed, temperature=temperature, label=requests["sample"].get("label")
         ),
@@ -198,9 +201,6 @@ def _parity(model: api.BIVA, folder: Path, limits: Limits) -> dict[str, float]:
         ("score", "elbo_above_k_nats"): above.elbo_nats,
         ("reconstruct", "images"): exploration.reconstruct(model, images, (k,), seed=seed)[:, 0],
     }
-    if spec.classes is not None:
-        probabilities = model.classify(images, num_samples=samples, seed=seed)
-        expected["classify", "probabilities"] = probabilities
     errors = {}
     for (signature, output), value in expected.items():
         error = np.abs(answers[signature][output] - value).max() / np.abs(value).max()
