@@ -100,7 +100,7 @@ def test_latents_without_a_closed_form_are_refused_in_one_line():
     px = types.SimpleNamespace(log_prob=lambda images: zeros)
     output = types.SimpleNamespace(latents=(latent,), px=px)
     objectives.terms(output, None)
-    with pytest.raises(SettingsError, match="^kl: expected sampled, .*, got analytic$") as caught:
+    with pytest.raises(SettingsError, match=r"^kl: expected sampled, .*, got analytic$") as caught:
         objectives.terms(output, None, "analytic")
     assert "\n" not in str(caught.value)
 
