@@ -28,6 +28,7 @@ spec = biva_tf.ModelSpec(
         biva_tf.StageSpec((_block,), biva_tf.DenseLatent(2)),
     ),
     likelihood=FlippedBernoulli(flips=0.02),
+    stages_kind=Ladder(),
 )
 """
 
