@@ -68,7 +68,7 @@ def test_a_model_with_residual_posteriors_is_trained_saved_and_scored(tmp_path):
     images = random_images(model.spec, 4)
     model.compile()
     model.fit(images, batch_size=2, verbose=0)
-    model.save_to_preset(tmp_path / "preset", dtype="float32")
+    model.save_to_preset(tmp_path / "preset")
     again = biva_tf.load(tmp_path / "preset")
     scores = [m.score(images, seed=0).bound_nats for m in (model, again)]
     np.testing.assert_array_equal(*scores)
