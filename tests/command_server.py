@@ -5,8 +5,9 @@
 The import takes five seconds of a processor, and the tests run more than a hundred commands. Apart
 from it, a fork is what `python -m` would start: a process of its own with the command as its main
 module. Reads requests from standard input, one JSON object per line: `module`, `args`, `env`, the
-paths `stdout` and `stderr`, `timeout` in seconds, and `limits`, by their names in `resource`.
-Answers each with a line: the exit status.
+paths `stdout` and `stderr`, `timeout` in seconds, `limits`, by their names in `resource`, and
+`kill_after`: null, or the seconds until the command and what it started are killed. Answers each
+with a line: the exit status.
 """
 
 import gc
@@ -16,6 +17,7 @@ import resource
 import runpy
 import signal
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,18 +38,39 @@ def main():
 
     for line in sys.stdin:
         request = json.loads(line)
+        kill_after = request.pop("kill_after")
         child = os.fork()
         if not child:
+            if kill_after is not None:
+                os.setpgid(0, 0)
             _become(**request)
             return
-        _, status = os.waitpid(child, 0)
+        status = _end(child) if kill_after is None else _end_or_kill(child, kill_after)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _end(child):
+    return os.waitpid(child, 0)[1]
+
+
+def _end_or_kill(child, seconds):
+    os.setpgid(child, child)  # if the child has not come to it
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(min(0.01, max(0.0, end - time.monotonic())))
+    os.killpg(child, signal.SIGKILL)
+    return _end(child)
 
 
 def _become(module, args, env, stdout, stderr, timeout, limits):
     signal.alarm(timeout)  # ends the process
     for name, value in limits.items():
-        resource.setrlimit(getattr(resource, name), (value, value))
+        which = getattr(resource, name)
+        _, hard = resource.getrlimit(which)
+        resource.setrlimit(which, (value, hard))  # each soft limit has a signal of its own
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for descriptor, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)

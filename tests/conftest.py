@@ -94,11 +94,12 @@ def _command_server():
     )
 
 
-def run(*args, timeout=300, new_interpreter=False, limits=None):
+def run(*args, timeout=300, new_interpreter=False, limits=None, kill_after=None):
     """Runs a command of the project (-m MODULE) or other Python code, and waits for its end.
 
     A command runs in a fork of a process that has imported TensorFlow, which saves time; with
-    `new_interpreter` it does not. It can have limits, by their names in the module `resource`.
+    `new_interpreter` it does not. It can have limits, by their names in the module `resource`, and
+    be killed, with the processes that it started, after so many seconds.
     """
     args = [str(arg) for arg in args]
     if new_interpreter or args[0] != "-m":
@@ -114,6 +115,7 @@ def run(*args, timeout=300, new_interpreter=False, limits=None):
             "env": {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},  # as biva_tf sets it
             "timeout": timeout,
             "limits": limits or {},
+            "kill_after": kill_after,
             **{name: str(path) for name, path in paths.items()},
         }
         server.stdin.write(json.dumps(request) + "\n")

@@ -24,6 +24,7 @@ from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
 from biva_tf.nn.kept_weights import KeptWeights
 from biva_tf.ranges import Numbers, require
+from biva_tf.training import size
 from biva_tf.training.keras_model import KerasModel
 
 _SCORERS = 4  # whose graphs a model keeps
@@ -474,9 +475,11 @@ def build(name_or_spec: str | Path | ModelSpec) -> BIVA:
 
     Raises:
       SpecError: there is no architecture of that name, or the file is missing or no spec.
+      SettingsError: the weights alone exceed the memory of this machine.
     """
     if isinstance(name_or_spec, str | Path):
         name_or_spec = architectures.read(str(name_or_spec))
+    size.check_weights(name_or_spec)
     return BIVA(name_or_spec)
 
 

@@ -16,6 +16,7 @@ from biva_tf.model import plans
 from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
 from biva_tf.model.noise import HostDraws
+from biva_tf.model.priors import GaussianPrior, StandardPrior
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs, weight_norm
 
@@ -37,6 +38,9 @@ def check_model(spec: ModelSpec) -> None:
         )
     if spec.classes is not None:
         raise CompressionError("the model: expected one without classes")
+    if not isinstance(spec.top_prior, StandardPrior | GaussianPrior):
+        kind = spec.top_prior.kind
+        raise CompressionError(f"the model: expected a Gaussian as top prior, got {kind}")
 
 
 class Passes:

@@ -29,8 +29,7 @@ def classify(
       model, images, num_samples, seed, max_rows: as there.
       show: gets the number of images that are done, after each chunk of them.
     """
-    if model.spec.classes is None:
-        raise ValueError("the model has no classes")
+    model.spec.require_classes()
     for name, value in (("num_samples", num_samples), ("max_rows", max_rows)):
         require(name, value, Numbers(int, lower=1))
     images = check_images(images, model.spec)
@@ -88,8 +87,8 @@ def probabilities(
         features = model.bottom_up(image_features.tiled(samples), noise)
         of_samples = tf.nn.softmax(features.class_logits)
         known = tf.reduce_all(tf.math.is_finite(of_samples), axis=1, keepdims=True)
-        of_samples = tf.where(known, of_samples, 1.0 / model.spec.classes.number)
+        of_samples = tf.where(known, of_samples, 1.0 / model.spec.num_classes)
         return total + sum_over_samples(of_samples, samples, number)
 
-    zeros = tf.zeros((number, model.spec.classes.number))
+    zeros = tf.zeros((number, model.spec.num_classes))
     return chunks.loop(body, num_samples, at_once, zeros) / tf.cast(num_samples, tf.float32)

@@ -50,7 +50,7 @@ def value_shapes(model: Network) -> dict[str, tuple[int, ...]]:
     """The shape of a row of each of `posterior_values`."""
     names = [latent.name for latent in model.spec.latents]
     shapes = dict(zip(names, model.latent_shapes, strict=True))
-    return shapes if model.spec.classes is None else {**shapes, "y": (model.spec.classes.number,)}
+    return {**shapes, **model.spec.class_shape}
 
 
 def decode(model: Network, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -81,7 +81,7 @@ def images_of(model: Network, values: Mapping[str, tf.Tensor], rows: int | tf.Te
     """The images of latents by name, [rows, *spec.image_shape]; in a graph, too."""
     noise = SameNoise(SeededNoise(0))
     plan = tuple(plans.Given(values[latent.name]) for latent in model.spec.latents)
-    classes = None if model.spec.classes is None else Assignment(values["y"])
+    classes = Assignment(values["y"]) if "y" in values else None
     output = model.top_down(None, plan, noise, rows=rows, classes=classes)
     return model.likelihood.image(output.px, noise)
 
@@ -155,9 +155,7 @@ def every_class(
     Raises:
       ValueError: the model has no classes.
     """
-    if model.spec.classes is None:
-        raise ValueError("the model has no classes")
-    number = model.spec.classes.number
+    number = model.spec.require_classes().number
 
     def rows(first: int, stop: int) -> np.ndarray:
         noise, count = SeededNoise(seed, first), stop - first

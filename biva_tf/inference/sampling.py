@@ -50,10 +50,9 @@ def check_arguments(num_samples: int, temperature: float) -> None:
 
 def check_label(model: Network, label: int) -> None:
     """Raises ValueError if the model has no such class."""
-    classes = model.spec.classes
-    if classes is None:
+    if not model.spec.num_classes:
         raise ValueError(f"label: the model has no classes, got {label}")
-    require("label", label, Numbers(int, lower=0, upper=classes.number - 1))
+    require("label", label, Numbers(int, lower=0, upper=model.spec.num_classes - 1))
 
 
 @tf.function(autograph=False)
@@ -84,7 +83,7 @@ def draw(
         classes = None
         if label is not None:
             labels = tf.fill([count], label)
-            classes = assignments.given_or_drawn(labels, model.spec.classes.number, noise)
+            classes = assignments.given_or_drawn(labels, model.spec.num_classes, noise)
         output = model.top_down(None, plan, noise, rows=count, classes=classes)
         return model.likelihood.image(output.px, noise)
 

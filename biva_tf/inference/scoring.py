@@ -107,7 +107,7 @@ class Scorer:
         self._num_importance_samples = num_importance_samples
         self._below, self._with_shifts = below, with_shifts
         # Each k, and each class, has rows of its own in the top-down pass.
-        rows = len(self.ks) * (model.spec.num_classes or 1)
+        rows = len(self.ks) * max(1, model.spec.num_classes)
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
         # With several samples, the chunks of samples are computed in parallel instead.
         self._max_chunks = chunks.PARALLEL if num_importance_samples == 1 else 1

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from biva_tf.errors import Setting, nearest
+from biva_tf.files import JsonError, read_json
 from biva_tf.model import user_code
 from biva_tf.model.spec import (
     BlockSpec,
@@ -22,6 +23,7 @@ from biva_tf.model.spec import (
     SpecError,
     StageSpec,
     Text,
+    from_plain,
 )
 
 CEILING = 8.0  # a standard deviation of 55
@@ -368,10 +370,12 @@ def read(name_or_path: str) -> ModelSpec:
     if not name_or_path.endswith(".json"):
         return get(name_or_path)
     try:
-        return ModelSpec.from_json(Path(name_or_path).expanduser().read_text())
-    except OSError as e:
+        return from_plain(read_json(Path(name_or_path).expanduser()))
+    except FileNotFoundError as e:
         raise SpecError(
             Setting("architecture", name_or_path), f": cannot read it ({e.strerror})"
         ) from e
+    except JsonError as e:
+        raise SpecError(Setting("architecture", name_or_path), f": cannot read it: {e}") from e
     except SpecError as e:
         raise SpecError(Setting("architecture", name_or_path), ": ", e) from None

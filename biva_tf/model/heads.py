@@ -38,7 +38,7 @@ class GaussianHead(keras.layers.Layer):
         super().__init__(name=name)
         self._softplus, self._ceiling = log_variance == "softplus", ceiling
         self._flat_size = math.prod(in_shape) if isinstance(latent, DenseLatent) else None
-        self.latent_shape = latent_shape(latent, in_shape)
+        self.in_shape, self.latent_shape = in_shape, latent_shape(latent, in_shape)
 
         def layer(scope):
             if isinstance(latent, DenseLatent):
@@ -103,8 +103,7 @@ class Classifier(keras.layers.Layer):
         h = tf.nn.elu(h)
         if training and self._dropout:
             shape = (tf.shape(h)[0], *h.shape[1:])
-            mask = noise.dropout_mask  # type: ignore[attr-defined]  # a training pass has it
-            h *= mask(f"{self.name}/dropout", self._dropout, shape)
+            h *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
         return self._logits(h)
 
 

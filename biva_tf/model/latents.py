@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from biva_tf.model import plans
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.noise import HostDraws, Noise, posterior_stream, prior_stream
+from biva_tf.model.noise import Noise, posterior_stream, prior_stream
 from biva_tf.model.spec import LatentSpec
 
 
@@ -50,7 +50,7 @@ class LatentStats:
 
 def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:
     """A draw of a latent from its posterior q."""
-    return Draw(_drawn(q, posterior_stream(latent.name), noise), q)
+    return Draw(noise.draw(q, posterior_stream(latent.name)), q)
 
 
 def resolve(
@@ -77,9 +77,9 @@ def resolve(
             z = tf.identity(draw.z)
             return LatentStats(draw.z, p, draw.q, p.log_prob(z), draw.q.log_prob(z))
         case plans.Prior(temperature):
-            z = _drawn(p, prior_stream(latent.name), noise, temperature)
+            z = noise.draw(p, prior_stream(latent.name), temperature)
         case plans.PriorMode():
-            z = p.mean()
+            z = p.mode()
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
         case plans.Switch(condition, if_true, if_false):
@@ -91,16 +91,3 @@ def resolve(
             return LatentStats(z, p, other.q, log_p, log_q)
     log_p = p.log_prob(z)
     return LatentStats(z, p, None, log_p, log_p)
-
-
-def _drawn(
-    gaussian: DiagonalGaussian,
-    stream: str,
-    noise: Noise | HostDraws,
-    temperature: float | tf.Tensor = 1.0,
-) -> tf.Tensor:
-    mean = gaussian.mean()
-    if isinstance(noise, HostDraws):
-        return noise.draw(stream, mean, gaussian.log_variance)
-    shape = (tf.shape(mean)[0], *mean.shape[1:])
-    return gaussian.from_noise(noise.normal(stream, shape), temperature)

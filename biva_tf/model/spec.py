@@ -9,7 +9,9 @@ import enum
 import json
 from typing import Any
 
+from biva_tf.files import JsonError, parse_json
 from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import AttentionSpec as AttentionSpec
 from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,
@@ -236,9 +238,20 @@ class ModelSpec:
         return (*of_stages, self.likelihood, self.top_prior, *of_stages_kind)
 
     @property
-    def num_classes(self) -> int | None:
-        """The number of classes; None of a model without classes."""
-        return None if self.classes is None else self.classes.number
+    def num_classes(self) -> int:
+        """The number of classes; 0 of a model without."""
+        return 0 if self.classes is None else self.classes.number
+
+    @property
+    def class_shape(self) -> dict[str, tuple[int, ...]]:
+        """The shape of a row of y, by its name; nothing of a model without classes."""
+        return {} if self.classes is None else {"y": (self.classes.number,)}
+
+    def require_classes(self) -> Classes:
+        """The classes. Raises ValueError if the model has none."""
+        if self.classes is None:
+            raise ValueError("the model has no classes")
+        return self.classes
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -268,7 +281,7 @@ class ModelSpec:
     def kl_names(self) -> tuple[str, ...]:
         """The names of the KL terms of the bound: the latents', and "y" if there are classes."""
         names = tuple(latent.name for latent in self.latents)
-        return names if self.classes is None else (*names, "y")
+        return (*names, *self.class_shape)
 
     def level_latents(self, level: int) -> tuple[LatentSpec, ...]:
         """The latents of a level, bottom-up before top-down."""
@@ -290,8 +303,8 @@ class ModelSpec:
           SpecError: not JSON, an unknown or missing field, or a field with a wrong value.
         """
         try:
-            plain = json.loads(text)
-        except json.JSONDecodeError as e:
+            plain = parse_json(text.encode())
+        except JsonError as e:
             raise SpecError(f"the model spec is not JSON: {e}") from e
         return from_plain(plain)
 

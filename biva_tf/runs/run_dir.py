@@ -20,6 +20,7 @@ traceback-*.txt  of each command, where in the program its last error came from
 import dataclasses
 import difflib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -246,13 +247,19 @@ class RunDir:
         remove(self.samples.glob(".*.tmp"))
 
     def metric_lines(self) -> tuple[dict[str, Any], ...]:
-        """The lines of metrics. The last one is left out if it is broken, as after a power cut.
+        """The lines of metrics.
+
+        The last one is left out if it is broken, as after a power cut; a note on standard error
+        says so.
 
         Raises:
           FileNotFoundError: there is no such file.
           RunDirError: the file, or a line before the last, cannot be read.
         """
-        return tuple(values for _, values in self._metric_lines()[0])
+        lines, broken = self._metric_lines()
+        if broken is not None:
+            print(f"note: {self.metrics}: the last line is left out: {broken}", file=sys.stderr)
+        return tuple(values for _, values in lines)
 
     def drop_metrics_after(self, step: int) -> str | None:
         """Drops the lines of metrics that a killed run wrote after its last checkpoint.

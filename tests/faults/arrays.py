@@ -100,7 +100,6 @@ def _back(place):
         f"--model_dir={place.shared.model_dir}",
         f"--input={place.folder / 'x.biva'}",
         f"--output={place.folder / 'back.npz'}",
-        timeout=60,
     )
     assert result.returncode == 0, result.stderr[-500:]
     found = np.load(place.folder / "back.npz")["images"]

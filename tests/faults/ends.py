@@ -15,6 +15,9 @@ def main(end: str) -> None:
             raise ValueError("bad")
         case "waits":
             time.sleep(60)
+        case "computes":
+            while True:
+                pass
         case "dies":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "says":

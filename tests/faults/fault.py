@@ -42,7 +42,7 @@ class Fault:
       after: as `command`, for a second command that has to succeed then.
       check_after: as `check`, after that one.
       slow: whether only the slow tests try it.
-      seconds: what takes longer counts as a hang.
+      seconds: what takes more of a processor, or ten times as long, counts as a hang.
       needs: a package without which it cannot be tried.
     """
 
@@ -93,7 +93,7 @@ def classify(name: str, code: int, err: str, words: tuple[str, ...] = ()) -> Tri
       words: what its last line has to have if it fails, as regular expressions.
     """
     *_, last = err.strip().splitlines() or [""]
-    if code == -signal.SIGALRM:
+    if code in (-signal.SIGALRM, -signal.SIGXCPU):
         return Trial(Outcome.HANG, last)
     if code < 0:
         return Trial(Outcome.SIGNAL, f"{signal.Signals(-code).name}: {last}")
@@ -135,6 +135,6 @@ def attempt(fault: Fault, place: Place) -> Trial:
 
 def _run(command, place: Place, seconds: int, words: tuple[str, ...] = ()) -> Trial:
     name, *flags = (part.format(place) for part in command)
-    result = place.run_command(name, *flags, timeout=seconds)
+    result = place.run_command(name, *flags, seconds=seconds)
     place.out, place.err = result.stdout, result.stderr
     return classify(name, result.returncode, result.stderr, words)

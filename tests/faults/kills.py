@@ -1,19 +1,16 @@
 """Commands that are killed at random moments and started again, until they end.
 
-BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m slow -s tests/faults/test_kills.py
+BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m faults -s tests/faults/test_kills.py
 """
 
 import dataclasses
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import ROOT
+from conftest import run
 
 _SECONDS = 600  # after which a command counts as hung
 
@@ -33,30 +30,15 @@ class Job:
     result: Callable[[Path], dict[str, bytes]]
 
 
-def start(job: Job, folder: Path) -> subprocess.Popen:
-    """Starts the command, as the leader of a group of processes."""
-    name, *flags = job.command(folder)
-    return subprocess.Popen(
-        [sys.executable, "-m", f"biva_tf.{name}", *flags],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def finish(job: Job, folder: Path) -> float:
     """Runs the command to its end; returns the seconds that it took."""
     begin = time.monotonic()
-    with start(job, folder) as process:
-        _, err = process.communicate(timeout=_SECONDS)
-    assert process.returncode == 0, f"{job.name}: {err[-2000:]}"
+    assert _start(job, folder) == 0
     return time.monotonic() - begin
 
 
-def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Random) -> int:
-    """Kills the command at random moments, lets it end, and counts the kills that met it alive.
+def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Random) -> list[float]:
+    """Kills the command at random moments, and lets it end.
 
     Args:
       job: the job.
@@ -64,16 +46,20 @@ def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Rando
       kills: how often it is started to be killed.
       seconds: the moments are up to so long after the start.
       rng: gives the moments.
+
+    Returns:
+      The moments of the kills that met it alive, in seconds after the start.
     """
-    alive = 0
-    for _ in range(kills):
-        with start(job, folder) as process:
-            try:
-                _, err = process.communicate(timeout=rng.uniform(0, seconds))
-                assert process.returncode == 0, f"{job.name} after a kill: {err[-2000:]}"
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                alive += 1
-                process.communicate()
+    moments = [rng.uniform(0, seconds) for _ in range(kills)]
+    met = [moment for moment in moments if _start(job, folder, moment) == -signal.SIGKILL]
     finish(job, folder)
-    return alive
+    return met
+
+
+def _start(job, folder, kill_after=None):
+    """The exit code of the command: 0, or that of its being killed."""
+    name, *flags = job.command(folder)
+    result = run("-m", f"biva_tf.{name}", *flags, timeout=_SECONDS, kill_after=kill_after)
+    was_killed = kill_after is not None and result.returncode == -signal.SIGKILL
+    assert was_killed or result.returncode == 0, f"{job.name}: {result.stderr[-2000:]}"
+    return result.returncode

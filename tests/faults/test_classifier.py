@@ -23,6 +23,7 @@ TRACEBACK = "Traceback (most recent call last):\n  File x\nValueError: bad\n"
         (-signal.SIGBUS, "", (), Outcome.SIGNAL),
         (-signal.SIGKILL, "evaluate: x\n", (), Outcome.SIGNAL),
         (-signal.SIGALRM, "50/100 images\n", (), Outcome.HANG),
+        (-signal.SIGXCPU, "50/100 images\n", (), Outcome.HANG),
         (1, "evaluate: something\n", ("config.json",), Outcome.UNCLEAR),
         (1, "config.json is bad\n", ("config.json",), Outcome.UNCLEAR),
         (1, "", (), Outcome.UNCLEAR),
@@ -69,6 +70,7 @@ def test_what_is_wrong_afterwards_counts(tmp_path):
     [
         ("raises", Outcome.TRACEBACK),
         ("waits", Outcome.HANG),
+        ("computes", Outcome.HANG),
         ("dies", Outcome.SIGNAL),
         ("says", Outcome.LINE),
         ("writes", Outcome.TRACEBACK),  # more than its limit
@@ -76,6 +78,6 @@ def test_what_is_wrong_afterwards_counts(tmp_path):
 )
 def test_real_processes_are_judged(end, outcome, tmp_path):
     seconds = 2 if end == "waits" else 60
-    limits = {"RLIMIT_FSIZE": 4096}
+    limits = {"RLIMIT_FSIZE": 4096, "RLIMIT_CPU": 1}
     result = run("-m", "tests.faults.ends", end, tmp_path / "x", timeout=seconds, limits=limits)
     assert classify("ends", result.returncode, result.stderr).outcome is outcome, result.stderr

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -97,14 +98,19 @@ def test_a_killed_command_ends_with_the_same_bytes(name, shared, tmp_path):
     expected = job.result(tmp_path / "whole")
     assert expected
     rng = random.Random(name)
-    wanted, met, rounds = KILLS // len(JOBS), 0, 0
-    while met < wanted and rounds < wanted:
+    wanted, moments, rounds = KILLS // len(JOBS), [], 0
+    while len(moments) < wanted and rounds < wanted:
         folder = tmp_path / f"killed_{rounds}"
         folder.mkdir()
-        met += killed(job, folder, min(ROUND, wanted - met), seconds, rng)
+        moments += killed(job, folder, min(ROUND, wanted - len(moments)), seconds, rng)
         rounds += 1
         found = job.result(folder)
         assert found.keys() == expected.keys()
         differing = [key for key in expected if found[key] != expected[key]]
-        assert not differing, f"{differing} differ after {met} kills"
-    print(f"{name}: {met} kills in {rounds} rounds, the same bytes; {seconds:.1f} s undisturbed")
+        assert not differing, f"{differing} differ after {len(moments)} kills"
+        shutil.rmtree(folder)
+        if moments:
+            print(
+                f"{name}: {len(moments)} kills after {min(moments):.1f} to {max(moments):.1f} s of "
+                f"{seconds:.1f}; {rounds} rounds, the same bytes"
+            )

@@ -138,9 +138,17 @@ def test_the_error_for_wrong_json_names_the_path_of_the_field(change, message):
     assert message in str(error.value)
 
 
-def test_text_that_is_not_json_is_refused():
+@pytest.mark.parametrize("text", ["{", "", "[" * 5000])
+def test_text_that_is_not_json_is_refused(text):
     with pytest.raises(SpecError, match="not JSON"):
-        ModelSpec.from_json("{")
+        ModelSpec.from_json(text)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "spec.json"
+    path.write_bytes(b"\xff\xff")
+    with pytest.raises(SpecError, match=r"spec\.json: cannot read it: expected UTF-8"):
+        architectures.read(str(path))
 
 
 def test_the_error_for_an_unknown_architecture_lists_the_known_ones():

@@ -95,10 +95,12 @@ def test_a_config_without_a_field_names_it(field, run_dir):
 @pytest.mark.parametrize(
     "last", [b'{"step": 10, "spl', b"\0" * 40 + b"\n", b'{"step": 10}\n', b"\xff\n", b"7\n"]
 )
-def test_a_broken_last_line_of_metrics_is_dropped_and_said(last, run_dir):
+def test_a_broken_last_line_of_metrics_is_dropped_and_said(last, run_dir, capsys):
     whole = json.dumps(LINE).encode() + b"\n"
     run_dir.metrics.write_bytes(whole + last)
     assert run_dir.metric_lines() == (LINE,)
+    said = capsys.readouterr().err
+    assert said.startswith(f"note: {run_dir.metrics}: the last line is left out: ")
     assert read_metrics(run_dir) == {"train": [LINE]}
     note = run_dir.drop_metrics_after(20)
     assert note.startswith(f"{run_dir.metrics}: the last line is dropped: ")

@@ -4,10 +4,10 @@
 
 Every client asks for samples, scores, reconstructions and codes, and sends what has to be refused.
 An answer has to be the one of the first time; a bad request has to be refused. Each --every seconds
-the tool prints a line: the seconds so far, the requests of that time, those that were refused, the
-median latency and the latency that 99% of them stay below, in milliseconds, and with --pid the
-memory of the server's process in megabytes. As the last line it prints one JSON object. The exit
-code is 0 only if there was no wrong answer.
+the tool prints a line: the seconds so far, and of the good and of the bad requests of that time
+their number, their median latency and the latency that 99% of them stay below, in milliseconds;
+with --pid also the memory of the server's process in megabytes. As the last line it prints one JSON
+object. The exit code is 0 only if there was no wrong answer.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class SoakSettings(Settings):
     classes: int = setting(0, "The classes of the model; 0 if it has none.", lower=0)
     pid: int | None = setting(None, "The server's process, whose memory is printed.", lower=1)
     clients: int = setting(8, "Clients that send requests at once.", lower=1)
-    seconds: float = setting(1800.0, "How long.", lower=0.0)
+    seconds: float = setting(1800.0, "How long.", lower=0.1)
     every: float = setting(30.0, "Seconds between two lines.", lower=0.1)
     timeout: float = setting(60.0, "Seconds to wait for an answer.", lower=0.0)
 
@@ -85,34 +86,41 @@ class SoakRequest:
 
 
 @dataclasses.dataclass(frozen=True)
+class Latencies:
+    """The seconds that each of some requests took."""
+
+    seconds: tuple[float, ...]
+
+    def milliseconds(self, percent: float) -> float:
+        """The latency that so many percent of the requests stay below; 0 if there are none."""
+        return 1000 * float(np.percentile(self.seconds, percent)) if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        number, median, most = len(self.seconds), self.milliseconds(50), self.milliseconds(99)
+        return f"{number} (median {median:.1f} ms, 99%: {most:.1f} ms)"
+
+
+@dataclasses.dataclass(frozen=True)
 class Interval:
     """What the clients saw between two lines.
 
     Attributes:
       seconds: since the start.
-      latencies: of all requests, in seconds.
-      refused: the bad requests among them.
+      good, bad: the latencies of the requests to be answered, and of those to be refused.
       wrong: what was wrong.
       megabytes: the memory of the server's process at the end; None if it is not known.
     """
 
     seconds: float
-    latencies: tuple[float, ...]
-    refused: int
+    good: Latencies
+    bad: Latencies
     wrong: tuple[str, ...]
     megabytes: float | None
 
-    def milliseconds(self, percent: float) -> float:
-        """The latency that so many percent of the requests stay below."""
-        return 1000 * float(np.percentile(self.latencies, percent)) if self.latencies else 0.0
-
     def line(self) -> str:
         """The line about it."""
-        memory = "" if self.megabytes is None else f"  {self.megabytes:.1f} MB"
-        return (
-            f"{self.seconds:7.1f} s  {len(self.latencies)} requests, {self.refused} refused  "
-            f"median {self.milliseconds(50):.1f} ms, 99%: {self.milliseconds(99):.1f} ms{memory}"
-        )
+        memory = "" if self.megabytes is None else f"; {self.megabytes:.1f} MB"
+        return f"{self.seconds:7.1f} s  good: {self.good}; bad: {self.bad}{memory}"
 
 
 class _Seen:
@@ -122,17 +130,19 @@ class _Seen:
         self._lock = threading.Lock()
         self._records: list[tuple[float, bool, str | None]] = []
 
-    def add(self, latency: float, refused: bool, wrong: str | None) -> None:
+    def add(self, latency: float, is_bad: bool, wrong: str | None) -> None:
         with self._lock:
-            self._records.append((latency, refused, wrong))
+            self._records.append((latency, is_bad, wrong))
 
     def take(self, seconds: float, pid: int | None) -> Interval:
         with self._lock:
             records, self._records = self._records, []
-        latencies = tuple(latency for latency, _, _ in records)
+        good, bad = (
+            Latencies(tuple(latency for latency, is_bad, _ in records if is_bad is kind))
+            for kind in (False, True)
+        )
         wrong = tuple(text for _, _, text in records if text)
-        refused = sum(bad for _, bad, _ in records)
-        return Interval(seconds, latencies, refused, wrong, memory(pid) if pid else None)
+        return Interval(seconds, good, bad, wrong, memory(pid) if pid else None)
 
 
 def memory(pid: int) -> float:
@@ -190,24 +200,25 @@ def run(settings: SoakSettings) -> list[Interval]:
     good, bad = requests(settings.client(), settings.classes)
     begin = time.perf_counter()
     seen, ended = _Seen(), threading.Event()
-    threads = [
-        threading.Thread(target=_send, args=(settings, number, good, bad, seen, ended), daemon=True)
-        for number in range(settings.clients)
-    ]
-    for thread in threads:
-        thread.start()
     intervals = []
-    try:
-        while (passed := time.perf_counter() - begin) < settings.seconds:
-            time.sleep(min(settings.every, settings.seconds - passed))
-            intervals.append(seen.take(time.perf_counter() - begin, settings.pid))
-            print(intervals[-1].line(), flush=True)
-            for text in intervals[-1].wrong[:5]:
-                print(f"  wrong: {text}", file=sys.stderr)
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join(settings.timeout)
+    with futures.ThreadPoolExecutor(settings.clients) as executor:
+        clients = [
+            executor.submit(_send, settings, number, good, bad, seen, ended)
+            for number in range(settings.clients)
+        ]
+        try:
+            passed = 0.0
+            while passed < settings.seconds:
+                rest = min(settings.every, settings.seconds - passed)
+                for client in futures.wait(clients, rest, futures.FIRST_EXCEPTION).done:
+                    client.result()  # raises what ended it
+                passed = time.perf_counter() - begin
+                intervals.append(seen.take(passed, settings.pid))
+                print(intervals[-1].line(), flush=True)
+                for text in intervals[-1].wrong[:5]:
+                    print(f"  wrong: {text}", file=sys.stderr)
+        finally:
+            ended.set()
     return intervals
 
 
@@ -233,19 +244,23 @@ def summary(intervals: Sequence[Interval]) -> dict:
     """The values to print, by name; latencies and memory of the first and the last interval."""
     ends = {"first": intervals[0], "last": intervals[-1]}
     return {
-        "requests": sum(len(each.latencies) for each in intervals),
-        "refused": sum(each.refused for each in intervals),
+        "good": sum(len(each.good.seconds) for each in intervals),
+        "bad": sum(len(each.bad.seconds) for each in intervals),
         "wrong": sum(len(each.wrong) for each in intervals),
-        **{f"median_ms_{name}": round(each.milliseconds(50), 2) for name, each in ends.items()},
-        **{f"p99_ms_{name}": round(each.milliseconds(99), 2) for name, each in ends.items()},
-        **{f"megabytes_{name}": each.megabytes for name, each in ends.items()},
+        **{
+            f"{kind}_{quantile}_ms_{end}": round(latencies.milliseconds(percent), 2)
+            for end, interval in ends.items()
+            for kind, latencies in (("good", interval.good), ("bad", interval.bad))
+            for quantile, percent in (("median", 50), ("p99", 99))
+        },
+        **{f"megabytes_{end}": interval.megabytes for end, interval in ends.items()},
     }
 
 
 def _print(settings: SoakSettings) -> int:
     found = summary(run(settings))
     print(json.dumps(found))
-    return 0 if found["requests"] and not found["wrong"] else 1
+    return 0 if found["good"] and found["bad"] and not found["wrong"] else 1
 
 
 if __name__ == "__main__":

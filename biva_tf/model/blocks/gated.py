@@ -70,8 +70,7 @@ class GatedBlock(keras.layers.Layer):
         out = tf.nn.elu(out)
         if training and self._dropout:
             shape = (tf.shape(out)[0], *out.shape[1:])
-            mask = noise.dropout_mask  # type: ignore[attr-defined]  # a training pass has it
-            out *= mask(f"{self.name}/dropout", self._dropout, shape)
+            out *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
         h1, h2 = tf.split(self._conv_out(out), 2, axis=-1)
         out = h1 * tf.sigmoid(h2)
         return out + self._shortcut(x) if self._residual else out

@@ -45,17 +45,19 @@ def _soaked(monkeypatch, server, **changes):
 def test_a_server_that_answers_rightly_passes(requests, monkeypatch, capsys):
     intervals = _soaked(monkeypatch, _Server(), clients=3, pid=os.getpid())
     found = soak.summary(intervals)
-    assert found["requests"] == sum(len(each.latencies) for each in intervals) > 0
-    assert 0 < found["refused"] < found["requests"]
+    assert found["good"] == sum(len(each.good.seconds) for each in intervals) > 0
+    assert found["bad"] == sum(len(each.bad.seconds) for each in intervals) > 0
     assert found["wrong"] == 0
     assert found["megabytes_last"] > 1
-    assert f"{len(intervals[0].latencies)} requests" in capsys.readouterr().out.splitlines()[0]
+    line = capsys.readouterr().out.splitlines()[0]
+    assert f"good: {len(intervals[0].good.seconds)} (median" in line
+    assert f"bad: {len(intervals[0].bad.seconds)} (median" in line
     json.dumps(found)
 
 
 def test_wrong_answers_are_counted(requests, monkeypatch, capsys):
     found = soak.summary(_soaked(monkeypatch, _Server(wrong_of=5), clients=1))
-    assert 0 < found["wrong"] < found["requests"]
+    assert 0 < found["wrong"] < found["good"] + found["bad"]
     assert "wrong: good: refused (no)" in capsys.readouterr().err
 
 
@@ -63,6 +65,23 @@ def test_wrong_answers_are_counted(requests, monkeypatch, capsys):
 def test_another_answer_is_wrong(answer):
     request = soak.SoakRequest("good", "good", {}, answer)
     assert request.wrong(_Server()) == "good: another answer"
+
+
+def test_answers_of_bytes_are_compared():
+    one, same, other = (
+        {"images_png": np.array([content], object)} for content in (b"a", b"a", b"b")
+    )
+    assert checks.close(one, same)
+    assert not checks.close(one, other)
+
+
+def test_a_client_that_breaks_ends_the_soak(requests, monkeypatch):
+    class Broken:
+        def call(self, signature, inputs):
+            raise TypeError("of the client")
+
+    with pytest.raises(TypeError, match="of the client"):
+        _soaked(monkeypatch, Broken(), clients=2)
 
 
 def test_one_server_and_a_process_are_expected():
