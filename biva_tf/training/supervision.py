@@ -34,7 +34,7 @@ class Unsupervised:
     label_metrics: tuple[str, ...] = ()
 
     def passes(
-        self, model: Network, batch: Batch, noise: Noise, kl: str
+        self, model: Network, batch: Batch, noise: Noise, kl: str = "sampled"
     ) -> tuple[Terms, LabelTerms | None]:
         """The terms of the bound, and those of the labels if the model has classes.
 
@@ -73,7 +73,7 @@ class SemiSupervised(Unsupervised):
     label_metrics = ("classifier_nats", "accuracy")
 
     def passes(
-        self, model: Network, batch: Batch, noise: Noise, kl: str
+        self, model: Network, batch: Batch, noise: Noise, kl: str = "sampled"
     ) -> tuple[Terms, LabelTerms | None]:
         """The terms of the bound, and those of the labels."""
         images, labels = batch
