@@ -36,7 +36,7 @@ from biva_tf.model.kinds import to_plain as kind_to_plain
 from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
-from biva_tf.model.observed import Observation
+from biva_tf.model.observed import UNIT, Observation
 from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
@@ -226,8 +226,8 @@ class ModelSpec:
 
     @property
     def of_images(self) -> bool:
-        """Whether x is an image, which files and requests of pictures hold."""
-        return self.likelihood.x is Observation.IMAGE
+        """Whether x is an image in [0, 1], which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE and self.likelihood.values == UNIT
 
     @property
     def parts(self) -> tuple[Kind, ...]:
