@@ -5,6 +5,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from biva_tf.model.noise import Noise
+
 tfd = tfp.distributions
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -45,6 +47,11 @@ class DiagonalGaussian(tfd.Distribution):
     def from_noise(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         """mean + temperature * standard deviation * noise."""
         return self._loc + tf.exp(0.5 * self._log_variance) * (temperature * noise)
+
+    def draw(self, noise: Noise, stream: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
+        """A draw by `from_noise`, with the noise of a stream."""
+        shape = (tf.shape(self._loc)[0], *self._loc.shape[1:])
+        return self.from_noise(noise.normal(stream, shape), temperature)
 
     def _batch_shape(self):
         return self._loc.shape[:1]

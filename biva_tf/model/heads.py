@@ -38,7 +38,7 @@ class GaussianHead(keras.layers.Layer):
         super().__init__(name=name)
         self._softplus, self._ceiling = log_variance == "softplus", ceiling
         self._flat_size = math.prod(in_shape) if isinstance(latent, DenseLatent) else None
-        self.latent_shape = latent_shape(latent, in_shape)
+        self.in_shape, self.latent_shape = in_shape, latent_shape(latent, in_shape)
 
         def layer(scope):
             if isinstance(latent, DenseLatent):

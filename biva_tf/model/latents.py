@@ -79,7 +79,7 @@ def resolve(
         case plans.Prior(temperature):
             z = noise.draw(p, prior_stream(latent.name), temperature)
         case plans.PriorMode():
-            z = p.mean()
+            z = p.mode()
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
         case plans.Switch(condition, if_true, if_false):

@@ -1,7 +1,7 @@
 """The top-down stages, and the state of the top-down pass.
 
     level   prior                 posterior                     map
-    L       p(z_L) = N(0, I)      q(z_L | x, z_{<L}^bu)         d_L = blocks(z_L)
+    L       p(z_L), e.g. N(0, I)  q(z_L | x, z_{<L}^bu)         d_L = blocks(z_L)
     i       p(z_i^bu | d_{i+1})   that of the bottom-up pass    d_i = blocks(z_i | d_{i+1})
             p(z_i^td | d_{i+1})   q(z_i^td | td_i, d_{i+1})
     0       p(x | d_1)
@@ -17,12 +17,12 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents, plans, posteriors, scopes
+from biva_tf.model import latents, plans, posteriors, scopes, top_priors
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.bottom_up import DeterministicStage, Features
 from biva_tf.model.chains import Chain, generative_chain
-from biva_tf.model.heads import LatentMap, StandardGaussian
+from biva_tf.model.heads import LatentMap
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import GatheredNoise, Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
@@ -79,23 +79,27 @@ class Descent:
 
 
 class TopLatent(keras.layers.Layer):
-    """z_L, with its prior N(0, I). The bottom-up pass gives its posterior.
+    """z_L, with its prior. The bottom-up pass gives its posterior.
 
     Args:
+      spec: the model's spec.
       latent: z_L.
-      latent_shape: the shape of z_L, per example.
-      features_shape: the shape of the map that its posterior is made from.
+      posterior: the layer that the bottom-up pass draws z_L from.
 
     Attributes:
-      latent, latent_shape, features_shape: as given.
+      latent: as given.
+      latent_shape: the shape of z_L, per example.
+      features_shape: the shape of the map that its posterior is made from.
       prior: the layer that gives p(z_L).
     """
 
-    def __init__(self, latent: LatentSpec, latent_shape: tuple[int, ...], features_shape: MapShape):
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, posterior: posteriors.TopPosterior):
         super().__init__(name=latent.name)
-        self.latent, self.latent_shape = latent, latent_shape
-        self.features_shape = features_shape
-        self.prior = StandardGaussian(latent_shape, name=scopes.TOP_PRIOR)
+        self.latent, self.latent_shape = latent, posterior.latent_shape
+        self.features_shape = posterior.features_shape
+        self.prior = top_priors.make(
+            spec.top_prior, posterior.head, spec.log_variance_ceiling, name=scopes.TOP_PRIOR
+        )
         self.built = True
 
     def call(
@@ -237,8 +241,7 @@ class TopDownStage(keras.layers.Layer):
         for latent in spec.level_latents(self.level):
             match latent.branch:
                 case Branch.TOP:
-                    shape = bottom_up.posterior.latent_shape
-                    made.append(TopLatent(latent, shape, bottom_up.features_shape))
+                    made.append(TopLatent(spec, latent, bottom_up.posterior))
                 case Branch.BOTTOM_UP:
                     shapes = above.out_shape, bottom_up.shapes.bu
                     made.append(BottomUpLatent(spec, latent, *shapes))

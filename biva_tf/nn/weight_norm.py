@@ -5,11 +5,8 @@ A layer has a direction V, a gain g and a bias b, and computes
     y = op(x, W) + b    with    W = g V / ||V||.
 
 op is linear; the norm is taken per output filter. `WeightNorm` is the layer, each of its subclasses
-is one op. The functions at the end act on all layers of a model:
-
-    data_dependent_initialisation    sets g and b from the first batch
-    normalised_weights               computes every W (and its spectrum) once, for many passes
-    fixed_weights                    makes the layers use those
+is one op. `data_dependent_initialisation` sets g and b from the first batch; `fixed_weights.py`
+computes every W once, for many passes.
 """
 
 import contextlib
@@ -98,14 +95,12 @@ class WeightNorm(keras.layers.Layer):
         return math.inf
 
     def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
-        """W, with its spectrum if a batch of `rows` is convolved in the frequency domain."""
-        v, g = _values(self.v, self.g)
-        return self.normalise(v, g, rows)
-
-    def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
-        """What `normalised_weights` gives for these values of V and g."""
+        """W, with its spectrum if batches of `rows` are faster with it."""
         del rows
-        return NormalisedWeights(_normalise(v, g, self.filter_axis))
+        return NormalisedWeights(self._w())
+
+    def _w(self) -> tf.Tensor:
+        return _normalise(*_values(self.v, self.g), self.filter_axis)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y = op(x, g V/||V||) + b."""
@@ -113,7 +108,7 @@ class WeightNorm(keras.layers.Layer):
             return self._initialise(x)
         weights = self._mode.fixed_weights
         if weights is None:
-            weights = NormalisedWeights(_normalise(*_values(self.v, self.g), self.filter_axis))
+            weights = NormalisedWeights(self._w())
         y = self.product(x, weights, tf.convert_to_tensor(self.b.value))
         if self._mode.observer is not None:
             self._mode.observer(self, x, y)
@@ -161,9 +156,9 @@ class Conv2D(WeightNorm):
         """See `WeightNorm.least_rows_of_spectrum`."""
         return self._least_rows_in_frequency(fixed_weights=True)
 
-    def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
-        """See `WeightNorm.normalise`."""
-        w = _normalise(v, g, self.filter_axis)
+    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
+        """See `WeightNorm.normalised_weights`."""
+        w = self._w()
         if rows < self.least_rows_of_spectrum:
             return NormalisedWeights(w)
         return NormalisedWeights(w, self._cast(self.in_frequency.spectrum_of_weights(w)))
@@ -302,7 +297,7 @@ def layers_of(parts: Iterable[keras.layers.Layer]) -> list[WeightNorm]:
 
 
 @contextlib.contextmanager
-def _in_mode(
+def in_mode(
     layers: Sequence[WeightNorm], field: str, values: Iterable[typing.Any]
 ) -> Iterator[None]:
     """While active, a field of each layer's `_Mode` has the layer's entry of `values`."""
@@ -325,30 +320,12 @@ def data_dependent_initialisation(
     not vary keeps g = 1. Run one eager forward pass inside it, in cross-replica context.
     """
     layers = layers_of([model])
-    return _in_mode(layers, "initialising", [True] * len(layers))
+    return in_mode(layers, "initialising", [True] * len(layers))
 
 
 def is_initialised(model: keras.layers.Layer) -> bool:
     """Whether any gain differs from the 1 that it has before data-dependent initialisation."""
     return any(bool(tf.reduce_any(layer.g.value != 1.0)) for layer in layers_of([model]))
-
-
-def normalised_weights(
-    parts: Iterable[keras.layers.Layer], rows: int = 0
-) -> list[NormalisedWeights]:
-    """The weights of every layer of a model's parts, for many passes under `fixed_weights`.
-
-    Args:
-      parts: a model's parts, or `[model]`.
-      rows: the batch size of those passes. Spectra are added where it makes them worthwhile.
-    """
-    return [layer.normalised_weights(rows) for layer in layers_of(parts)]
-
-
-def least_rows_alike(layers: Iterable[WeightNorm], rows: int) -> int:
-    """The least batch size for which `normalised_weights` gives what it gives for `rows`."""
-    least = (layer.least_rows_of_spectrum for layer in layers)
-    return max((math.ceil(n) for n in least if n <= rows), default=0)
 
 
 Observer = Callable[[WeightNorm, tf.Tensor, tf.Tensor], None]  # takes a layer, its x and its y
@@ -359,11 +336,4 @@ def observed(
 ) -> contextlib.AbstractContextManager[None]:
     """While active, every layer that is called shows the observer its input and its output."""
     layers = layers_of([model])
-    return _in_mode(layers, "observer", [observer] * len(layers))
-
-
-def fixed_weights(
-    parts: Iterable[keras.layers.Layer], weights: Sequence[NormalisedWeights]
-) -> contextlib.AbstractContextManager[None]:
-    """While active, the layers of `parts` use these weights and do not look at V and g."""
-    return _in_mode(layers_of(parts), "fixed_weights", weights)
+    return in_mode(layers, "observer", [observer] * len(layers))

@@ -64,10 +64,10 @@ def module(
     has to normalise them.
     """
     result = tf.Module()
-    normalised = [tf.Variable(weights.w) for weights in weight_norm.normalised_weights([model])]
+    normalised = [tf.Variable(w) for w, _ in model.fixed_weights.read()]
     biases = [layer.b.value for layer in weight_norm.layers_of([model])]
     result.weights = biases + normalised
-    with weight_norm.fixed_weights([model], [NormalisedWeights(w) for w in normalised]):
+    with model.fixed_weights.used([NormalisedWeights(w) for w in normalised]):
         return result, _Signatures(model, limits, grey).all()
 
 

@@ -17,8 +17,8 @@ class LatentDistribution(Protocol):
     def mean(self) -> tf.Tensor:
         """[rows, *latent shape]."""
 
-    def from_noise(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
-        """mean + temperature * standard deviation * noise."""
+    def draw(self, noise: "Noise", stream: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
+        """A draw with the noise of a stream, [rows, *latent shape]; see `Noise.draw`."""
 
 
 class Noise(abc.ABC):
@@ -52,9 +52,7 @@ class Noise(abc.ABC):
           stream: the draw's stream: `posterior_stream` or `prior_stream`.
           temperature: what scales the standard deviation.
         """
-        mean = distribution.mean()
-        numbers = self.normal(stream, (tf.shape(mean)[0], *mean.shape[1:]))
-        return distribution.from_noise(numbers, temperature)
+        return distribution.draw(self, stream, temperature)
 
 
 def posterior_stream(latent_name: str) -> str:
