@@ -247,6 +247,12 @@ class ModelSpec:
         """The shape of a row of y, by its name; nothing of a model without classes."""
         return {} if self.classes is None else {"y": (self.classes.number,)}
 
+    def class_units(self, level: int) -> int:
+        """How many numbers of y the stage of a level reads: a one-hot class, or 0."""
+        if self.classes is None or not (self.classes.every_level or level == 1):
+            return 0
+        return self.classes.number
+
     def require_classes(self) -> Classes:
         """The classes. Raises ValueError if the model has none."""
         if self.classes is None:
