@@ -71,8 +71,23 @@ class WeightNorm(keras.layers.Layer):
         self.b = self.add_weight(shape=(filters,), initializer="zeros", name="b")
         self.built = True
 
-    def build(self, input_shape):
-        """Does nothing: the constructor made the weights."""
+    def get_config(self) -> dict:
+        """The constructor's arguments, and how the layer computes."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "compute": dataclasses.asdict(self.compute),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "WeightNorm":
+        """The layer of `get_config`, without its weights."""
+        arguments = dict(config)
+        trainable = arguments.pop("trainable")
+        with Compute(**arguments.pop("compute")).scope():
+            layer = cls(**arguments)
+        layer.trainable = trainable
+        return layer
 
     def load_own_variables(self, store):
         """Reads the weights from a .keras file, also from one of an earlier version."""
@@ -130,6 +145,7 @@ class WeightNorm(keras.layers.Layer):
         return tf.cast(t, self.compute.product_dtype)
 
 
+@keras.saving.register_keras_serializable("biva_tf")
 class Conv2D(WeightNorm):
     """SAME convolution: [rows, *in_shape] to [rows, ceil(h/stride), ceil(w/stride), filters].
 
@@ -139,10 +155,21 @@ class Conv2D(WeightNorm):
     def __init__(self, in_shape, filters: int, kernel, stride=(1, 1), *, name: str):
         *size, channels = in_shape
         super().__init__((*kernel, channels, filters), filters, name)
-        self._channels, self._filters, self._stride = channels, filters, tuple(stride)
+        self._size, self._channels = tuple(size), channels
+        self._filters, self._stride = filters, tuple(stride)
         self.in_frequency: frequency.FrequencyConvolution | None = None
         if self._stride == (1, 1):
-            self.in_frequency = frequency.convolution(tuple(size), tuple(kernel))
+            self.in_frequency = frequency.convolution(self._size, tuple(kernel))
+
+    def get_config(self) -> dict:
+        """See `WeightNorm.get_config`."""
+        return {
+            **super().get_config(),
+            "in_shape": (*self._size, self._channels),
+            "filters": self._filters,
+            "kernel": tuple(self.v.shape[:2]),
+            "stride": self._stride,
+        }
 
     def _least_rows_in_frequency(self, *, fixed_weights: bool) -> float:
         if self.in_frequency is None:
@@ -188,6 +215,7 @@ class Conv2D(WeightNorm):
         return direct() if (rows or 0) < least else in_frequency()
 
 
+@keras.saving.register_keras_serializable("biva_tf")
 class Deconv2D(WeightNorm):
     """SAME transposed convolution: [rows, h, w, in] to [rows, *out_size, filters].
 
@@ -200,6 +228,18 @@ class Deconv2D(WeightNorm):
     def __init__(self, channels: int, filters: int, kernel, stride, out_size, *, name: str):
         super().__init__((*kernel, filters, channels), filters, name)
         self._stride, self._out_shape = tuple(stride), (*out_size, filters)
+
+    def get_config(self) -> dict:
+        """See `WeightNorm.get_config`."""
+        *kernel, filters, channels = self.v.shape
+        return {
+            **super().get_config(),
+            "channels": channels,
+            "filters": filters,
+            "kernel": kernel,
+            "stride": self._stride,
+            "out_size": self._out_shape[:2],
+        }
 
     def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
         """See `WeightNorm.multiply_adds`: a product for every place of x."""
@@ -215,6 +255,7 @@ class Deconv2D(WeightNorm):
         return _finish(tf.ensure_shape(y, (None, *self._out_shape)), x, bias)
 
 
+@keras.saving.register_keras_serializable("biva_tf")
 class Dense(WeightNorm):
     """A linear map of the last axis: [..., in] to [..., units]. On images, a 1x1 convolution.
 
@@ -224,6 +265,10 @@ class Dense(WeightNorm):
     def __init__(self, in_units: int, units: int, *, name: str):
         super().__init__((in_units, units), units, name)
         self._units = units
+
+    def get_config(self) -> dict:
+        """See `WeightNorm.get_config`."""
+        return {**super().get_config(), "in_units": self.v.shape[0], "units": self._units}
 
     def compute_output_shape(self, input_shape):
         """[..., in] to [..., units]."""
