@@ -183,8 +183,8 @@ def _print(settings: EvaluateSettings) -> None:
     result = run(settings)
     summary = result.summary
     print(
-        f"{result.name}, {summary.examples} {result.x.plural}, weights of step {result.weights_step} "
-        f"({result.path}):"
+        f"{result.name}, {summary.examples} {result.x.plural}, weights of step "
+        f"{result.weights_step} ({result.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
         print(f"  {line}")
