@@ -22,7 +22,7 @@ from biva_tf.model import latents, posteriors, scopes
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.chains import inference_chain
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import LatentMap, latent_shape
+from biva_tf.model.heads import LatentMap
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 
@@ -185,7 +185,7 @@ class DeterministicStage(keras.layers.Layer):
         self.level = level
         self.in_shape: tuple[int, ...] = below.bu
         if level > 1 and Branch.BOTTOM_UP in spec.branches:
-            self.in_shape = latent_shape(spec.stages[level - 2].latent, below.bu)
+            self.in_shape = spec.stages[level - 2].latent.shape(below.bu)
         name = scopes.bottom_up_map(level - 1)
         self.entry = LatentMap(self.in_shape, below.bu, name=name)
         chains = TwoChains if Branch.TOP_DOWN in spec.branches else OneChain
