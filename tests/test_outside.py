@@ -29,6 +29,7 @@ spec = biva_tf.ModelSpec(
     ),
     top_prior=ScaledPrior(),
     likelihood=FlippedBernoulli(flips=0.02),
+    stages_kind=Ladder(),
 )
 """
 

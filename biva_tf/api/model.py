@@ -22,7 +22,7 @@ from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
-from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.nn.fixed_weights import FixedWeights
 from biva_tf.ranges import Numbers, require
 from biva_tf.training import size
 from biva_tf.training.keras_model import KerasModel
@@ -64,7 +64,7 @@ class BIVA(KerasModel):
         self._warned = self._warned_of_grey = False
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
-        self._generative_weights = KeptWeights(lambda: self.generative_parts)
+        self.fixed_generative_weights = FixedWeights(self.generative_parts, keep=True)
 
     def sample(
         self,
@@ -90,12 +90,7 @@ class BIVA(KerasModel):
         """
         self._warn_if_untrained()
         return sampling.sample(
-            self,
-            num_samples,
-            seed=_seed(seed),
-            temperature=temperature,
-            label=label,
-            kept=self._generative_weights,
+            self, num_samples, seed=_seed(seed), temperature=temperature, label=label
         ).numpy()
 
     def score(

@@ -11,6 +11,7 @@ from typing import Any
 
 from biva_tf.files import JsonError, parse_json
 from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import AttentionSpec as AttentionSpec
 from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,

@@ -21,6 +21,7 @@ from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.heads import GaussianHead, StandardGaussian, under_ceiling
 from biva_tf.model.kinds import TopPriorKind
 from biva_tf.model.mixtures import UniformMixture
+from biva_tf.nn import weight_norm
 
 
 class LearntGaussian(keras.layers.Layer):
@@ -71,7 +72,9 @@ class PseudoInputs(keras.layers.Layer):
 
     def call(self, rows: int | tf.Tensor) -> UniformMixture:
         """The prior of a batch of `rows`."""
-        return UniformMixture(self._posterior(tf.convert_to_tensor(self._features)), rows)
+        with weight_norm.as_initialised(self._posterior):  # the posterior is initialised on data
+            components = self._posterior(tf.convert_to_tensor(self._features))
+        return UniformMixture(components, rows)
 
 
 def make(prior: TopPriorKind, posterior: GaussianHead, ceiling: float | None, *, name: str) -> Any:

@@ -14,6 +14,7 @@ from biva_tf.model import architectures, priors
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.mixtures import UniformMixture
 from biva_tf.model.noise import SeededNoise
+from biva_tf.nn import weight_norm
 from biva_tf.serving import exporting
 
 MEANS = np.array([[-2.0, 0.5], [0.0, 1.0], [3.0, -1.0]], np.float32)
@@ -91,6 +92,18 @@ def perturbed_alike(spec):
         if variable.path in weights:
             variable.assign(weights[variable.path])
     return made
+
+
+def test_the_posterior_is_initialised_on_data_and_not_on_pseudo_inputs():
+    images = random_images(architectures.get("tiny_dense"), 8)
+    heads = []
+    for prior in priors.StandardPrior(), priors.VampPrior(3):
+        model = perturbed_alike(_spec("tiny_dense", prior))
+        with weight_norm.data_dependent_initialisation(model):
+            model(images)
+        heads.append(model.bottom_up_stages[-1].posterior.head)
+    for standard, vamp in zip(*(head.weights for head in heads), strict=True):
+        np.testing.assert_array_equal(standard, vamp)
 
 
 def test_the_vamp_prior_is_the_mixture_of_the_posteriors_of_its_features():
