@@ -211,15 +211,13 @@ class Network(keras.Model):
         if len(plan) != len(self.spec.latents):
             raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")
         if features is not None:
-            rows = tf.shape(features.q_top.mean())[0]
+            rows = features.q_top.batch_shape_tensor()[0]
         elif any(map(plans.draws_from_posterior, plan)):
             raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
         elif rows is None:
             raise ValueError("rows: without features, the top-down pass needs the batch size")
         sources = dict(zip(self.spec.latents, plan, strict=True))
-        if self.spec.classes is None:
-            classes = None
-        elif classes is None:
+        if classes is None and self.spec.num_classes:
             classes = self._default_classes(features, rows, noise)
         state = Descent(rows, noise, features)
         for stage in self.top_down_stages:  # i = L, ..., 1
@@ -242,7 +240,7 @@ class Network(keras.Model):
     def _default_classes(self, features: Features | None, rows, noise: Noise) -> Assignment:
         if features is not None:
             return assignments.most_probable(features.class_logits)
-        return assignments.from_prior(rows, self.spec.classes.number, noise)
+        return assignments.from_prior(rows, self.spec.num_classes, noise)
 
     def call(
         self,

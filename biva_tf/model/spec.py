@@ -19,6 +19,7 @@ from biva_tf.model.checks import (
     require,
     require_ceiling,
     require_count,
+    require_floor,
     require_pair,
     require_rate,
 )
@@ -37,7 +38,7 @@ from biva_tf.model.kinds import to_plain as kind_to_plain
 from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
-from biva_tf.model.observed import Observation
+from biva_tf.model.observed import UNIT, Observation
 from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
@@ -164,6 +165,8 @@ class ModelSpec:
       likelihood: p(x|z), one of `observations`. A sentence has the image_shape (tokens, 1, 1).
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
+      log_variance_floor: no latent's log-variance falls below it, with "free"; None: they may fall
+        to any, and a KL then grows without bound.
       log_variance_ceiling: no latent's log-variance exceeds it (`blocks.under_ceiling`); None: they
         have no bound, as in the original, and the bound of an image unlike the training data may
         then overflow.
@@ -197,6 +200,7 @@ class ModelSpec:
     top_prior: TopPriorKind = _STANDARD_PRIOR
     posterior: str = "direct"
     stages_kind: StagesKind | None = None
+    log_variance_floor: float | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -229,6 +233,9 @@ class ModelSpec:
         valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
         require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
+        require_floor(
+            self.log_variance_floor, "log_variance_floor", free=self.log_variance == "free"
+        )
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
         valid = self.classes is None or isinstance(self.classes, Classes)
@@ -243,8 +250,8 @@ class ModelSpec:
 
     @property
     def of_images(self) -> bool:
-        """Whether x is an image, which files and requests of pictures hold."""
-        return self.likelihood.x is Observation.IMAGE
+        """Whether x is an image in [0, 1], which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE and self.likelihood.values == UNIT
 
     @property
     def parts(self) -> tuple[Kind, ...]:
@@ -262,6 +269,12 @@ class ModelSpec:
     def class_shape(self) -> dict[str, tuple[int, ...]]:
         """The shape of a row of y, by its name; nothing of a model without classes."""
         return {} if self.classes is None else {"y": (self.classes.number,)}
+
+    def class_units(self, level: int) -> int:
+        """How many numbers of y the stage of a level reads: a one-hot class, or 0."""
+        if self.classes is None or not (self.classes.every_level or level == 1):
+            return 0
+        return self.classes.number
 
     def require_classes(self) -> Classes:
         """The classes. Raises ValueError if the model has none."""
@@ -337,8 +350,10 @@ class ModelSpec:
 def to_plain(spec: ModelSpec) -> dict:
     """The spec as dicts, lists, strings and numbers: what `from_plain` and JSON take."""
     plain = dataclasses.asdict(spec)
-    if spec.log_variance_ceiling is None:
-        del plain["log_variance_ceiling"]  # so that the specs of earlier versions keep their JSON
+    # So that the specs of earlier versions keep their JSON.
+    for bound in ("log_variance_ceiling", "log_variance_floor"):
+        if plain[bound] is None:
+            del plain[bound]
     if spec.top_prior == _STANDARD_PRIOR:
         del plain["top_prior"]
     else:
