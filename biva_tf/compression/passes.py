@@ -15,8 +15,7 @@ from biva_tf.compression.errors import CompressionError
 from biva_tf.model import plans
 from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
-from biva_tf.model.noise import HostDraws
-from biva_tf.model.priors import GaussianPrior, StandardPrior
+from biva_tf.model.noise import HostDraws, NotCodedError
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import graphs
 
@@ -38,9 +37,6 @@ def check_model(spec: ModelSpec) -> None:
         )
     if spec.classes is not None:
         raise CompressionError("the model: expected one without classes")
-    if not isinstance(spec.top_prior, StandardPrior | GaussianPrior):
-        kind = spec.top_prior.kind
-        raise CompressionError(f"the model: expected a Gaussian as top prior, got {kind}")
 
 
 class Passes:
@@ -120,6 +116,12 @@ class Passes:
         try:
             with graphs.rewriting(False):
                 return graph()
+        except NotCodedError:
+            latent, kind = self._noise.refused.split("/")
+            raise CompressionError(
+                f"the model: the latent {latent} has a {kind} that cannot be coded; expected a "
+                "Gaussian with diagonal covariance (DiagonalGaussian)"
+            ) from None
         finally:
             self._draw = None
 

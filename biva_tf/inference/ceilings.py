@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from biva_tf.inference import chunks
 from biva_tf.model import plans
+from biva_tf.model.latent_distributions import log_variances
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn import graphs
@@ -58,5 +59,6 @@ def _largest(model: Network, images: tf.Tensor, seed: tf.Tensor, weights) -> tf.
         features = model.bottom_up(model.image_features(images, noise), noise)
         inferred = model.top_down(features, plans.posterior(model.spec), noise).latents
         sampled = model.top_down(None, plans.prior(model.spec), noise, rows=images.shape[0]).latents
-    gaussians = [latent.p for latent in (*inferred, *sampled)] + [latent.q for latent in inferred]
-    return tf.reduce_max(tf.stack([tf.reduce_max(each.log_variance) for each in gaussians]))
+    every = [latent.p for latent in (*inferred, *sampled)] + [latent.q for latent in inferred]
+    found = [log_variances(each) for each in every]
+    return tf.reduce_max(tf.stack([tf.reduce_max(each) for each in found if each is not None]))

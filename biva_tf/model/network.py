@@ -211,7 +211,7 @@ class Network(keras.Model):
         if len(plan) != len(self.spec.latents):
             raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")
         if features is not None:
-            rows = tf.shape(features.q_top.mean())[0]
+            rows = features.q_top.batch_shape_tensor()[0]
         elif any(map(plans.draws_from_posterior, plan)):
             raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
         elif rows is None:

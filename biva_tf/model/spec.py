@@ -19,6 +19,7 @@ from biva_tf.model.checks import (
     require,
     require_ceiling,
     require_count,
+    require_floor,
     require_pair,
     require_rate,
 )
@@ -151,6 +152,8 @@ class ModelSpec:
       likelihood: p(x|z), one of `observations`. A sentence has the image_shape (tokens, 1, 1).
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
+      log_variance_floor: no latent's log-variance falls below it, with "free"; None: they may fall
+        to any, and a KL then grows without bound.
       log_variance_ceiling: no latent's log-variance exceeds it (`blocks.under_ceiling`); None: they
         have no bound, as in the original, and the bound of an image unlike the training data may
         then overflow.
@@ -184,6 +187,7 @@ class ModelSpec:
     top_prior: TopPriorKind = _STANDARD_PRIOR
     posterior: str = "direct"
     stages_kind: StagesKind | None = None
+    log_variance_floor: float | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -213,6 +217,9 @@ class ModelSpec:
         valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
         require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
+        require_floor(
+            self.log_variance_floor, "log_variance_floor", free=self.log_variance == "free"
+        )
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
         valid = self.classes is None or isinstance(self.classes, Classes)
@@ -321,8 +328,10 @@ class ModelSpec:
 def to_plain(spec: ModelSpec) -> dict:
     """The spec as dicts, lists, strings and numbers: what `from_plain` and JSON take."""
     plain = dataclasses.asdict(spec)
-    if spec.log_variance_ceiling is None:
-        del plain["log_variance_ceiling"]  # so that the specs of earlier versions keep their JSON
+    # So that the specs of earlier versions keep their JSON.
+    for bound in ("log_variance_ceiling", "log_variance_floor"):
+        if plain[bound] is None:
+            del plain[bound]
     if spec.top_prior == _STANDARD_PRIOR:
         del plain["top_prior"]
     else:
