@@ -23,7 +23,7 @@ from biva_tf.model.kinds import TopPriorKind
 from biva_tf.model.mixtures import UniformMixture
 from biva_tf.nn import weight_norm
 
-Range = tuple[float | None, float | None]
+FloorAndCeiling = tuple[float | None, float | None]
 
 
 class LearntGaussian(keras.layers.Layer):
@@ -34,7 +34,7 @@ class LearntGaussian(keras.layers.Layer):
       bounds: the floor and the ceiling of the log-variance; None: it has none.
     """
 
-    def __init__(self, latent_shape: tuple[int, ...], bounds: Range, *, name: str):
+    def __init__(self, latent_shape: tuple[int, ...], bounds: FloorAndCeiling, *, name: str):
         super().__init__(name=name)
         self._bounds = bounds
         self._mean = self.add_weight(shape=latent_shape, initializer="zeros", name="mean")
@@ -77,7 +77,9 @@ class PseudoInputs(keras.layers.Layer):
         return UniformMixture(components, rows)
 
 
-def make(prior: TopPriorKind, posterior: GaussianHead, bounds: Range, *, name: str) -> Any:
+def make(
+    prior: TopPriorKind, posterior: GaussianHead, bounds: FloorAndCeiling, *, name: str
+) -> Any:
     """The layer of the prior that a spec names.
 
     Args:
