@@ -10,7 +10,7 @@ from biva_tf.inference.score_graph import samples_at_once, sum_over_samples
 from biva_tf.inference.scoring import check_images
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
-from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn import graphs
 from biva_tf.ranges import Numbers, require
 
 
@@ -34,7 +34,7 @@ def classify(
         require(name, value, Numbers(int, lower=1))
     images = check_images(images, model.spec)
     size = min(len(images), max_rows)
-    weights = weight_norm.normalised_weights(model.bottom_up_stages, size)
+    weights = model.fixed_bottom_up_weights.read(size)
 
     def rows(start: int, stop: int) -> np.ndarray:
         # A last, smaller chunk is filled up, so that all chunks share one graph.
@@ -52,7 +52,7 @@ def classify(
 
 @tf.function(autograph=False)
 def _probabilities(model: Network, images, first_image, seed, num_samples, max_rows, weights):
-    with weight_norm.fixed_weights(model.bottom_up_stages, weights):
+    with model.fixed_bottom_up_weights.used(weights):
         return probabilities(
             model,
             images,

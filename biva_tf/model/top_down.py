@@ -12,7 +12,7 @@ is BIVA ("bidirectional"). "top_down" inference (LVAE) has the z_i^td alone, "bo
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -97,9 +97,8 @@ class TopLatent(keras.layers.Layer):
         super().__init__(name=latent.name)
         self.latent, self.latent_shape = latent, posterior.latent_shape
         self.features_shape = posterior.features_shape
-        self.prior = top_priors.make(
-            spec.top_prior, posterior.head, spec.log_variance_ceiling, name=scopes.TOP_PRIOR
-        )
+        bounds = spec.log_variance_floor, spec.log_variance_ceiling
+        self.prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
         self.built = True
 
     def call(
@@ -162,16 +161,24 @@ class TopDownLatent(keras.layers.Layer):
       latent: z_i^td.
       d_shape: the shape of d_{i+1}.
       td_shape: the shape of td_i.
+      make_posterior: makes the layer of the posterior from the spec, i, td_shape and d_shape.
 
     Attributes are those of `TopLatent`; `posterior` is the layer that gives the posterior.
     """
 
-    def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, td_shape: MapShape):
+    def __init__(
+        self,
+        spec: ModelSpec,
+        latent: LatentSpec,
+        d_shape: MapShape,
+        td_shape: MapShape,
+        make_posterior: Callable[..., posteriors.TopDownPosterior] = posteriors.top_down,
+    ):
         super().__init__(name=latent.name)
         self.latent = latent
         name = scopes.prior(latent.branch, latent.level)
         self.prior = posteriors.head(spec, latent.level, d_shape, name)
-        self.posterior = posteriors.top_down(spec, latent.level, td_shape, d_shape)
+        self.posterior = make_posterior(spec, latent.level, td_shape, d_shape)
         self.latent_shape = self.prior.latent_shape
         self.features_shape = self.posterior.features_shape
         self.built = True
@@ -208,7 +215,10 @@ class TopDownStage(keras.layers.Layer):
       reads_class: whether the stage reads y.
       latent_map: the latents as a map.
       d: the chain to d_i.
+      make_posterior: makes the layer of a top-down posterior; for stages of one's own.
     """
+
+    make_posterior = staticmethod(posteriors.top_down)
 
     def __init__(
         self,
@@ -221,9 +231,8 @@ class TopDownStage(keras.layers.Layer):
         self.level = level
         self.latents = self.make_latents(spec, bottom_up, above)
         self.latent_shape: tuple[int, ...] = self.latents[-1].latent_shape
-        self.reads_class = spec.classes is not None and (spec.classes.every_level or level == 1)
-        units = len(self.latents) * self.latent_shape[-1]
-        units += spec.classes.number if self.reads_class else 0
+        self.reads_class = spec.class_units(level) > 0
+        units = len(self.latents) * self.latent_shape[-1] + spec.class_units(level)
         self.in_shape = (*self.latent_shape[:-1], units)
         features_shape, name = self.latents[-1].features_shape, scopes.generative_map(level)
         self.latent_map = LatentMap(self.in_shape, features_shape, name=name)
@@ -247,7 +256,7 @@ class TopDownStage(keras.layers.Layer):
                     made.append(BottomUpLatent(spec, latent, *shapes))
                 case Branch.TOP_DOWN:
                     shapes = above.out_shape, bottom_up.shapes.td
-                    made.append(TopDownLatent(spec, latent, *shapes))
+                    made.append(TopDownLatent(spec, latent, *shapes, self.make_posterior))
         return made
 
     @property

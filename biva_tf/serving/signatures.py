@@ -64,10 +64,13 @@ def module(
     has to normalise them.
     """
     result = tf.Module()
-    normalised = [tf.Variable(weights.w) for weights in weight_norm.normalised_weights([model])]
-    biases = [layer.b.value for layer in weight_norm.layers_of([model])]
-    result.weights = biases + normalised
-    with weight_norm.fixed_weights([model], [NormalisedWeights(w) for w in normalised]):
+    normalised = [tf.Variable(w) for w, _ in model.fixed_weights.read()]
+    layers = weight_norm.layers_of([model])
+    biases = [layer.b.value for layer in layers]
+    of_layers = {id(weight) for layer in layers for weight in layer.weights}
+    others = [weight.value for weight in model.weights if id(weight) not in of_layers]
+    result.weights = biases + normalised + others
+    with model.fixed_weights.used([NormalisedWeights(w) for w in normalised]):
         return result, _Signatures(model, limits, grey).all()
 
 

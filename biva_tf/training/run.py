@@ -327,7 +327,12 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     """
     start = pretrained.find(config.init_from)
     old_spec, old = start.read()
-    without_weights = ("dropout_inference", "dropout_generative", "log_variance_ceiling")
+    without_weights = (
+        "dropout_inference",
+        "dropout_generative",
+        "log_variance_ceiling",
+        "log_variance_floor",
+    )
     if dataclasses.replace(old_spec, **{f: getattr(spec, f) for f in without_weights}) != spec:
         raise SettingsError(
             Setting("init_from", start.path),

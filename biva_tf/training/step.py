@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.choices import FREE_BITS_MODES
+from biva_tf.choices import FREE_BITS_MODES, KLS
 from biva_tf.data.images import Batch
 from biva_tf.inference import objectives
 from biva_tf.model.network import Network
@@ -40,6 +40,7 @@ class Objective(Settings):
       skip_gradient_norm: a step whose gradient has a larger global norm, before it is clipped, or
         one that is not finite, changes nothing but the number of steps (Child 2021); 0: no step is
         skipped.
+      kl: how the loss and the step's metrics have the KL of a latent; as in `objectives.terms`.
 
     Raises:
       SettingsError: one of them is out of its range.
@@ -53,6 +54,7 @@ class Objective(Settings):
     bound_weight: float = setting(1.0, lower=0.0)
     clip_norm: float = setting(0.0, lower=0.0)
     skip_gradient_norm: float = setting(0.0, lower=0.0)
+    kl: str = setting("sampled", choices=KLS)
 
     def get_config(self) -> dict:
         """The fields by name, for Keras."""
@@ -109,7 +111,9 @@ class TrainingStep:
         weights = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            terms, of_labels = self._supervision.passes(self.model, with_a_row(batch), noise)
+            terms, of_labels = self._supervision.passes(
+                self.model, with_a_row(batch), noise, objective.kl
+            )
             terms = objectives.Terms(*(first_rows(values, batch) for values in terms))
             if of_labels is not None:
                 rows = (first_rows(values, batch) for values in of_labels)

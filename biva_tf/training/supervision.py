@@ -33,9 +33,15 @@ class Unsupervised:
     together: int = 1
     label_metrics: tuple[str, ...] = ()
 
-    def passes(self, model: Network, batch: Batch, noise: Noise) -> tuple[Terms, LabelTerms | None]:
-        """The terms of the bound, and those of the labels if the model has classes."""
-        return objectives.terms(model(batch.images, noise=noise, training=True), batch.images), None
+    def passes(
+        self, model: Network, batch: Batch, noise: Noise, kl: str = "sampled"
+    ) -> tuple[Terms, LabelTerms | None]:
+        """The terms of the bound, and those of the labels if the model has classes.
+
+        `kl` is as in `objectives.terms`.
+        """
+        output = model(batch.images, noise=noise, training=True)
+        return objectives.terms(output, batch.images, kl), None
 
     def first_classes(self, rows: int) -> Assignment | None:
         """The classes of the images on which the weights are initialised."""
@@ -66,17 +72,19 @@ class SemiSupervised(Unsupervised):
     together = 2  # a labelled row and one that is not
     label_metrics = ("classifier_nats", "accuracy")
 
-    def passes(self, model: Network, batch: Batch, noise: Noise) -> tuple[Terms, LabelTerms | None]:
+    def passes(
+        self, model: Network, batch: Batch, noise: Noise, kl: str = "sampled"
+    ) -> tuple[Terms, LabelTerms | None]:
         """The terms of the bound, and those of the labels."""
         images, labels = batch
         image_features = model.image_features(images, noise, training=True)
         features = model.bottom_up(image_features, noise, training=True)
         arguments = (model, features, plans.posterior(model.spec), noise, images)
         if self.alternating:
-            terms = bounds.alternating_terms(*arguments, labels, training=True)
+            terms = bounds.alternating_terms(*arguments, labels, training=True, kl=kl)
             labels = tf.where(tf.range(images.shape[0]) % 2 == 0, labels, NO_LABEL)
         else:
-            terms = bounds.bound(*arguments, labels=labels, training=True).terms
+            terms = bounds.bound(*arguments, labels=labels, training=True, kl=kl).terms
         return terms, objectives.label_terms(features.class_logits, labels)
 
     def first_classes(self, rows: int) -> Assignment | None:

@@ -77,6 +77,7 @@ class Trainer:
         objective = Objective(
             free_bits=config.free_bits,
             free_bits_mode=config.free_bits_mode,
+            kl=config.kl,
             kl_weight=config.kl_weight,
             kl_warmup_steps=config.kl_warmup_steps,
             classifier_weight=classifier_weight,
