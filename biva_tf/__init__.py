@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
     from biva_tf.model.priors import GaussianPrior, StandardPrior, VampPrior
     from biva_tf.model.spec import (
+        AttentionSpec,
         BlockSpec,
         Classes,
         ConvLatent,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BIVA",
     "Adamax",
+    "AttentionSpec",
     "Bernoulli",
     "BlockKind",
     "BlockSpec",
@@ -83,6 +85,7 @@ _MODULES = {
     "Adamax": "biva_tf.training.optimizer",
     "BIVA": "biva_tf.api",
     "Bernoulli": "biva_tf.model.observations",
+    "AttentionSpec": "biva_tf.model.block_specs",
     "BlockKind": "biva_tf.model.kinds",
     "BlockSpec": "biva_tf.model.block_specs",
     "CheckpointError": "biva_tf.runs.checkpoints",

@@ -3,11 +3,12 @@
 `Evaluator` computes the scores of every image; `summary.summarise` makes the reported numbers.
 """
 
+import functools
 import hashlib
 import json
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ from biva_tf.evaluation import resumable
 from biva_tf.evaluation.resumable import ResultArrays
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import chunks, objectives
-from biva_tf.inference.scoring import Scorer
+from biva_tf.inference.scoring import ScoredBatch, Scorer
 from biva_tf.model.network import Network
 
-# A call computes this many times max_rows pairs of image and sample, and its results are kept. If a
-# call has few images, the noise of a sample costs a small model more time than its pass does.
-_CHUNKS_PER_CALL = 16
+# A batch has this many times max_rows pairs of image and sample, and its results are kept. If a
+# batch has few images, the noise of a sample costs a small model more time than its pass does.
+_CHUNKS_PER_BATCH = 16
 _NAMED = 10  # examples in a line
 _IMAGES_AT_ONCE = 4096  # read for a fingerprint
 
@@ -33,13 +34,13 @@ class EvaluationError(UserError, RuntimeError):
 
 
 class Evaluator:
-    """Scores images with a model, chunk by chunk, and keeps the finished chunks.
+    """Scores images with a model, batch by batch, and keeps the finished batches.
 
     Args:
       model: the model, with its weights.
       config: which scores.
       max_rows: at most this many rows (an image, a sample and a k) are in memory at once.
-      folder: where the files of finished chunks are.
+      folder: where the files of finished batches are.
 
     Raises:
       EvaluationError: a setting is out of range.
@@ -47,7 +48,7 @@ class Evaluator:
 
     def __init__(self, model: Network, config: ScoringConfig, max_rows: int, folder: Path):
         self.model, self.config = model, config
-        self._folder, self._rows_per_call = folder, _CHUNKS_PER_CALL * max_rows
+        self._folder, self._rows_per_batch = folder, _CHUNKS_PER_BATCH * max_rows
         self._bounds, self._above = None, None
         if not config.bounds and not config.ks:
             raise EvaluationError(Setting("k"), ": expected at least one k, got none")
@@ -95,30 +96,29 @@ class Evaluator:
         for kind, scorer, arrays in parts:
             if scorer is None:
                 continue
-            limit = max(1, self._rows_per_call // self.config.iw_samples)
-            size = scorer.images_per_call(min(len(images), limit))
-
-            def compute(start: int, stop: int, arrays: Callable = arrays, size: int = size):
-                return arrays(images[start:stop], start, size)
-
-            with scorer.current_weights():
-                part = resumable.compute_all(
-                    compute,
-                    len(images),
-                    size,
-                    self._path(kind, name, images).with_suffix(".npz"),
-                    describe=self._describe,
-                )
+            part = resumable.compute_all(
+                functools.partial(self._parts, scorer, arrays, images),
+                len(images),
+                self._path(kind, name, images).with_suffix(".npz"),
+                describe=self._describe,
+            )
             results.examples.update(part.examples)
             results.totals.update(part.totals)
         if note := _of_overflows(results.examples, name):
             print(note, file=sys.stderr)
         return results
 
-    def _bound_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
-        (scores,), shifts = self._bounds.chunk(images, first, size, self.config.seed)
+    def _parts(
+        self, scorer: Scorer, arrays: Callable, images: Examples, start: int
+    ) -> Iterator[resumable.ResultPart]:
+        limit = max(1, self._rows_per_batch // self.config.iw_samples)
+        for batch in scorer.batches(images, seed=self.config.seed, start=start, at_once=limit):
+            yield batch.stop, *arrays(batch)
+
+    def _bound_arrays(self, batch: ScoredBatch) -> tuple[ResultArrays, ResultArrays]:
+        (scores,) = batch.by_k
         totals = {}
-        for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
+        for latent, (shift, error) in zip(self.model.spec.latents, batch.shifts, strict=True):
             shift, error = np.float64(shift), np.float64(error)
             finite = np.isfinite(shift**2).all(axis=tuple(range(1, shift.ndim)))
             shift, error = shift[finite], error[finite]  # of an image that overflows it is unknown
@@ -126,11 +126,9 @@ class Evaluator:
             totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
         return scores._asdict(), totals
 
-    def _above_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
-        by_k, _ = self._above.chunk(images, first, size, self.config.seed)
-        ks = self._above.ks
+    def _above_arrays(self, batch: ScoredBatch) -> tuple[ResultArrays, ResultArrays]:
         arrays: ResultArrays = {}
-        for k, scores in zip(ks, by_k, strict=True):
+        for k, scores in zip(self._above.ks, batch.by_k, strict=True):
             arrays |= {f"above_{k}": scores.elbo, f"bound_above_{k}": scores.bound}
         return arrays, {}
 

@@ -121,11 +121,12 @@ def summarise(
     values = results.examples
     kl = values["kl"].mean(axis=0)
     latents = []
-    for latent, nats in zip(spec.latents, kl, strict=False):  # without the KL of a class
+    kl_nats = dict(zip(spec.kl_names, map(float, kl), strict=True))
+    for latent in spec.latents:
         mean = results.totals[f"shift/{latent.name}"] / results.done
         variance = results.totals[f"shift_squared/{latent.name}"] / results.done - mean**2
         active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
-        latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
+        latents.append(LatentSummary(latent.name, kl_nats[latent.name], active, variance.size))
     size = values["effective_sample_size"]
 
     def ratio(k: int) -> np.ndarray:
@@ -137,7 +138,7 @@ def summarise(
         l_k=mean_of(values["bound"], spec),
         reconstruction_nats=float(values["reconstruction"].mean()),
         latents=tuple(latents),
-        kl_y_nats=None if spec.classes is None else float(kl[-1]),
+        kl_y_nats=kl_nats.get("y"),
         effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
         above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
         llr={k: mean_of(ratio(k), spec, -1) for k in config.ks if k},

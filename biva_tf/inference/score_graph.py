@@ -14,12 +14,13 @@ from biva_tf.choices import BELOW
 from biva_tf.inference import bounds, chunks
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans
+from biva_tf.model.latent_distributions import mode
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise, of_samples
 
 PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
-# For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mean
+# For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mode
 # minus the prior's, and the estimated variance of that mean.
 Shifts = tuple[tuple[tf.Tensor, tf.Tensor], ...]
 
@@ -77,7 +78,7 @@ def image_scores(
         all_sums = tuple(s.add(t, samples) for s, t in zip(all_sums, all_terms, strict=True))
         if with_shifts:
             shift = [
-                first_bound.expected(latent.q.mean() - latent.p.mean())
+                first_bound.expected(mode(latent.q) - mode(latent.p))
                 for latent in first_bound.output.latents
             ]
             sums = [[sum_over_samples(v, samples, number) for v in (s, s**2)] for s in shift]

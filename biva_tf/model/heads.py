@@ -22,7 +22,7 @@ class GaussianHead(keras.layers.Layer):
       latent: dense (the features are flattened) or convolutional.
       in_shape: the shape of the features.
       log_variance: "softplus" or "free"; see `ModelSpec`.
-      ceiling: what the log-variance does not exceed; None: it has no bound.
+      floor, ceiling: the bounds of the log-variance; None: it has none.
       name: the scope of the original's variables.
     """
 
@@ -31,14 +31,15 @@ class GaussianHead(keras.layers.Layer):
         latent: Latent,
         in_shape: MapShape,
         log_variance: str,
+        floor: float | None,
         ceiling: float | None,
         *,
         name: str,
     ):
         super().__init__(name=name)
-        self._softplus, self._ceiling = log_variance == "softplus", ceiling
+        self._softplus, self._bounds = log_variance == "softplus", (floor, ceiling)
         self._flat_size = math.prod(in_shape) if isinstance(latent, DenseLatent) else None
-        self.latent_shape = latent_shape(latent, in_shape)
+        self.in_shape, self.latent_shape = in_shape, latent_shape(latent, in_shape)
 
         def layer(scope):
             if isinstance(latent, DenseLatent):
@@ -57,9 +58,17 @@ class GaussianHead(keras.layers.Layer):
         log_variance = self._log_variance(h)
         if self._softplus:
             log_variance = tf.math.softplus(log_variance) + _LOG_VARIANCE_FLOOR
-        if self._ceiling is not None:
-            log_variance = under_ceiling(log_variance, self._ceiling)
-        return DiagonalGaussian(self._mean(h), log_variance)
+        return DiagonalGaussian(self._mean(h), bounded(log_variance, *self._bounds))
+
+
+def bounded(log_variance: tf.Tensor, floor: float | None, ceiling: float | None) -> tf.Tensor:
+    """A log-variance between the bounds that there are; between them, the same bits.
+
+    Beyond a bound there is no gradient.
+    """
+    if floor is not None:
+        log_variance = tf.maximum(log_variance, floor)
+    return log_variance if ceiling is None else under_ceiling(log_variance, ceiling)
 
 
 def under_ceiling(log_variance: tf.Tensor, ceiling: float) -> tf.Tensor:

@@ -77,7 +77,11 @@ class LatentKind(Kind):
 
 
 class TopPriorKind(Kind):
-    """The prior of the top latent."""
+    """The prior of the top latent.
+
+    A top prior has `make(posterior, *, name)`, which gives a Keras layer that takes the number of
+    rows to p(z_L); `top_priors.make` says what it gets.
+    """
 
     family = "top prior"
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from biva_tf.model import plans
-from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model import latent_distributions, plans
+from biva_tf.model.latent_distributions import LatentDistribution
 from biva_tf.model.noise import Noise, posterior_stream, prior_stream
 from biva_tf.model.spec import LatentSpec
 
@@ -15,11 +15,11 @@ class Draw:
     """A draw z from q."""
 
     z: tf.Tensor
-    q: DiagonalGaussian
+    q: LatentDistribution
 
     def gather(self, rows: tf.Tensor) -> "Draw":
         """The draw in some rows, in their order."""
-        return Draw(tf.gather(self.z, rows), self.q.gather(rows))
+        return Draw(tf.gather(self.z, rows), latent_distributions.gather(self.q, rows))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +36,20 @@ class LatentStats:
     """
 
     z: tf.Tensor
-    p: DiagonalGaussian
-    q: DiagonalGaussian | None
+    p: LatentDistribution
+    q: LatentDistribution | None
     log_p: tf.Tensor
     log_q: tf.Tensor
 
     def gather(self, rows: tf.Tensor) -> "LatentStats":
         """The latent in some rows, in their order."""
-        q = None if self.q is None else self.q.gather(rows)
+        q = None if self.q is None else latent_distributions.gather(self.q, rows)
         z, log_p, log_q = (tf.gather(t, rows) for t in (self.z, self.log_p, self.log_q))
-        return LatentStats(z, self.p.gather(rows), q, log_p, log_q)
+        p = latent_distributions.gather(self.p, rows)
+        return LatentStats(z, p, q, log_p, log_q)
 
 
-def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:
+def draw_posterior(q: LatentDistribution, latent: LatentSpec, noise: Noise) -> Draw:
     """A draw of a latent from its posterior q."""
     return Draw(noise.draw(q, posterior_stream(latent.name)), q)
 
@@ -56,7 +57,7 @@ def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Dra
 def resolve(
     latent: LatentSpec,
     source: plans.LatentSource,
-    p: DiagonalGaussian,
+    p: LatentDistribution,
     draw: Draw | None,
     noise: Noise,
 ) -> LatentStats:
@@ -79,7 +80,7 @@ def resolve(
         case plans.Prior(temperature):
             z = noise.draw(p, prior_stream(latent.name), temperature)
         case plans.PriorMode():
-            z = p.mean()
+            z = latent_distributions.mode(p)
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
         case plans.Switch(condition, if_true, if_false):

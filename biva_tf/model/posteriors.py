@@ -7,7 +7,7 @@ import tensorflow as tf
 from biva_tf.model import blocks, scopes
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import Classifier, GaussianHead, under_ceiling
+from biva_tf.model.heads import Classifier, GaussianHead, bounded
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
 
@@ -18,6 +18,7 @@ def head(spec: ModelSpec, level: int, features_shape: MapShape, name: str) -> Ga
         spec.stages[level - 1].latent,
         features_shape,
         spec.log_variance,
+        spec.log_variance_floor,
         spec.log_variance_ceiling,
         name=name,
     )
@@ -111,12 +112,12 @@ class ResidualPosterior(TopDownPosterior):
 
     def __init__(self, spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape):
         super().__init__(spec, level, td_shape, d_shape)
-        self._ceiling = spec.log_variance_ceiling
+        self._bounds = (spec.log_variance_floor, spec.log_variance_ceiling)
 
     def make_head(self, spec: ModelSpec, name: str, level: int) -> GaussianHead:
-        """A head that gives any numbers, since the ceiling is that of the sum."""
+        """A head that gives any numbers, since the bounds are those of the sum."""
         return GaussianHead(
-            spec.stages[level - 1].latent, self.features_shape, "free", None, name=name
+            spec.stages[level - 1].latent, self.features_shape, "free", None, None, name=name
         )
 
     def call(
@@ -131,8 +132,7 @@ class ResidualPosterior(TopDownPosterior):
         """The posterior, from td_i, d_{i+1} and p(z_i^td | z_{>i})."""
         added = super().call(td, d, prior=prior, noise=noise, training=training)
         log_variance = prior.log_variance + added.log_variance
-        if self._ceiling is not None:
-            log_variance = under_ceiling(log_variance, self._ceiling)
+        log_variance = bounded(log_variance, *self._bounds)
         return DiagonalGaussian(prior.mean() + added.mean(), log_variance)
 
 

@@ -4,13 +4,16 @@
 or provide what `BottomUpStage` and `TopDownStageLike` list. A `biva_tf.StagesKind` makes them; most
 often by `compose`:
 
-    class ShiftedStage(TopDownStage): ...
+    class LadderStage(TopDownStage):
+        make_posterior = PrecisionWeighted
 
-    @biva_tf.register("shifted")
+    @biva_tf.register("ladder")
     @dataclasses.dataclass(frozen=True)
-    class Shifted(biva_tf.StagesKind):
+    class Ladder(biva_tf.StagesKind):
         def make(self, spec):
-            return stages.compose(spec, top_down=ShiftedStage)
+            return stages.compose(spec, top_down=LadderStage)
+
+WORKSPACE.md has the whole of this one ("How to add").
 """
 
 from collections.abc import Callable, Sequence

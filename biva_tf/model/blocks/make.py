@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Callable
 
-from biva_tf.model.block_specs import BlockSpec
+from biva_tf.model.block_specs import AttentionSpec, BlockSpec
+from biva_tf.model.blocks.attention import AttentionBlock
 from biva_tf.model.blocks.block import MapBlock, MapShape
 from biva_tf.model.blocks.gated import GatedBlock
 from biva_tf.model.checks import SpecError
@@ -48,6 +49,8 @@ def make(
 def _layer_of(spec: BlockKind) -> Callable[..., MapBlock]:
     """The layer of one of the project's own blocks."""
     match spec:
+        case AttentionSpec():
+            return AttentionBlock
         case BlockSpec():
             return GatedBlock
     raise NotImplementedError(f"no block is made of {spec!r}")

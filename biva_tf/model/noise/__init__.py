@@ -6,19 +6,21 @@ its own place. So the same seed gives the same draw on any number of replicas an
 size, and no two rows or streams ever share noise.
 """
 
-from biva_tf.model.noise.given import GivenNoise, NoNoise
-from biva_tf.model.noise.host import HostDraws
+from biva_tf.model.noise.given import ConstantNoise, GivenNoise, NoNoise
+from biva_tf.model.noise.host import HostDraws, NotCodedError
 from biva_tf.model.noise.protocol import Noise, posterior_stream, prior_stream
 from biva_tf.model.noise.rows import GatheredNoise, SameNoise
 from biva_tf.model.noise.samples import NumberedNoise, SampleNoise, of_samples
 from biva_tf.model.noise.seeded import SeededNoise
 
 __all__ = [
+    "ConstantNoise",
     "GatheredNoise",
     "GivenNoise",
     "HostDraws",
     "NoNoise",
     "Noise",
+    "NotCodedError",
     "NumberedNoise",
     "SameNoise",
     "SampleNoise",

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+from biva_tf.model import latent_distributions
+from biva_tf.model.latent_distributions import LatentDistribution
 from biva_tf.model.noise.protocol import Noise, posterior_stream, prior_stream
 
 
@@ -37,8 +39,38 @@ class GivenNoise(Noise):
         raise ValueError(f"given noise has no dropout masks (asked for {stream}, {shape})")
 
 
+class ConstantNoise(Noise):
+    """Standard normal numbers that all have one value: the draw at that many deviations.
+
+    Args:
+      value: the value.
+      noise: the noise whose uniform numbers are taken, such as to choose a component of a mixture.
+    """
+
+    def __init__(self, value: float, noise: Noise):
+        self._value, self._noise = value, noise
+
+    def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """The value, in all places."""
+        return tf.fill(shape, tf.constant(self._value, tf.float32))
+
+    def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
+        """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32."""
+        return self._noise.uniform(stream, shape)
+
+    def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
+        """Raises ValueError: it is no noise to train with."""
+        raise ValueError(f"constant noise has no dropout masks (asked for {stream}, {shape})")
+
+
 class NoNoise(Noise):
-    """No noise: a draw from a Gaussian is its mean."""
+    """No noise: a draw is the mode."""
+
+    def draw(
+        self, distribution: LatentDistribution, stream: str, temperature: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        """The mode, [rows, *latent shape]."""
+        return latent_distributions.mode(distribution)
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:
         """Zeros."""
@@ -46,7 +78,7 @@ class NoNoise(Noise):
         return tf.zeros(shape)
 
     def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
-        """Raises ValueError: a mean needs no uniform numbers."""
+        """Raises ValueError: a mode needs no uniform numbers."""
         raise ValueError(f"asked for uniform numbers ({stream}, {shape}) where there is no noise")
 
     def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:

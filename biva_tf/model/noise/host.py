@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.model.noise.protocol import LatentDistribution, Noise
+from biva_tf.model import latent_distributions
+from biva_tf.model.latent_distributions import LatentDistribution
+from biva_tf.model.noise.protocol import Noise
+
+
+class NotCodedError(ValueError):
+    """The host was to draw from a distribution that is not a Gaussian."""
 
 
 class HostDraws(Noise):
@@ -18,25 +24,36 @@ class HostDraws(Noise):
     Args:
       draw: maps (stream, mean, log-variance), float32 arrays of the Gaussian to draw from, each
         [rows, *latent shape], to the value of the latent, float32 of the same shape.
+
+    Attributes:
+      refused: the stream of the draw that raised `NotCodedError`. Keras may have put the error into
+        another one's words by the time that it is caught.
     """
 
     def __init__(self, draw: Callable[[str, np.ndarray, np.ndarray], np.ndarray]):
         self._draw = draw
+        self.refused: str | None = None
 
     def draw(
         self, distribution: LatentDistribution, stream: str, temperature: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """The value that the host gives, [rows, *latent shape].
 
-        Raises ValueError if there is a temperature: the host would not know of it.
+        Raises:
+          NotCodedError: the distribution is not a Gaussian with diagonal covariance.
+          ValueError: there is a temperature; the host would not know of it.
         """
         if tf.is_tensor(temperature) or temperature != 1:
             raise ValueError(
                 f"{stream}: expected temperature 1 where the host draws values, got {temperature}"
             )
-        mean = distribution.mean()
+        parameters = latent_distributions.mean_and_log_variance(distribution)
+        if parameters is None:
+            self.refused, name = stream, type(distribution).__name__
+            raise NotCodedError(f"{stream}: expected a DiagonalGaussian for the host, got {name}")
+        mean, log_variance = parameters
         on_host = functools.partial(self._draw, stream)
-        z = tf.numpy_function(on_host, (mean, distribution.log_variance), tf.float32)
+        z = tf.numpy_function(on_host, (mean, log_variance), tf.float32)
         return tf.ensure_shape(z, mean.shape)
 
     def normal(self, stream: str, shape: Sequence) -> tf.Tensor:

@@ -2,29 +2,18 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Protocol
 
 import tensorflow as tf
 
-
-class LatentDistribution(Protocol):
-    """The distribution of a latent, as noise draws from it."""
-
-    @property
-    def log_variance(self) -> tf.Tensor:
-        """[rows, *latent shape]."""
-
-    def mean(self) -> tf.Tensor:
-        """[rows, *latent shape]."""
-
-    def from_noise(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
-        """mean + temperature * standard deviation * noise."""
+from biva_tf.model import latent_distributions
+from biva_tf.model.latent_distributions import LatentDistribution
 
 
 class Noise(abc.ABC):
     """A source of random numbers for one pass through the model.
 
-    Not every source has all of them: one that is asked for what it does not have raises ValueError.
+    The rows of a shape may be a tensor; the event are ints. Not every source has all of them: one
+    that is asked for what it does not have raises ValueError.
     """
 
     @abc.abstractmethod
@@ -50,11 +39,9 @@ class Noise(abc.ABC):
         Args:
           distribution: the latent's posterior or prior.
           stream: the draw's stream: `posterior_stream` or `prior_stream`.
-          temperature: what scales the standard deviation.
+          temperature: what scales the standard deviation; see `latent_distributions.draw`.
         """
-        mean = distribution.mean()
-        numbers = self.normal(stream, (tf.shape(mean)[0], *mean.shape[1:]))
-        return distribution.from_noise(numbers, temperature)
+        return latent_distributions.draw(distribution, self, stream, temperature)
 
 
 def posterior_stream(latent_name: str) -> str:
