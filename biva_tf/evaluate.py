@@ -25,6 +25,7 @@ from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
+from biva_tf.model.observed import Observation
 from biva_tf.settings import setting
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ class Evaluation:
       weights_step: the step that the weights are from.
       summary: the reported numbers.
       path: the JSON file with the whole result.
+      x: what the examples are.
     """
 
     name: str
     weights_step: int
     summary: EvaluationSummary
     path: Path
+    x: Observation
 
 
 def run(settings: EvaluateSettings) -> Evaluation:
@@ -103,7 +106,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     records.write(path, record)
     if settings.scores:
         _write_scores(Path(settings.scores), _columns(results, spec.kl_names, config.ks))
-    return Evaluation(name, model.training.weights_step, summary, path)
+    return Evaluation(name, model.training.weights_step, summary, path, spec.likelihood.x)
 
 
 def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]:
@@ -179,10 +182,9 @@ def _write_scores(path: Path, table: dict[str, Any]) -> None:
 def _print(settings: EvaluateSettings) -> None:
     result = run(settings)
     summary = result.summary
-    what = "images" if summary.perplexity is None else "sentences"
     print(
-        f"{result.name}, {summary.examples} {what}, weights of step {result.weights_step} "
-        f"({result.path}):"
+        f"{result.name}, {summary.examples} {result.x.plural}, weights of step "
+        f"{result.weights_step} ({result.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
         print(f"  {line}")

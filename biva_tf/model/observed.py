@@ -14,6 +14,11 @@ class Observation(enum.Enum):
     POINT = "point"  # of a plane, as an image of 1 x 1 pixels with a channel per coordinate
     SENTENCE = "sentence"  # a map [tokens, 1, 1] of ids (`tokens`)
 
+    @property
+    def plural(self) -> str:
+        """The word for several of them."""
+        return f"{self.value}s"
+
 
 class Unit(enum.Enum):
     """A unit of bounds on log p(x)."""

@@ -38,7 +38,7 @@ from biva_tf.model.kinds import to_plain as kind_to_plain
 from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
-from biva_tf.model.observed import Observation
+from biva_tf.model.observed import UNIT, Observation
 from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
@@ -234,8 +234,8 @@ class ModelSpec:
 
     @property
     def of_images(self) -> bool:
-        """Whether x is an image, which files and requests of pictures hold."""
-        return self.likelihood.x is Observation.IMAGE
+        """Whether x is an image in [0, 1], which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE and self.likelihood.values == UNIT
 
     @property
     def parts(self) -> tuple[Kind, ...]:
@@ -253,6 +253,12 @@ class ModelSpec:
     def class_shape(self) -> dict[str, tuple[int, ...]]:
         """The shape of a row of y, by its name; nothing of a model without classes."""
         return {} if self.classes is None else {"y": (self.classes.number,)}
+
+    def class_units(self, level: int) -> int:
+        """How many numbers of y the stage of a level reads: a one-hot class, or 0."""
+        if self.classes is None or not (self.classes.every_level or level == 1):
+            return 0
+        return self.classes.number
 
     def require_classes(self) -> Classes:
         """The classes. Raises ValueError if the model has none."""
