@@ -72,7 +72,9 @@ OPTIONS = {
     "gaussian_top": Option(_with(top_prior=GaussianPrior())),
     "vamp_top": Option(_with(top_prior=VampPrior())),
     "attention": Option(_attention),
+    "analytic_kl": Option(flags={"kl": "analytic"}),
     "free": Option(_with(log_variance="free")),
+    "free_floor": Option(_with(log_variance="free", log_variance_floor=-6.0)),
 }
 
 
@@ -134,7 +136,7 @@ def run(settings: OptionsSettings, passed: Sequence[str] = ()) -> tuple[OptionRo
     for name in settings.options:
         option, path = OPTIONS[name], runs.folder / f"{name}.json"
         write_atomically(path, option.spec(base).to_json().encode())
-        own[name] = {"architecture": path, "steps": settings.steps, **option.flags}
+        own[name] = {"architecture": str(path), "steps": settings.steps, **option.flags}
     configs = {name: runs.config(name, own[name]) for name in settings.options}
     seconds = step_time.measured_once(runs.folder / "seconds_per_step.json", configs)
     rows = []
