@@ -71,9 +71,26 @@ class BlockKind(Kind):
 
 
 class LatentKind(Kind):
-    """A latent variable: its shape, and the family of its prior and its posterior."""
+    """A latent variable: its shape, and the family of its prior and its posterior.
+
+    A latent has `shape` and `make(in_shape, *, name)`, which gives a Keras layer that takes
+    features [rows, *in_shape] to a distribution over [rows, *shape]; see `heads.make`.
+    """
 
     family = "latent"
+
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """The shape of the latent per example: (units,), or (height, width, channels).
+
+        Args:
+          in_shape: the shape of the features that the latent is inferred from. Its height and width
+            are those of a latent that is a map.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method shape")
+
+    def in_tf1(self) -> Any:
+        """What the original takes for the latent; None: it has no such latent."""
+        return None
 
 
 class TopPriorKind(Kind):
