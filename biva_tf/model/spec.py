@@ -58,6 +58,14 @@ class DenseLatent(LatentKind):
     def __post_init__(self):
         require_count(self.units, "units")
 
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """(units,)."""
+        return (self.units,)
+
+    def in_tf1(self) -> int:
+        """The units."""
+        return self.units
+
 
 @register("conv")
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +82,13 @@ class ConvLatent(LatentKind):
         require_count(self.channels, "channels")
         require_pair(self.kernel, "kernel")
 
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """(height, width, channels)."""
+        return (*in_shape[:2], self.channels)
 
-Latent = DenseLatent | ConvLatent
+    def in_tf1(self) -> list[Any]:
+        """[channels, kernel, stride]."""
+        return [self.channels, list(self.kernel), [1, 1]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +96,14 @@ class StageSpec:
     """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
     blocks: tuple[BlockKind, ...]
-    latent: Latent
+    latent: LatentKind
 
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
         valid = valid and all(isinstance(b, BlockKind) for b in self.blocks)
         require(valid, "blocks", f"a non-empty tuple of {_classes(BlockKind)}", self.blocks)
-        valid = isinstance(self.latent, Latent)
-        require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
+        valid = isinstance(self.latent, LatentKind)
+        require(valid, "latent", f"one of {_classes(LatentKind)}", self.latent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +227,9 @@ class ModelSpec:
         residual, has_td = self.posterior == "residual", Branch.TOP_DOWN in self.branches
         expected = f"direct, since {self.inference} inference has no top-down posteriors"
         require(has_td or not residual, "posterior", expected, self.posterior)
+        gaussian = not any(stage.latent.makes_itself() for stage in self.stages)
+        expected = "direct, since a latent may be no Gaussian"
+        require(gaussian or not residual, "posterior", expected, self.posterior)
         valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
         require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")

@@ -97,9 +97,8 @@ class TopLatent(keras.layers.Layer):
         super().__init__(name=latent.name)
         self.latent, self.latent_shape = latent, posterior.latent_shape
         self.features_shape = posterior.features_shape
-        self.prior = top_priors.make(
-            spec.top_prior, posterior.head, spec.log_variance_ceiling, name=scopes.TOP_PRIOR
-        )
+        bounds = spec.log_variance_floor, spec.log_variance_ceiling
+        self.prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
         self.built = True
 
     def call(
