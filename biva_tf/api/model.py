@@ -352,19 +352,18 @@ class BIVA(KerasModel):
     ) -> "BIVA":
         """A trained model.
 
-          Args:
-            name_or_folder: the model_dir of a run, the folder of a preset, or the name of a model
-              that ships (`pretrained.names()`; its card is `biva_tf/pretrained/NAME/README.md`).
-            weights: "averaged" for the moving averages (EMA) that a run selected, "raw" for the
-              weights of its newest training checkpoint.
-            step: the step of other averages that the run keeps in its folder weights/.
+        Args:
+          name_or_folder: the model_dir of a run, the folder of a preset, or the name of a model
+            that ships (`pretrained.names()`; its card is `biva_tf/pretrained/NAME/README.md`).
+          weights: "averaged" for the moving averages (EMA) that a run selected, "raw" for the
+            weights of its newest training checkpoint.
+          step: the step of other averages that the run keeps in its folder weights/.
 
-          Raises:
-            ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
-            RunDirError: there is no such folder or model, or it is damaged.
-            CheckpointError: a run has not written weights yet, or they cannot be read.
-        CodeError: the model has parts of its author's own file, which this account has not named: import
-          the file first.
+        Raises:
+          ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
+          RunDirError: there is no such folder or model, or it is damaged.
+          CheckpointError: a run has not written weights yet, or they cannot be read.
+          CodeError: the model has parts of a file that this account has not named.
         """
         folder = pretrained.existing(str(name_or_folder))
         spec, settings = folder.read()
@@ -494,6 +493,6 @@ def load(name_or_folder: str | Path, weights: str = "averaged", step: int | None
       ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
       RunDirError: there is no such folder or model, or it is damaged.
       CheckpointError: a run has not written weights yet, or they cannot be read.
-          CodeError: the model has parts of a file that this account has not named; import it first.
+      CodeError: the model has parts of a file that this account has not named.
     """
     return BIVA.from_preset(name_or_folder, weights, step)
