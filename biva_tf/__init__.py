@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
     from biva_tf.model.priors import GaussianPrior, StandardPrior, VampPrior
     from biva_tf.model.spec import (
+        AttentionSpec,
         BlockSpec,
         Classes,
         ConvLatent,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ModelSpec,
         StageSpec,
     )
+    from biva_tf.model.user_code import CodeError
     from biva_tf.nn.compute import Compute
     from biva_tf.runs.checkpoints import CheckpointError
     from biva_tf.runs.run_dir import RunDirError
@@ -42,11 +44,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BIVA",
     "Adamax",
+    "AttentionSpec",
     "Bernoulli",
     "BlockKind",
     "BlockSpec",
     "CheckpointError",
     "Classes",
+    "CodeError",
     "CompressionError",
     "Compute",
     "ConvLatent",
@@ -83,10 +87,12 @@ _MODULES = {
     "Adamax": "biva_tf.training.optimizer",
     "BIVA": "biva_tf.api",
     "Bernoulli": "biva_tf.model.observations",
+    "AttentionSpec": "biva_tf.model.block_specs",
     "BlockKind": "biva_tf.model.kinds",
     "BlockSpec": "biva_tf.model.block_specs",
     "CheckpointError": "biva_tf.runs.checkpoints",
     "Classes": "biva_tf.model.spec",
+    "CodeError": "biva_tf.model.user_code",
     "CompressionError": "biva_tf.compression.errors",
     "Compute": "biva_tf.nn.compute",
     "ConvLatent": "biva_tf.model.spec",

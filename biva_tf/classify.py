@@ -79,13 +79,13 @@ def run(settings: ClassifySettings) -> Classified:
 
     figures.require()
     model = settings.load()
-    if model.spec.classes is None:
+    number = model.spec.num_classes
+    if not number:
         raise SettingsError(f"{settings.run_dir.path}: expected a model with classes")
     dataset = settings.dataset or model.training.dataset
     name = f"{dataset} {settings.split}"
     images = model.images(dataset, settings.split, settings.data_dir)
     images = settings.first_examples(images, name)
-    number = model.spec.classes.number
     labels = images.labels
     if labels is None or not np.isin(labels, np.arange(number)).all():
         raise SettingsError(f"--dataset={dataset}: expected labels 0 to {number - 1}")

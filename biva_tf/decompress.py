@@ -16,7 +16,9 @@ import numpy as np
 from biva_tf.commands.model import ModelSettings
 from biva_tf.commands.outputs import check_file, check_place
 from biva_tf.commands.start import compute_with_threads, start
+from biva_tf.compression.container import Reader
 from biva_tf.compression.errors import BlockError, CompressionError
+from biva_tf.compression.header import Header
 from biva_tf.data import picture_files
 from biva_tf.errors import SettingsError
 from biva_tf.settings import required, setting
@@ -33,13 +35,30 @@ class DecompressSettings(ModelSettings):
     )
 
     def check_files(self) -> None:
-        """Raises UserError if there is no model, or the images cannot be written."""
+        """Raises UserError if there is no model or input, or the images cannot be written."""
         super().check_files()
         if picture_files.is_npz(Path(self.output)):
             check_file("output", self.output, self.input)
         else:
             check_place("output", self.output)
             picture_files.check_empty(Path(self.output))
+        self.read()
+
+    def read(self) -> tuple[bytes, Header]:
+        """The compressed file, and its header. UserError if it cannot be read or is damaged."""
+        try:
+            data = Path(self.input).read_bytes()
+        except OSError as e:
+            raise SettingsError(
+                f"--input={self.input}: expected a compressed file, it cannot be read: {e.strerror}"
+            ) from e
+        try:
+            reader = Reader(data)
+            if not self.keep_good:
+                reader.check()
+        except CompressionError as e:
+            raise CompressionError(f"--input={self.input}: {e}") from e
+        return data, reader.header
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,23 +83,13 @@ def run(settings: DecompressSettings) -> Decompressed:
       UserError: the model, the file or a setting does not fit, or the file is damaged; the message
         says why. Nothing is written then; with `keep_good`, the images before the damage are.
     """
-    from biva_tf.compression.container import Reader
-
     settings.check_files()
     output = Path(settings.output)
-    try:
-        data = Path(settings.input).read_bytes()
-    except OSError as e:
-        raise SettingsError(
-            f"--input={settings.input}: expected a compressed file, it cannot be read: {e.strerror}"
-        ) from e
-    try:
-        reader = Reader(data)
-        if not settings.keep_good:
-            reader.check()  # before TensorFlow is imported and blocks are decoded for nothing
-        from biva_tf.compression.codec import Codec
+    data, header = settings.read()
+    from biva_tf.compression.codec import Codec
 
-        compute_with_threads(reader.header.threads)
+    try:
+        compute_with_threads(header.threads)
         codec, start_time = Codec(settings.load()), time.perf_counter()
         images = codec.decompress(data)
         seconds = time.perf_counter() - start_time

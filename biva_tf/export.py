@@ -12,9 +12,11 @@ from pathlib import Path
 
 from biva_tf.choices import WEIGHTS
 from biva_tf.commands.model import ModelSettings
+from biva_tf.commands.outputs import check_folder
 from biva_tf.commands.start import start
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.serving.limits import Limits
+from biva_tf.serving.versions import versions
 from biva_tf.settings import required, setting
 
 
@@ -32,6 +34,14 @@ class ExportSettings(ModelSettings):
         choices=WEIGHTS,
     )
     limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or the version exists or cannot be written."""
+        super().check_files()
+        check_folder("export_dir", self.export_dir)
+        if self.version in versions(Path(self.export_dir)):
+            folder = Path(self.export_dir, str(self.version))
+            raise SettingsError(f"{folder} exists; an exported version is never written over")
 
     def __post_init__(self):
         super().__post_init__()

@@ -17,6 +17,11 @@ from biva_tf.runs.metrics import read_metrics
 class PlotSettings(RunSettings):
     """The settings of `python -m biva_tf.plot`."""
 
+    def check_files(self) -> None:
+        """Raises UserError if there is no run, or its pictures cannot be written."""
+        super().check_files()
+        self.check_results()
+
 
 def run(settings: PlotSettings) -> tuple[Path, ...]:
     """Draws the figures of a run; their paths.

@@ -45,6 +45,8 @@ class ReportSettings(ModelSettings):
         super().check_files()
         if self.output:
             check_file("output", self.output)
+        else:
+            self.check_results()
 
 
 def run(settings: ReportSettings) -> Path:

@@ -103,6 +103,8 @@ class SampleSettings(ModelSettings):
         super().check_files()
         if self.output:
             check_place("output", self.output)
+        else:
+            self.check_results()
 
 
 @dataclasses.dataclass(frozen=True)

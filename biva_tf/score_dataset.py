@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biva_tf import extras
+from biva_tf.commands.outputs import check_folder
 from biva_tf.commands.start import start
 from biva_tf.data.images import BINARIZATIONS
 from biva_tf.data.pipeline import SEEDS
@@ -33,6 +34,7 @@ from biva_tf.data.reading.notes import ReadingNotes
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.locks import only_one
 from biva_tf.runs import config
+from biva_tf.serving import versions
 from biva_tf.settings import Settings, required, setting
 
 if TYPE_CHECKING:
@@ -92,6 +94,11 @@ class ScoreDatasetSettings(Settings):
         None, "Of a Ray cluster; by default Ray runs on this machine for the time of the command."
     )
 
+    def check_files(self) -> None:
+        """Raises UserError if there is no export, or the scores cannot be written."""
+        versions.existing(Path(self.export_dir), self.version)
+        check_folder("output", self.output)
+
 
 @dataclasses.dataclass(frozen=True)
 class DatasetScores:
@@ -127,7 +134,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
     from biva_tf.batch_scoring.parts import ImageForm
     from biva_tf.batch_scoring.pool import Pool
     from biva_tf.batch_scoring.scorer import Request
-    from biva_tf.evaluation.progress import Progress
+    from biva_tf.evaluation.progress import ForecastProgress
     from biva_tf.inference import objectives
     from biva_tf.inference.chunks import ROWS
     from biva_tf.training.interruption import Interruption
@@ -177,7 +184,7 @@ def run(settings: ScoreDatasetSettings) -> DatasetScores:
         done = before = total - sum(map(len, missing))
         if missing:
             print(_plan(total, before, form), file=sys.stderr)
-            with pool, Progress(total, before) as progress:
+            with pool, ForecastProgress(total, before, pool.workers) as progress:
                 interruption.handle_again()
                 for index, images, content in pool.scored(missing, request):
                     with interruption.held():

@@ -15,6 +15,7 @@ from absl import flags
 from biva_tf import pretrained
 from biva_tf.commands import flagfiles
 from biva_tf.commands.flags import parse_apart, read
+from biva_tf.commands.outputs import check_folder
 from biva_tf.commands.start import start
 from biva_tf.errors import Setting, SettingsError
 from biva_tf.model import architectures, user_code
@@ -34,6 +35,11 @@ class TrainSettings(Settings):
         "Print settings, model, memory estimate and steps per epoch, without data, and stop.",
     )
     config: RunConfig = dataclasses.field(default_factory=RunConfig)
+
+    def check_files(self) -> None:
+        """Raises SettingsError if the folder of the run cannot be written."""
+        if not self.dry_run:
+            check_folder("model_dir", self.model_dir)
 
 
 def run(settings: TrainSettings) -> RunSummary:

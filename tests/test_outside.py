@@ -20,14 +20,16 @@ from biva_tf.model.spec import ModelSpec
 _SPEC = """
 import biva_tf
 
-_block = biva_tf.BlockSpec(4, (3, 3), (4, 4))
+_blocks = (Plain(4, stride=2), biva_tf.BlockSpec(4, (3, 3), (2, 2)))
 spec = biva_tf.ModelSpec(
     image_shape=(28, 28, 1),
     stages=(
-        biva_tf.StageSpec((_block,), biva_tf.ConvLatent(2, (3, 3))),
-        biva_tf.StageSpec((_block,), biva_tf.DenseLatent(2)),
+        biva_tf.StageSpec(_blocks, biva_tf.ConvLatent(2, (3, 3))),
+        biva_tf.StageSpec(_blocks[::-1], Correlated(2)),
     ),
+    top_prior=ScaledPrior(),
     likelihood=FlippedBernoulli(flips=0.02),
+    stages_kind=Ladder(),
 )
 """
 

@@ -22,8 +22,9 @@ from biva_tf.model import architectures
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
-from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.nn.fixed_weights import FixedWeights
 from biva_tf.ranges import Numbers, require
+from biva_tf.training import size
 from biva_tf.training.keras_model import KerasModel
 
 _SCORERS = 4  # whose graphs a model keeps
@@ -63,7 +64,7 @@ class BIVA(KerasModel):
         self._warned = self._warned_of_grey = False
         # A second call of `score` with the same arguments is not traced again.
         self._scorer = functools.lru_cache(_SCORERS)(functools.partial(Scorer, self))
-        self._generative_weights = KeptWeights(lambda: self.generative_parts)
+        self.fixed_generative_weights = FixedWeights(self.generative_parts, keep=True)
 
     def sample(
         self,
@@ -89,12 +90,7 @@ class BIVA(KerasModel):
         """
         self._warn_if_untrained()
         return sampling.sample(
-            self,
-            num_samples,
-            seed=_seed(seed),
-            temperature=temperature,
-            label=label,
-            kept=self._generative_weights,
+            self, num_samples, seed=_seed(seed), temperature=temperature, label=label
         ).numpy()
 
     def score(
@@ -115,7 +111,7 @@ class BIVA(KerasModel):
           num_importance_samples: K of L_K.
           k: 0 <= k < L; the latents of levels <= k are taken from the prior (paper, eq. 2).
           below: how the latents of levels <= k get their values: "sample" draws them from their
-            prior (the paper's way), "mode" takes their prior's mean. Without effect if k = 0.
+            prior (the paper's way), "mode" takes their prior's mode. Without effect if k = 0.
           seed: the same seed gives the same scores up to rounding, whatever max_rows is; and the
             first samples of a larger K are those of a smaller one.
           max_rows: at most this many rows, one for each image, sample and class, are in memory at
@@ -191,7 +187,7 @@ class BIVA(KerasModel):
         return exploration.decode(self, latents)
 
     def reconstruct(self, images, k: int = 0, *, seed: int | None = None) -> np.ndarray:
-        """Images from draws of their latents of levels > k, the rest at their prior's mean.
+        """Images from draws of their latents of levels > k, the rest at their prior's mode.
 
         `decode(encode(images))` uses the posteriors' means in place of draws.
 
@@ -222,7 +218,7 @@ class BIVA(KerasModel):
           first: [pairs, *spec.image_shape].
           second: as many images.
           steps: images from end to end, at least 2.
-          k: 0 moves all latents, L-1 the top one alone; the rest are at their prior's mean.
+          k: 0 moves all latents, L-1 the top one alone; the rest are at their prior's mode.
           seed: the draws' seed.
 
         Returns:
@@ -246,7 +242,7 @@ class BIVA(KerasModel):
     ) -> np.ndarray:
         """Images along single units of a latent.
 
-        The other latents of its level and above stay. Those below are at their prior's mean, so
+        The other latents of its level and above stay. Those below are at their prior's mode, so
         that they follow the unit.
 
         Args:
@@ -271,7 +267,7 @@ class BIVA(KerasModel):
     ) -> np.ndarray:
         """Samples that show what each level adds, float32 [num_samples, L, *spec.image_shape].
 
-        In the first column the top latent is drawn and the rest are at their prior's mean; in each
+        In the first column the top latent is drawn and the rest are at their prior's mode; in each
         further column one more level is drawn; in the last all are, as in `sample`.
 
         Args:
@@ -367,6 +363,7 @@ class BIVA(KerasModel):
           ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
           RunDirError: there is no such folder or model, or it is damaged.
           CheckpointError: a run has not written weights yet, or they cannot be read.
+          CodeError: the model has parts of a file that this account has not named.
         """
         folder = pretrained.existing(str(name_or_folder))
         spec, settings = folder.read()
@@ -474,9 +471,11 @@ def build(name_or_spec: str | Path | ModelSpec) -> BIVA:
 
     Raises:
       SpecError: there is no architecture of that name, or the file is missing or no spec.
+      SettingsError: the weights alone exceed the memory of this machine.
     """
     if isinstance(name_or_spec, str | Path):
         name_or_spec = architectures.read(str(name_or_spec))
+    size.check_weights(name_or_spec)
     return BIVA(name_or_spec)
 
 
@@ -494,5 +493,6 @@ def load(name_or_folder: str | Path, weights: str = "averaged", step: int | None
       ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
       RunDirError: there is no such folder or model, or it is damaged.
       CheckpointError: a run has not written weights yet, or they cannot be read.
+      CodeError: the model has parts of a file that this account has not named.
     """
     return BIVA.from_preset(name_or_folder, weights, step)

@@ -10,16 +10,12 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from biva_tf import artefacts
-from biva_tf.errors import Setting, UserError
 from biva_tf.model import user_code
 from biva_tf.model.spec import ModelSpec
-from biva_tf.serving import exporting
+from biva_tf.serving import exporting, versions
+from biva_tf.serving.versions import ExportedError
 
 _NEEDED = "score_numbered"
-
-
-class ExportedError(UserError, RuntimeError):
-    """A folder that is no export, or one of an earlier version; the message names it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +44,7 @@ def find(export_dir: Path, version: int | None) -> Exported:
     Raises:
       ExportedError: there is none, or it cannot score numbered images.
     """
-    if version is None:
-        numbers = exporting.versions(export_dir)
-        if not numbers:
-            raise ExportedError(
-                Setting("export_dir", export_dir),
-                ": expected the versions of biva_tf.export, found none",
-            )
-        version = max(numbers)
-    folder = export_dir / str(version)
+    folder = versions.existing(export_dir, version)
     try:
         _, metadata = artefacts.load(folder / "assets" / exporting.METADATA, "export")
         graphs = (folder / "saved_model.pb").read_bytes()

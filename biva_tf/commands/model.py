@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biva_tf import pretrained
+from biva_tf.commands.outputs import check_folder
 from biva_tf.errors import SettingsError
 from biva_tf.runs.run_dir import RunDir
 from biva_tf.settings import Settings, setting
@@ -47,6 +48,10 @@ class RunSettings(Settings):
     def run_dir(self) -> RunDir:
         """The folder that the model is read from."""
         return pretrained.run_dir(self.pretrained) if self.pretrained else RunDir(self._own)
+
+    def check_results(self) -> None:
+        """Raises SettingsError if evaluations and pictures cannot be written."""
+        check_folder("pretrained" if self.pretrained else "model_dir", self.results_dir.path)
 
     @property
     def results_dir(self) -> RunDir:

@@ -20,6 +20,28 @@ def check_place(name: str, path: str) -> None:
     folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
     if not folder.is_dir():
         raise SettingsError(place, f": expected a place in a folder, but {folder} is a file")
+    _check_writable(place, folder)
+
+
+def check_folder(name: str, path: str | Path) -> None:
+    """Checks that files can be written to a folder, which is made if it is missing.
+
+    Args:
+      name: the setting that gives the folder.
+      path: the folder.
+
+    Raises:
+      SettingsError: they cannot, or it is a file.
+    """
+    if not os.path.lexists(path):
+        check_place(name, str(path))
+    elif not Path(path).is_dir():
+        raise SettingsError(Setting(name, path), ": expected a folder, got a file")
+    else:
+        _check_writable(Setting(name, path), Path(path).absolute())
+
+
+def _check_writable(place: Setting, folder: Path) -> None:
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise SettingsError(
             place, f": the folder {folder} is on a read-only file system; name another place"

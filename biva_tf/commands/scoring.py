@@ -45,6 +45,11 @@ class ExamplesSettings(DataSetSettings):
         256, "At most this many pairs of image and sample are in a device's memory.", lower=1
     )
 
+    def check_files(self) -> None:
+        """Raises UserError if there is no model, or its evaluations cannot be written."""
+        super().check_files()
+        self.check_results()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoringSettings(ExamplesSettings):

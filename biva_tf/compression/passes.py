@@ -15,9 +15,9 @@ from biva_tf.compression.errors import CompressionError
 from biva_tf.model import plans
 from biva_tf.model.kinds import LikelihoodKind, known
 from biva_tf.model.network import Network
-from biva_tf.model.noise import HostDraws
+from biva_tf.model.noise import HostDraws, NotCodedError
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn import graphs
 
 # A latent's name, the mean and the log-variance of its Gaussian, [rows, *latent shape]; gives its
 # value.
@@ -65,7 +65,7 @@ class Passes:
     def read_weights(self) -> None:
         """Reads the weights that the model has now."""
         with graphs.rewriting(False):
-            self._weights = self._normalised_weights()
+            self._weights = self._model.fixed_weights.read(self._rows)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """A whole batch: images, at most as many as its rows, and zeros."""
@@ -116,6 +116,12 @@ class Passes:
         try:
             with graphs.rewriting(False):
                 return graph()
+        except NotCodedError:
+            latent, kind = self._noise.refused.split("/")
+            raise CompressionError(
+                f"the model: the latent {latent} has a {kind} that cannot be coded; expected a "
+                "Gaussian with diagonal covariance (DiagonalGaussian)"
+            ) from None
         finally:
             self._draw = None
 
@@ -123,20 +129,16 @@ class Passes:
         return self._draw(stream.split("/")[0], mean, log_variance)
 
     @tf.function(autograph=False)
-    def _normalised_weights(self):
-        return weight_norm.normalised_weights([self._model], self._rows)
-
-    @tf.function(autograph=False)
     def _infer(self, images, weights):
         model, noise = self._model, self._noise
-        with weight_norm.fixed_weights([model], weights):
+        with model.fixed_weights.used(weights):
             features = model.bottom_up(model.image_features(images, noise), noise)
             model.top_down(features, plans.posterior(model.spec), noise)  # for its draws alone
 
     @tf.function(autograph=False)
     def _generate(self, weights):
         model, plan = self._model, plans.prior(self._model.spec)
-        with weight_norm.fixed_weights([model], weights):
+        with model.fixed_weights.used(weights):
             return model.top_down(None, plan, self._noise, rows=self._rows).px_parameters
 
     @tf.function(autograph=False)

@@ -156,15 +156,12 @@ def info(name: str) -> sources.Info:
     return sources.info(name)
 
 
-def load(
-    config: DataConfig, seed: int, classes: int | None = None, form: Form | None = None
-) -> Data:
+def load(config: DataConfig, seed: int, classes: int = 0, form: Form | None = None) -> Data:
     """Loads a data set.
 
     Args:
       config: how to read it.
-      classes: the number of classes of a model with classes; None for batches without labelled
-        halves.
+      classes: the number of classes of a model; 0 for batches without labelled halves.
       seed: the seed of the batches and of dynamic binarisation.
       form: the form of a text model's sentences; None for other models.
 
@@ -205,8 +202,8 @@ def load(
     )
 
 
-def _labelled(images: Images | Sentences, classes: int | None, config: DataConfig):
-    if classes is None:
+def _labelled(images: Images | Sentences, classes: int, config: DataConfig):
+    if not classes:
         return None
     return labelled.choose(np.asarray(images.labels), classes, config.labels, config.label_seed)
 

@@ -3,11 +3,12 @@
 `Evaluator` computes the scores of every image; `summary.summarise` makes the reported numbers.
 """
 
+import functools
 import hashlib
 import json
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ from biva_tf.evaluation import resumable
 from biva_tf.evaluation.resumable import ResultArrays
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.inference import chunks, objectives
-from biva_tf.inference.scoring import Scorer
+from biva_tf.inference.scoring import ScoredBatch, Scorer
 from biva_tf.model.network import Network
 
-# A call computes this many times max_rows pairs of image and sample, and its results are kept. If a
-# call has few images, the noise of a sample costs a small model more time than its pass does.
-_CHUNKS_PER_CALL = 16
+# A batch has this many times max_rows pairs of image and sample, and its results are kept. If a
+# batch has few images, the noise of a sample costs a small model more time than its pass does.
+_CHUNKS_PER_BATCH = 16
 _NAMED = 10  # examples in a line
 _IMAGES_AT_ONCE = 4096  # read for a fingerprint
 
@@ -33,21 +34,31 @@ class EvaluationError(UserError, RuntimeError):
 
 
 class Evaluator:
-    """Scores images with a model, chunk by chunk, and keeps the finished chunks.
+    """Scores images with a model, batch by batch, and keeps the finished batches.
 
     Args:
       model: the model, with its weights.
       config: which scores.
       max_rows: at most this many rows (an image, a sample and a k) are in memory at once.
-      folder: where the files of finished chunks are.
+      folder: where the files of finished batches are.
+      with_closed_kl: whether the bounds come with KL(q||p) in closed form.
 
     Raises:
       EvaluationError: a setting is out of range.
     """
 
-    def __init__(self, model: Network, config: ScoringConfig, max_rows: int, folder: Path):
+    def __init__(
+        self,
+        model: Network,
+        config: ScoringConfig,
+        max_rows: int,
+        folder: Path,
+        *,
+        with_closed_kl: bool = False,
+    ):
+        self._with_closed_kl = with_closed_kl
         self.model, self.config = model, config
-        self._folder, self._rows_per_call = folder, _CHUNKS_PER_CALL * max_rows
+        self._folder, self._rows_per_batch = folder, _CHUNKS_PER_BATCH * max_rows
         self._bounds, self._above = None, None
         if not config.bounds and not config.ks:
             raise EvaluationError(Setting("k"), ": expected at least one k, got none")
@@ -66,7 +77,15 @@ class Evaluator:
 
     def _scorer(self, ks, below: str, max_rows: int, *, with_shifts: bool = False) -> Scorer:
         samples = self.config.iw_samples
-        return Scorer(self.model, ks, samples, below, max_rows, with_shifts=with_shifts)
+        return Scorer(
+            self.model,
+            ks,
+            samples,
+            below,
+            max_rows,
+            with_shifts=with_shifts,
+            with_closed_kl=with_shifts and self._with_closed_kl,
+        )
 
     def scores(self, images: Examples, name: str) -> resumable.Results:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
@@ -77,12 +96,12 @@ class Evaluator:
 
         Returns:
           `examples`, float64, nats: `bound` (L_K), `elbo` (L_1, the mean of the K one-sample
-          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; and, for k = 0
-          and every k of the config, `above_k` (L^{>k}, the mean of K one-sample bounds) and
-          `bound_above_k` (its importance-weighted form with the same K samples). `totals`, by
-          latent, sums over the images: `shift/LATENT`, the posterior's mean minus the prior's;
-          `shift_squared/LATENT`, its square without the part that is due to the finite number of
-          samples.
+          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; with
+          `with_closed_kl`, `closed_kl` [images, latents]; and, for k = 0 and every k of the
+          config, `above_k` (L^{>k}, the mean of K one-sample bounds) and `bound_above_k` (its
+          importance-weighted form with the same K samples). `totals`, by latent, sums over the
+          images: `shift/LATENT`, the posterior's mean minus the prior's; `shift_squared/LATENT`,
+          its square without the part that is due to the finite number of samples.
 
         A score that is not finite (`ImageScores`) stays among the others, and a line on standard
         error names its image.
@@ -95,42 +114,43 @@ class Evaluator:
         for kind, scorer, arrays in parts:
             if scorer is None:
                 continue
-            limit = max(1, self._rows_per_call // self.config.iw_samples)
-            size = scorer.images_per_call(min(len(images), limit))
-
-            def compute(start: int, stop: int, arrays: Callable = arrays, size: int = size):
-                return arrays(images[start:stop], start, size)
-
-            with scorer.current_weights():
-                part = resumable.compute_all(
-                    compute,
-                    len(images),
-                    size,
-                    self._path(kind, name, images).with_suffix(".npz"),
-                    describe=self._describe,
-                )
+            part = resumable.compute_all(
+                functools.partial(self._parts, scorer, arrays, images),
+                len(images),
+                self._path(kind, name, images).with_suffix(".npz"),
+                describe=self._describe,
+            )
             results.examples.update(part.examples)
             results.totals.update(part.totals)
         if note := _of_overflows(results.examples, name):
             print(note, file=sys.stderr)
         return results
 
-    def _bound_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
-        (scores,), shifts = self._bounds.chunk(images, first, size, self.config.seed)
+    def _parts(
+        self, scorer: Scorer, arrays: Callable, images: Examples, start: int
+    ) -> Iterator[resumable.ResultPart]:
+        limit = max(1, self._rows_per_batch // self.config.iw_samples)
+        for batch in scorer.batches(images, seed=self.config.seed, start=start, at_once=limit):
+            yield batch.stop, *arrays(batch)
+
+    def _bound_arrays(self, batch: ScoredBatch) -> tuple[ResultArrays, ResultArrays]:
+        (scores,) = batch.by_k
         totals = {}
-        for latent, (shift, error) in zip(self.model.spec.latents, shifts, strict=True):
-            shift, error = np.float64(shift), np.float64(error)
+        for latent, use in zip(self.model.spec.latents, batch.shifts, strict=True):
+            shift, error = map(np.float64, use.shift)
             finite = np.isfinite(shift**2).all(axis=tuple(range(1, shift.ndim)))
             shift, error = shift[finite], error[finite]  # of an image that overflows it is unknown
             totals[f"shift/{latent.name}"] = shift.sum(axis=0)
             totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
-        return scores._asdict(), totals
+        arrays: ResultArrays = scores._asdict()
+        if self._with_closed_kl:
+            kls = [np.float64(use.kl[0]) for use in batch.shifts]
+            arrays["closed_kl"] = np.stack(kls, axis=1)
+        return arrays, totals
 
-    def _above_arrays(self, images, first: int, size: int) -> tuple[ResultArrays, ResultArrays]:
-        by_k, _ = self._above.chunk(images, first, size, self.config.seed)
-        ks = self._above.ks
+    def _above_arrays(self, batch: ScoredBatch) -> tuple[ResultArrays, ResultArrays]:
         arrays: ResultArrays = {}
-        for k, scores in zip(ks, by_k, strict=True):
+        for k, scores in zip(self._above.ks, batch.by_k, strict=True):
             arrays |= {f"above_{k}": scores.elbo, f"bound_above_{k}": scores.bound}
         return arrays, {}
 
@@ -141,6 +161,7 @@ class Evaluator:
     def _path(self, kind: str, name: str, *splits: Examples) -> Path:
         c = self.config
         bounds: list[int | str] = [c.iw_samples if c.bounds else 0]
+        bounds += ["closed_kl"] if self._with_closed_kl else []
         # "bounds" tells these files from those of earlier versions, which lack `bound_above_k`.
         above: list[int | str] = ["bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
         depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]

@@ -46,28 +46,29 @@ class Forecast:
     """Says once, near the start, how long a computation over images will take.
 
     By the time of its second part, since the first one also waits for its graphs; by the first one
-    if it took so long that they do not matter.
+    if it took so long that they do not matter. Of parts that are computed at once, by as many.
 
     Args:
       total: how many images there are.
       done: how many of them were done before.
+      at_once: how many parts are computed at once.
     """
 
-    def __init__(self, total: int, done: int = 0):
-        self._total, self._done, self._parts = total, done, 0
+    def __init__(self, total: int, done: int = 0, at_once: int = 1):
+        self._total, self._done, self._parts, self._at_once = total, done, 0, at_once
         self._at = time.monotonic()
 
     def after(self, done: int) -> str | None:
         """The line to say after a part, when `done` images are done; None if there is none."""
         self._parts += 1
-        if self._parts > 2:
+        if self._parts > 2 * self._at_once or self._parts % self._at_once:
             return None
         now = time.monotonic()
         seconds, images = now - self._at, done - self._done
         self._at, self._done = now, done
-        if self._parts == 1 and seconds < _LONG:
+        if self._parts == self._at_once and seconds < _LONG:
             return None
-        self._parts = 2
+        self._parts = 2 * self._at_once
         left = seconds / images * (self._total - done)
         if left < _LONG:
             return None
@@ -78,9 +79,9 @@ class Forecast:
 class ForecastProgress(Progress):
     """Progress that also says once, near its start, how long the computation will take."""
 
-    def __init__(self, total: int, done: int = 0):
+    def __init__(self, total: int, done: int = 0, at_once: int = 1):
         super().__init__(total, done)
-        self._forecast = Forecast(total, done)
+        self._forecast = Forecast(total, done, at_once)
 
     def show(self, done: int, note: str = "") -> None:
         """Shows how many images are done, and a note; call it after each part."""

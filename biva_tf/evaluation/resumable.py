@@ -5,7 +5,7 @@ import io
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 
 from biva_tf.evaluation.progress import ForecastProgress
 from biva_tf.files import write_atomically
-from biva_tf.inference import chunks
 
 _SECONDS_BETWEEN_SAVES = 10
 
 ResultArrays = dict[str, np.ndarray]
+
+# Where a part of the examples ends, and its `examples` and `totals`.
+ResultPart = tuple[int, ResultArrays, ResultArrays]
 
 
 @dataclasses.dataclass
@@ -36,21 +38,19 @@ class Results:
 
 
 def compute_all(
-    compute: Callable[[int, int], tuple[ResultArrays, ResultArrays]],
+    parts_from: Callable[[int], Iterable[ResultPart]],
     total: int,
-    chunk: int,
     path: Path,
     *,
     describe: Callable[[Results], str],
 ) -> Results:
-    """Computes every chunk of the examples once, however often it is interrupted.
+    """Computes every part of the examples once, however often it is interrupted.
 
     Args:
-      compute: maps the (start, stop) of a chunk to its `examples` and `totals`. An exception
-        passes through, after the chunks before it are saved.
+      parts_from: computes the results part by part, from the example of a number to the last. An
+        exception passes through, after the parts before it are saved.
       total: how many examples there are.
-      chunk: how many examples are computed at once.
-      path: the file that keeps the finished chunks. It is read if it exists.
+      path: the file that keeps the finished parts. It is read if it exists.
       describe: the running estimate, for the progress bar.
 
     Returns:
@@ -60,8 +60,8 @@ def compute_all(
     saved, first = time.monotonic(), results.done
     try:
         with ForecastProgress(total, first) as progress:
-            for start, stop in chunks.spans(total, chunk, first):
-                results = _with(results, stop, *compute(start, stop))
+            for stop, examples, totals in parts_from(first):
+                results = _with(results, stop, examples, totals)
                 progress.show(stop, describe(results))
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
                     _write(path, results)

@@ -65,12 +65,15 @@ class LatentSummary:
         their finite number is subtracted. With one sample that variance is unknown, and the count
         is an upper bound.
       units: all of them.
+      closed_kl_nats: the same mean, of KL(q||p) in closed form in place of log q(z) - log p(z) at
+        the draws; None if it was not computed.
     """
 
     name: str
     kl_nats: float
     active_units: int | None
     units: int
+    closed_kl_nats: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +124,15 @@ def summarise(
     values = results.examples
     kl = values["kl"].mean(axis=0)
     latents = []
-    for latent, nats in zip(spec.latents, kl, strict=False):  # without the KL of a class
+    kl_nats = dict(zip(spec.kl_names, map(float, kl), strict=True))
+    for i, latent in enumerate(spec.latents):
         mean = results.totals[f"shift/{latent.name}"] / results.done
         variance = results.totals[f"shift_squared/{latent.name}"] / results.done - mean**2
         active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
-        latents.append(LatentSummary(latent.name, float(nats), active, variance.size))
+        closed = float(values["closed_kl"][:, i].mean()) if "closed_kl" in values else None
+        latents.append(
+            LatentSummary(latent.name, kl_nats[latent.name], active, variance.size, closed)
+        )
     size = values["effective_sample_size"]
 
     def ratio(k: int) -> np.ndarray:
@@ -137,7 +144,7 @@ def summarise(
         l_k=mean_of(values["bound"], spec),
         reconstruction_nats=float(values["reconstruction"].mean()),
         latents=tuple(latents),
-        kl_y_nats=None if spec.classes is None else float(kl[-1]),
+        kl_y_nats=kl_nats.get("y"),
         effective_sample_size=(float(size.mean()), float(np.median(size)), float(size.min())),
         above={k: mean_of(values[f"above_{k}"], spec) for k in config.ks},
         llr={k: mean_of(ratio(k), spec, -1) for k in config.ks if k},

@@ -50,6 +50,7 @@ def bound(
     *,
     labels: tf.Tensor | None = None,
     training: bool = False,
+    kl: str = "sampled",
 ) -> Bound:
     """The bound of images on log p(x), or on log p(x,y) where y is known.
 
@@ -62,16 +63,18 @@ def bound(
       labels: for a spec with classes, int64 [rows], negative where y is unknown; None: nowhere
         known.
       training: whether dropout is active.
+      kl: as in `objectives.terms`.
     """
     classes = model.spec.classes
     if classes is None:
         output = model.top_down(features, plan, noise, training=training)
-        return Bound(objectives.terms(output, images), output, None)
+        return Bound(objectives.terms(output, images, kl), output, None)
     rows = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
     every = assignments.every_class(tf.range(rows), classes.number)
     output = model.top_down(features, plan, noise, classes=every, training=training)
     log_q = tf.transpose(tf.nn.log_softmax(features.class_logits))
-    terms, q_y = _sum_over_classes(objectives.terms(output, every.gather(images)), log_q, labels)
+    of_classes = objectives.terms(output, every.gather(images), kl)
+    terms, q_y = _sum_over_classes(of_classes, log_q, labels)
     return Bound(terms, output, q_y)
 
 
@@ -84,6 +87,7 @@ def alternating_terms(
     labels: tf.Tensor,
     *,
     training: bool = False,
+    kl: str = "sampled",
 ) -> Terms:
     """The terms of `bound` of a batch whose rows 0, 2, 4, ... are labelled and the others are not.
 
@@ -98,7 +102,7 @@ def alternating_terms(
     of_labels = Assignment(tf.one_hot(labels[::2], number), known)
     assignment = assignments.join(of_labels, assignments.every_class(unknown, number))
     output = model.top_down(features, plan, noise, classes=assignment, training=training)
-    t = objectives.terms(output, assignment.gather(images))
+    t = objectives.terms(output, assignment.gather(images), kl)
     kl_y = tf.fill([split, 1], math.log(number))  # of a known class: -log p(y)
     labelled = Terms(t.reconstruction[:split], tf.concat([t.kl[:split], kl_y], axis=1))
     log_q = tf.transpose(tf.nn.log_softmax(features.class_logits[1::2]))

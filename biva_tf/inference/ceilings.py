@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from biva_tf.inference import chunks
 from biva_tf.model import plans
+from biva_tf.model.latent_distributions import log_variances
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
-from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn import graphs
 
 EXAMPLES = 512  # the largest log-variance of so few is within 0.3 of that of all images
 LEAST = 6.0
@@ -38,7 +39,7 @@ def measured(model: Network, images) -> float:
     if not number:
         raise ValueError("images: expected at least one, got none")
     size = min(number, chunks.ROWS)
-    weights = weight_norm.normalised_weights([model], size)
+    weights = model.fixed_weights.read(size)
     largest = -math.inf
     for start, stop in chunks.spans(number, size):
         # A last, smaller chunk is filled up, so that all chunks share one graph.
@@ -54,9 +55,10 @@ def measured(model: Network, images) -> float:
 @tf.function(autograph=False)
 def _largest(model: Network, images: tf.Tensor, seed: tf.Tensor, weights) -> tf.Tensor:
     noise = SeededNoise(seed)
-    with weight_norm.fixed_weights([model], weights):
+    with model.fixed_weights.used(weights):
         features = model.bottom_up(model.image_features(images, noise), noise)
         inferred = model.top_down(features, plans.posterior(model.spec), noise).latents
         sampled = model.top_down(None, plans.prior(model.spec), noise, rows=images.shape[0]).latents
-    gaussians = [latent.p for latent in (*inferred, *sampled)] + [latent.q for latent in inferred]
-    return tf.reduce_max(tf.stack([tf.reduce_max(each.log_variance) for each in gaussians]))
+    every = [latent.p for latent in (*inferred, *sampled)] + [latent.q for latent in inferred]
+    found = [log_variances(each) for each in every]
+    return tf.reduce_max(tf.stack([tf.reduce_max(each) for each in found if each is not None]))

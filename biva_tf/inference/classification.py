@@ -10,7 +10,7 @@ from biva_tf.inference.score_graph import samples_at_once, sum_over_samples
 from biva_tf.inference.scoring import check_images
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SampleNoise, SeededNoise
-from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn import graphs
 from biva_tf.ranges import Numbers, require
 
 
@@ -29,13 +29,12 @@ def classify(
       model, images, num_samples, seed, max_rows: as there.
       show: gets the number of images that are done, after each chunk of them.
     """
-    if model.spec.classes is None:
-        raise ValueError("the model has no classes")
+    model.spec.require_classes()
     for name, value in (("num_samples", num_samples), ("max_rows", max_rows)):
         require(name, value, Numbers(int, lower=1))
     images = check_images(images, model.spec)
     size = min(len(images), max_rows)
-    weights = weight_norm.normalised_weights(model.bottom_up_stages, size)
+    weights = model.fixed_bottom_up_weights.read(size)
 
     def rows(start: int, stop: int) -> np.ndarray:
         # A last, smaller chunk is filled up, so that all chunks share one graph.
@@ -53,7 +52,7 @@ def classify(
 
 @tf.function(autograph=False)
 def _probabilities(model: Network, images, first_image, seed, num_samples, max_rows, weights):
-    with weight_norm.fixed_weights(model.bottom_up_stages, weights):
+    with model.fixed_bottom_up_weights.used(weights):
         return probabilities(
             model,
             images,
@@ -88,8 +87,8 @@ def probabilities(
         features = model.bottom_up(image_features.tiled(samples), noise)
         of_samples = tf.nn.softmax(features.class_logits)
         known = tf.reduce_all(tf.math.is_finite(of_samples), axis=1, keepdims=True)
-        of_samples = tf.where(known, of_samples, 1.0 / model.spec.classes.number)
+        of_samples = tf.where(known, of_samples, 1.0 / model.spec.num_classes)
         return total + sum_over_samples(of_samples, samples, number)
 
-    zeros = tf.zeros((number, model.spec.classes.number))
+    zeros = tf.zeros((number, model.spec.num_classes))
     return chunks.loop(body, num_samples, at_once, zeros) / tf.cast(num_samples, tf.float32)

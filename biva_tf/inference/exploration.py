@@ -14,7 +14,15 @@ from biva_tf.inference.scoring import check_images
 from biva_tf.model import assignments, plans
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.network import Network, Output
-from biva_tf.model.noise import GatheredNoise, Noise, NoNoise, SameNoise, SeededNoise
+from biva_tf.model.noise import (
+    ConstantNoise,
+    GatheredNoise,
+    Noise,
+    NoNoise,
+    SameNoise,
+    SeededNoise,
+    prior_stream,
+)
 from biva_tf.model.spec import LatentSpec
 from biva_tf.ranges import Numbers, require
 
@@ -26,7 +34,7 @@ def encode(model: Network, images, *, seed: int | None = None) -> dict[str, np.n
 
     Args:
       model, images: as there.
-      seed: the seed of draws from the posteriors; None takes their means.
+      seed: the seed of draws from the posteriors; None takes their modes.
     """
     images = check_images(images, model.spec)
 
@@ -50,7 +58,7 @@ def value_shapes(model: Network) -> dict[str, tuple[int, ...]]:
     """The shape of a row of each of `posterior_values`."""
     names = [latent.name for latent in model.spec.latents]
     shapes = dict(zip(names, model.latent_shapes, strict=True))
-    return shapes if model.spec.classes is None else {**shapes, "y": (model.spec.classes.number,)}
+    return {**shapes, **model.spec.class_shape}
 
 
 def decode(model: Network, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -81,13 +89,13 @@ def images_of(model: Network, values: Mapping[str, tf.Tensor], rows: int | tf.Te
     """The images of latents by name, [rows, *spec.image_shape]; in a graph, too."""
     noise = SameNoise(SeededNoise(0))
     plan = tuple(plans.Given(values[latent.name]) for latent in model.spec.latents)
-    classes = None if model.spec.classes is None else Assignment(values["y"])
+    classes = Assignment(values["y"]) if "y" in values else None
     output = model.top_down(None, plan, noise, rows=rows, classes=classes)
     return model.likelihood.image(output.px, noise)
 
 
 def reconstruct(model: Network, images, ks: Sequence[int], *, seed: int = 0) -> np.ndarray:
-    """Images from their latents of levels > k, the rest at their prior's mean.
+    """Images from their latents of levels > k, the rest at their prior's mode.
 
     Args:
       images: [images, *spec.image_shape].
@@ -121,7 +129,7 @@ def from_the_top(
 def samples_by_level(
     model: Network, num_samples: int, *, seed: int = 0, temperature: float = 1.0
 ) -> np.ndarray:
-    """Samples that show what each level adds: levels > k drawn, the rest at their prior's mean.
+    """Samples that show what each level adds: levels > k drawn, the rest at their prior's mode.
 
     Returns:
       [num_samples, L, *spec.image_shape], for k = L-1, where only the top latent is
@@ -155,9 +163,7 @@ def every_class(
     Raises:
       ValueError: the model has no classes.
     """
-    if model.spec.classes is None:
-        raise ValueError("the model has no classes")
-    number = model.spec.classes.number
+    number = model.spec.require_classes().number
 
     def rows(first: int, stop: int) -> np.ndarray:
         noise, count = SeededNoise(seed, first), stop - first
@@ -213,12 +219,13 @@ def traverse(
 ) -> np.ndarray:
     """Images along single units of a latent. All other latents of its level and above are fixed.
 
-    The latents below are at their prior's mean, so that they follow the unit.
+    The latents below are at their prior's mode, so that they follow the unit.
 
     Args:
       latent_name: such as "z3".
       units: the indices of units of a dense latent, or of channels of a map.
-      values: the values of the unit, in standard deviations from its prior's mean.
+      values: the values of the unit, in standard deviations from its prior's mean; of a prior that
+        is not Gaussian, the standard normal numbers of the draw.
       image: [*spec.image_shape] to start from; by default a sample of the prior.
       seed: the seed of the draws.
 
@@ -249,12 +256,11 @@ def traverse(
         elif other != latent:
             plan.append(plans.Given(z))
         else:
-            mean, deviation = stats.p.mean().numpy()[0], stats.p.stddev().numpy()[0]
             moved = z.numpy().copy()
-            for i, unit in enumerate(units):
-                for j, value in enumerate(values):
-                    at = mean[..., unit] + value * deviation[..., unit]
-                    moved[i * len(values) + j, ..., unit] = at
+            for j, value in enumerate(values):
+                at = ConstantNoise(value, noise).draw(stats.p, prior_stream(other.name)).numpy()
+                for i, unit in enumerate(units):
+                    moved[i * len(values) + j, ..., unit] = at[0, ..., unit]
             plan.append(plans.Given(moved))
     classes = None if base.y is None else Assignment(tf.repeat(base.y, rows, axis=0))
     decoded = model.top_down(None, tuple(plan), noise, rows=rows, classes=classes)

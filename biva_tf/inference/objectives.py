@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.choices import FREE_BITS_MODES
+from biva_tf.choices import FREE_BITS_MODES, KLS
+from biva_tf.errors import Setting, SettingsError
 
 
 class Terms(NamedTuple):
@@ -21,7 +22,8 @@ class Terms(NamedTuple):
     Attributes:
       reconstruction: log p(x|z), [rows].
       kl: log q(z) - log p(z) of each latent at its draw, [rows, latents]. This one-sample estimate
-        of KL(q||p) may be negative. With classes there is one more column, KL(q(y|x)||p(y)), which
+        of KL(q||p) may be negative. Or KL(q||p) itself, given the draws that q and p depend on
+        (`terms`). With classes there is one more column, KL(q(y|x)||p(y)), which
         is log(classes) if y is known.
       log_weight: log of the importance weight p(x, z) / q(z|x), [rows]; None if it is the bound.
     """
@@ -36,10 +38,40 @@ class Terms(NamedTuple):
         return self.reconstruction - tf.reduce_sum(self.kl, axis=-1)
 
 
-def terms(output, images: tf.Tensor) -> Terms:
-    """The terms of the bound for `images` [rows, h, w, c] under a `network.Output`."""
-    kl = tf.stack([latent.log_q - latent.log_p for latent in output.latents], axis=-1)
-    return Terms(output.px.log_prob(images), kl)
+def terms(output, images: tf.Tensor, kl: str = "sampled") -> Terms:
+    """The terms of the bound for `images` [rows, h, w, c] under a `network.Output`.
+
+    Args:
+      output: the top-down pass's output.
+      images: the images.
+      kl: "sampled": log q(z) - log p(z) at the draw; "analytic": KL(q||p) in closed form (Child
+        2021), with the same expectation. Importance weights need the sampled one.
+
+    Raises:
+      SettingsError: kl is "analytic", and q and p of a latent have no KL in closed form.
+      ValueError: kl is neither of the two.
+    """
+    if kl not in KLS:
+        raise ValueError(f"kl: expected {KLS}, got {kl!r}")
+    of_latents = [
+        latent.log_q - latent.log_p
+        if kl == "sampled" or latent.q is None  # of a latent that is drawn from its prior: 0
+        else closed_kl(latent.q, latent.p)
+        for latent in output.latents
+    ]
+    return Terms(output.px.log_prob(images), tf.stack(of_latents, axis=-1))
+
+
+def closed_kl(q, p) -> tf.Tensor:
+    """KL(q||p), [rows], nats. Raises SettingsError if TFP knows no closed form for the two."""
+    try:
+        return q.kl_divergence(p)
+    except NotImplementedError:
+        raise SettingsError(
+            Setting("kl"),
+            f": expected sampled, since KL(q||p) of a latent has no closed form ({q.name} and "
+            f"{p.name}), got analytic",
+        ) from None
 
 
 class LabelTerms(NamedTuple):

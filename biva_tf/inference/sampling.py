@@ -6,8 +6,7 @@ from biva_tf.inference import chunks
 from biva_tf.model import assignments, plans
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
-from biva_tf.nn import graphs, weight_norm
-from biva_tf.nn.kept_weights import KeptWeights
+from biva_tf.nn import graphs
 from biva_tf.ranges import TEMPERATURES, Numbers, require
 
 
@@ -18,18 +17,11 @@ def sample(
     seed: int = 0,
     temperature: float = 1.0,
     label: int | None = None,
-    kept: KeptWeights | None = None,
 ) -> tf.Tensor:
-    """See `BIVA.sample`.
-
-    Args:
-      model, num_samples, seed, temperature, label: as there.
-      kept: the normalised weights of the generative parts, for a model that is sampled many times.
-    """
+    """See `BIVA.sample`."""
     check_arguments(num_samples, temperature)
     if label is not None:
         check_label(model, label)
-    kept = kept or KeptWeights(lambda: model.generative_parts)
     with graphs.rewriting(True):  # so that an export gives the same images, bit for bit
         return graphs.call(
             _draw,
@@ -38,7 +30,7 @@ def sample(
             tf.constant(temperature, tf.float32),
             tf.constant([seed, 0], tf.int64),
             None if label is None else tf.constant(label, tf.int32),
-            kept.get(min(num_samples, chunks.ROWS)),
+            model.fixed_generative_weights.read(min(num_samples, chunks.ROWS)),
         )
 
 
@@ -50,15 +42,14 @@ def check_arguments(num_samples: int, temperature: float) -> None:
 
 def check_label(model: Network, label: int) -> None:
     """Raises ValueError if the model has no such class."""
-    classes = model.spec.classes
-    if classes is None:
+    if not model.spec.num_classes:
         raise ValueError(f"label: the model has no classes, got {label}")
-    require("label", label, Numbers(int, lower=0, upper=classes.number - 1))
+    require("label", label, Numbers(int, lower=0, upper=model.spec.num_classes - 1))
 
 
 @tf.function(autograph=False)
 def _draw(model: Network, num_samples, temperature, seed, label, weights) -> tf.Tensor:
-    with weight_norm.fixed_weights(model.generative_parts, weights):
+    with model.fixed_generative_weights.used(weights):
         return draw(model, num_samples, temperature, seed, label)
 
 
@@ -84,7 +75,7 @@ def draw(
         classes = None
         if label is not None:
             labels = tf.fill([count], label)
-            classes = assignments.given_or_drawn(labels, model.spec.classes.number, noise)
+            classes = assignments.given_or_drawn(labels, model.spec.num_classes, noise)
         output = model.top_down(None, plan, noise, rows=count, classes=classes)
         return model.likelihood.image(output.px, noise)
 

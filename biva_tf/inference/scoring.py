@@ -4,7 +4,6 @@
 and the Python API.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +17,8 @@ from biva_tf.inference.objectives import ImageScores
 from biva_tf.model.network import Network
 from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
-from biva_tf.nn import graphs, weight_norm
+from biva_tf.nn import graphs
+from biva_tf.nn.fixed_weights import Weights
 from biva_tf.ranges import Numbers, require
 
 
@@ -46,6 +46,23 @@ class Score:
     kl_nats: np.ndarray
     effective_sample_size: np.ndarray
     latent_names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoredBatch:
+    """The scores of some of the images that a `Scorer` was given.
+
+    Attributes:
+      start, stop: they are the images start to stop - 1.
+      by_k: for each k an `ImageScores` of NumPy arrays.
+      shifts: the `Shifts` of the first k, as NumPy arrays; empty unless they were asked for. Of one
+        sample, the variance is unknown and given as 0.
+    """
+
+    start: int
+    stop: int
+    by_k: tuple[ImageScores, ...]
+    shifts: score_graph.Shifts
 
 
 def scores(
@@ -78,6 +95,8 @@ class Scorer:
         device.
       with_shifts: whether to compute how far the posteriors are from the priors; ks then begins
         with 0.
+      with_closed_kl: whether KL(q||p) in closed form is a part of that. L_K and the other scores
+        have log q(z) - log p(z) at the draws all the same.
 
     Raises:
       ValueError: ks, num_importance_samples, below or max_rows out of range.
@@ -92,6 +111,7 @@ class Scorer:
         max_rows: int = 256,
         *,
         with_shifts: bool = False,
+        with_closed_kl: bool = False,
     ):
         sizes = (("num_importance_samples", num_importance_samples), ("max_rows", max_rows))
         for name, value in sizes:
@@ -106,12 +126,12 @@ class Scorer:
         self._model, self._strategy = model, model.distribute_strategy
         self._num_importance_samples = num_importance_samples
         self._below, self._with_shifts = below, with_shifts
+        self._with_closed_kl = with_closed_kl
         # Each k, and each class, has rows of its own in the top-down pass.
-        rows = len(self.ks) * (model.spec.num_classes or 1)
+        rows = len(self.ks) * max(1, model.spec.num_classes)
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
         # With several samples, the chunks of samples are computed in parallel instead.
         self._max_chunks = chunks.PARALLEL if num_importance_samples == 1 else 1
-        self._weights = None
 
     def score(
         self, images, *, seed: int | tuple[int, int] = 0, first_image: int = 0
@@ -148,49 +168,61 @@ class Scorer:
         self, images, *, seed: int | tuple[int, int] = 0, first_image: int = 0
     ) -> tuple[ImageScores, ...]:
         """`score` as `ImageScores` of NumPy arrays. Slices of `images` are what is scored."""
-        size = self.images_per_call(len(images))
+        batches = self.batches(images, seed=seed, first_image=first_image)
+        by_k = [batch.by_k for batch in batches]
+        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *by_k)
 
-        def rows(start: int, stop: int) -> tuple[ImageScores, ...]:
-            return self.chunk(images[start:stop], first_image + start, size, seed)[0]
+    def batches(
+        self,
+        images,
+        *,
+        seed: int | tuple[int, int] = 0,
+        first_image: int = 0,
+        start: int = 0,
+        at_once: int | None = None,
+    ) -> Iterator[ScoredBatch]:
+        """The scores of images, batch by batch.
 
-        with self.current_weights():
-            return chunks.concat_on_host(rows, len(images), size)
+        The first batch reads the weights that the model has then; all use those. They are in memory
+        until the last batch is done, or the iterator is closed.
 
-    @contextlib.contextmanager
-    def current_weights(self) -> Iterator[None]:
-        """Reads the weights that the model has now; while active, `chunk` uses them."""
-        self._weights = graphs.call(self._normalised_weights)
-        try:
-            yield
-        finally:
-            self._weights = None  # they take as much memory as the model
+        Args:
+          images: float32 [images, *spec.image_shape], of `spec.likelihood.values`; or what gives
+            such arrays as its slices.
+          seed, first_image: as in `score`.
+          start: the first image to score, where an earlier call of the same arguments stopped.
+          at_once: how many images a batch should have; by default all. It has fewer if memory
+            allows no more, and may have some more, for whole chunks.
+        """
+        size = self._images_per_batch(min(len(images), at_once or len(images)))
+        weights = self._model.fixed_weights.read(self._max_chunk, self._strategy)
+        for first, stop in chunks.spans(len(images), size, start):
+            batch = images[first:stop]
+            by_k, shifts = self._scored(batch, first_image + first, size, seed, weights)
+            yield ScoredBatch(first, stop, by_k, shifts)
 
-    def images_per_call(self, number: int) -> int:
-        """How many images to give to a call of `chunk`, to score a number of images."""
+    def _images_per_batch(self, number: int) -> int:
         _, chunk, count = self._layout(number)
         return self._strategy.num_replicas_in_sync * chunk * count
 
     def _layout(self, number: int) -> tuple[int, int, int]:
-        """(images per replica, images per chunk, chunks) of a call for a number of images."""
+        """(images per replica, images per chunk, chunks) of a batch for a number of images."""
         per_replica = -(-number // self._strategy.num_replicas_in_sync)
         count = min(self._max_chunks, -(-per_replica // self._max_chunk))
         chunk = min(self._max_chunk, -(-per_replica // count))
         return chunk * count, chunk, count
 
-    def chunk(
-        self, images: np.ndarray, first_image: int, size: int, seed: int | tuple[int, int]
+    def _scored(
+        self,
+        images: np.ndarray,
+        first_image: int,
+        size: int,
+        seed: int | tuple[int, int],
+        weights: Weights,
     ) -> tuple[tuple[ImageScores, ...], score_graph.Shifts]:
-        """The scores of at most `size` images; under `current_weights`.
+        """The `by_k` and the `shifts` of a `ScoredBatch`.
 
-        Args:
-          images: float32 [images, *spec.image_shape], of `spec.likelihood.values`.
-          first_image, seed: as in `score`.
-          size: what `images_per_call` gave. Fewer images are filled up to it, so that calls of one
-            size share one graph.
-
-        Returns:
-          For each k an `ImageScores` of NumPy arrays; and the `Shifts` of the first k, likewise
-          (empty without `with_shifts`). Of one sample, the variance is unknown and given as 0.
+        Fewer images than `size` are filled up to it, so that batches of one size share one graph.
         """
         per_replica, chunk, _ = self._layout(size)
         seed = tf.constant((seed, 0) if isinstance(seed, int) else seed, tf.int64)
@@ -203,7 +235,7 @@ class Scorer:
             return part, tf.constant(first_image + first, tf.int64)
 
         distribute = self._strategy.experimental_distribute_values_from_function
-        arguments = (distribute(replica_arguments), seed, self._weights, chunk)
+        arguments = (distribute(replica_arguments), seed, weights, chunk)
         results = graphs.call(self._scores, *arguments)
         joined = []
         for tensor in tf.nest.flatten(results):
@@ -214,20 +246,16 @@ class Scorer:
 
     @property
     def _specs(self):
-        """The specs of what `chunk` returns."""
+        """The specs of what `_scored` returns."""
         spec = self._model.spec
         shifts: tuple[Any, ...] = ()
         if self._with_shifts:
+            kl = (tf.TensorSpec([None], tf.float32),) * 2 if self._with_closed_kl else ()
             shifts = tuple(
-                (tf.TensorSpec([None, *shape], tf.float32),) * 2
+                score_graph.LatentUse((tf.TensorSpec([None, *shape], tf.float32),) * 2, kl)
                 for shape in self._model.latent_shapes
             )
         return (ImageScores.specs(len(spec.kl_names)),) * len(self.ks), shifts
-
-    @tf.function(autograph=False)
-    def _normalised_weights(self):
-        arguments = ([self._model], self._max_chunk)
-        return self._strategy.run(weight_norm.normalised_weights, args=arguments)
 
     @tf.function(autograph=False)
     def _scores(self, images_and_first, seed, weights, chunk: int):
@@ -246,9 +274,10 @@ class Scorer:
                 max_rows=self._max_chunk,
                 below=self._below,
                 with_shifts=self._with_shifts,
+                with_closed_kl=self._with_closed_kl,
             )
 
-        with weight_norm.fixed_weights([self._model], weights):
+        with self._model.fixed_weights.used(weights):
             results = chunks.concat_rows(rows, images.shape[0], self._specs, chunk)
         if self._many_hosts:
             context = tf.distribute.get_replica_context()

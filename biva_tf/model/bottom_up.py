@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents, posteriors, scopes
+from biva_tf.model import latent_distributions, latents, posteriors, scopes
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.chains import inference_chain
-from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import LatentMap, latent_shape
+from biva_tf.model.heads import LatentMap
+from biva_tf.model.latent_distributions import LatentDistribution
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
 
@@ -50,7 +50,7 @@ class BottomUpLevel:
     """
 
     maps: Maps
-    q: DiagonalGaussian | None = None
+    q: LatentDistribution | None = None
     class_logits: tf.Tensor | None = None
 
 
@@ -68,7 +68,7 @@ class ImageFeatures:
     """
 
     maps: tuple[Maps, ...]
-    q: DiagonalGaussian
+    q: LatentDistribution
     class_logits: tf.Tensor | None = None
 
     def tiled(self, copies: int | tf.Tensor) -> "ImageFeatures":
@@ -81,7 +81,7 @@ class ImageFeatures:
             return None if t is None else tf.tile(t, [copies, *[1] * (t.shape.rank - 1)])
 
         maps = tuple(Maps(*map(tile, level)) for level in self.maps)
-        q = DiagonalGaussian(tile(self.q.mean()), tile(self.q.log_variance))
+        q = latent_distributions.tiled(self.q, copies)
         return ImageFeatures(maps, q, tile(self.class_logits))
 
 
@@ -98,7 +98,7 @@ class Features:
 
     td: tuple[tf.Tensor | None, ...]
     bottom_up: tuple[latents.Draw, ...]
-    q_top: DiagonalGaussian
+    q_top: LatentDistribution
     class_logits: tf.Tensor | None = None
 
     def gather(self, rows: tf.Tensor) -> "Features":
@@ -106,7 +106,8 @@ class Features:
         td = tuple(None if m is None else tf.gather(m, rows) for m in self.td)
         draws = tuple(draw.gather(rows) for draw in self.bottom_up)
         logits = None if self.class_logits is None else tf.gather(self.class_logits, rows)
-        return Features(td, draws, self.q_top.gather(rows), logits)
+        q_top = latent_distributions.gather(self.q_top, rows)
+        return Features(td, draws, q_top, logits)
 
 
 class OneChain(keras.layers.Layer):
@@ -185,7 +186,7 @@ class DeterministicStage(keras.layers.Layer):
         self.level = level
         self.in_shape: tuple[int, ...] = below.bu
         if level > 1 and Branch.BOTTOM_UP in spec.branches:
-            self.in_shape = latent_shape(spec.stages[level - 2].latent, below.bu)
+            self.in_shape = spec.stages[level - 2].latent.shape(below.bu)
         name = scopes.bottom_up_map(level - 1)
         self.entry = LatentMap(self.in_shape, below.bu, name=name)
         chains = TwoChains if Branch.TOP_DOWN in spec.branches else OneChain

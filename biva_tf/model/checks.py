@@ -42,3 +42,9 @@ def require_ceiling(value: Any, field: str) -> None:
     """Raises SpecError unless a value is a finite number > 0, or None."""
     ceilings = Numbers(float, above=0.0)
     require(value is None or ceilings.has(value), field, f"{ceilings}, or null", value)
+
+
+def require_floor(value: Any, field: str, *, free: bool) -> None:
+    """Raises SpecError unless a value is a finite number <= 0 and `free`, or None."""
+    valid = value is None or (free and Numbers(float, upper=0.0).has(value))
+    require(valid, field, 'null, or with log_variance "free" a finite number <= 0', value)

@@ -5,6 +5,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from biva_tf.model.noise import Noise
+
 tfd = tfp.distributions
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -46,6 +48,15 @@ class DiagonalGaussian(tfd.Distribution):
         """mean + temperature * standard deviation * noise."""
         return self._loc + tf.exp(0.5 * self._log_variance) * (temperature * noise)
 
+    def draw(self, noise: Noise, stream: str, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
+        """A draw by `from_noise`, with the noise of a stream."""
+        shape = (tf.shape(self._loc)[0], *self._loc.shape[1:])
+        return self.from_noise(noise.normal(stream, shape), temperature)
+
+    def mean_and_log_variance(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The parameters, by which a value can be coded, each [rows, *event]."""
+        return self.mean(), self._log_variance
+
     def _batch_shape(self):
         return self._loc.shape[:1]
 
@@ -76,6 +87,21 @@ class DiagonalGaussian(tfd.Distribution):
         squares = tf.math.squared_difference(x, self._loc) * tf.exp(-self._log_variance)
         terms = -0.5 * (self._log_variance + squares) - _HALF_LOG_2PI
         return tf.reduce_sum(terms, axis=tuple(range(-self._loc.shape.rank + 1, 0)))
+
+
+@tfd.RegisterKL(DiagonalGaussian, DiagonalGaussian)
+def _kl_of_gaussians(
+    q: DiagonalGaussian, p: DiagonalGaussian, name: str | None = None
+) -> tf.Tensor:
+    """KL(q||p), [rows], nats, summed over the event."""
+    del name
+    # No tensor here has three readers: the order of their gradients' sum would depend on the timing
+    # of threads (WORKSPACE.md, "Graphs"). A posterior relative to the prior is one reader of it.
+    p_log_variance, p_mean = tf.identity(p.log_variance), tf.identity(p.mean())
+    difference = q.log_variance - p_log_variance
+    squares = tf.math.squared_difference(q.mean(), p_mean) * tf.exp(-p_log_variance)
+    terms = 0.5 * (tf.math.expm1(difference) - difference + squares)
+    return tf.reduce_sum(terms, axis=tuple(range(1, terms.shape.rank)))
 
 
 def bernoulli_image(logits: tf.Tensor) -> tfd.Distribution:

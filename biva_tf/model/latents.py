@@ -4,9 +4,9 @@ import dataclasses
 
 import tensorflow as tf
 
-from biva_tf.model import plans
-from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.noise import HostDraws, Noise, posterior_stream, prior_stream
+from biva_tf.model import latent_distributions, plans
+from biva_tf.model.latent_distributions import LatentDistribution
+from biva_tf.model.noise import Noise, posterior_stream, prior_stream
 from biva_tf.model.spec import LatentSpec
 
 
@@ -15,11 +15,11 @@ class Draw:
     """A draw z from q."""
 
     z: tf.Tensor
-    q: DiagonalGaussian
+    q: LatentDistribution
 
     def gather(self, rows: tf.Tensor) -> "Draw":
         """The draw in some rows, in their order."""
-        return Draw(tf.gather(self.z, rows), self.q.gather(rows))
+        return Draw(tf.gather(self.z, rows), latent_distributions.gather(self.q, rows))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,27 +36,28 @@ class LatentStats:
     """
 
     z: tf.Tensor
-    p: DiagonalGaussian
-    q: DiagonalGaussian | None
+    p: LatentDistribution
+    q: LatentDistribution | None
     log_p: tf.Tensor
     log_q: tf.Tensor
 
     def gather(self, rows: tf.Tensor) -> "LatentStats":
         """The latent in some rows, in their order."""
-        q = None if self.q is None else self.q.gather(rows)
+        q = None if self.q is None else latent_distributions.gather(self.q, rows)
         z, log_p, log_q = (tf.gather(t, rows) for t in (self.z, self.log_p, self.log_q))
-        return LatentStats(z, self.p.gather(rows), q, log_p, log_q)
+        p = latent_distributions.gather(self.p, rows)
+        return LatentStats(z, p, q, log_p, log_q)
 
 
-def draw_posterior(q: DiagonalGaussian, latent: LatentSpec, noise: Noise) -> Draw:
+def draw_posterior(q: LatentDistribution, latent: LatentSpec, noise: Noise) -> Draw:
     """A draw of a latent from its posterior q."""
-    return Draw(_drawn(q, posterior_stream(latent.name), noise), q)
+    return Draw(noise.draw(q, posterior_stream(latent.name)), q)
 
 
 def resolve(
     latent: LatentSpec,
     source: plans.LatentSource,
-    p: DiagonalGaussian,
+    p: LatentDistribution,
     draw: Draw | None,
     noise: Noise,
 ) -> LatentStats:
@@ -77,9 +78,9 @@ def resolve(
             z = tf.identity(draw.z)
             return LatentStats(draw.z, p, draw.q, p.log_prob(z), draw.q.log_prob(z))
         case plans.Prior(temperature):
-            z = _drawn(p, prior_stream(latent.name), noise, temperature)
+            z = noise.draw(p, prior_stream(latent.name), temperature)
         case plans.PriorMode():
-            z = p.mean()
+            z = latent_distributions.mode(p)
         case plans.Given(value):
             z = tf.convert_to_tensor(value, tf.float32)
         case plans.Switch(condition, if_true, if_false):
@@ -91,16 +92,3 @@ def resolve(
             return LatentStats(z, p, other.q, log_p, log_q)
     log_p = p.log_prob(z)
     return LatentStats(z, p, None, log_p, log_p)
-
-
-def _drawn(
-    gaussian: DiagonalGaussian,
-    stream: str,
-    noise: Noise | HostDraws,
-    temperature: float | tf.Tensor = 1.0,
-) -> tf.Tensor:
-    mean = gaussian.mean()
-    if isinstance(noise, HostDraws):
-        return noise.draw(stream, mean, gaussian.log_variance)
-    shape = (tf.shape(mean)[0], *mean.shape[1:])
-    return gaussian.from_noise(noise.normal(stream, shape), temperature)

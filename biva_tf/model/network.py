@@ -18,6 +18,7 @@ decoding are the top-down pass alone. LVAE, LVAE+ and VAE are the same two passe
 """
 
 import dataclasses
+import functools
 import itertools
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from biva_tf.model.pixels import as_floats
 from biva_tf.model.spec import ModelSpec
 from biva_tf.model.top_down import Descent
 from biva_tf.nn.compute import Compute
+from biva_tf.nn.fixed_weights import FixedWeights
 from biva_tf.nn.weight_norm import Dense
 
 # `spec.py` imports no Keras: commands read specs before they import it.
@@ -94,6 +96,21 @@ class Network(keras.Model):
         """The shape of each latent, per example, in the order of `spec.latents`."""
         shapes = {stage.level: stage.latent_shape for stage in self.top_down_stages}
         return tuple(shapes[latent.level] for latent in self.spec.latents)
+
+    @functools.cached_property
+    def fixed_weights(self) -> FixedWeights:
+        """The normalised weights of all layers, for passes during which they do not change."""
+        return FixedWeights([self])
+
+    @functools.cached_property
+    def fixed_generative_weights(self) -> FixedWeights:
+        """Those of the `generative_parts`."""
+        return FixedWeights(self.generative_parts)
+
+    @functools.cached_property
+    def fixed_bottom_up_weights(self) -> FixedWeights:
+        """Those of the bottom-up stages."""
+        return FixedWeights(self.bottom_up_stages)
 
     def with_ceiling(self: _Self, ceiling: float | None) -> _Self:
         """A model with the same weights, whose spec has another `log_variance_ceiling`."""
@@ -194,15 +211,13 @@ class Network(keras.Model):
         if len(plan) != len(self.spec.latents):
             raise ValueError(f"plan: expected {len(self.spec.latents)} sources, got {len(plan)}")
         if features is not None:
-            rows = tf.shape(features.q_top.mean())[0]
+            rows = features.q_top.batch_shape_tensor()[0]
         elif any(map(plans.draws_from_posterior, plan)):
             raise ValueError("plan: it draws from q(z|x), so the top-down pass needs features")
         elif rows is None:
             raise ValueError("rows: without features, the top-down pass needs the batch size")
         sources = dict(zip(self.spec.latents, plan, strict=True))
-        if self.spec.classes is None:
-            classes = None
-        elif classes is None:
+        if classes is None and self.spec.num_classes:
             classes = self._default_classes(features, rows, noise)
         state = Descent(rows, noise, features)
         for stage in self.top_down_stages:  # i = L, ..., 1
@@ -225,7 +240,7 @@ class Network(keras.Model):
     def _default_classes(self, features: Features | None, rows, noise: Noise) -> Assignment:
         if features is not None:
             return assignments.most_probable(features.class_logits)
-        return assignments.from_prior(rows, self.spec.classes.number, noise)
+        return assignments.from_prior(rows, self.spec.num_classes, noise)
 
     def call(
         self,

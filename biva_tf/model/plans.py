@@ -18,14 +18,17 @@ class Posterior:
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """Draw from p(z | z above); `temperature` scales its standard deviation."""
+    """Draw from p(z | z above); `temperature` scales its standard deviation.
+
+    What that means for a prior that is not Gaussian, `latent_distributions.draw` says.
+    """
 
     temperature: float | tf.Tensor = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class PriorMode:
-    """Take the mean of p(z | z above)."""
+    """Take the mode of p(z | z above)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +79,7 @@ def prior_up_to(spec: ModelSpec, k: int | tf.Tensor) -> Plan:
 
 
 def prior_mode_up_to(spec: ModelSpec, k: int | tf.Tensor) -> Plan:
-    """Levels <= k at their prior's mean, the rest from the posterior: reconstruction from the top.
+    """Levels <= k at their prior's mode, the rest from the posterior: reconstruction from the top.
 
     Raises:
       ValueError: k is not in 0..L-1.
@@ -85,7 +88,7 @@ def prior_mode_up_to(spec: ModelSpec, k: int | tf.Tensor) -> Plan:
 
 
 def prior_above(spec: ModelSpec, k: int, temperature: float | tf.Tensor = 1.0) -> Plan:
-    """Levels > k drawn from the prior, the rest at their prior's mean.
+    """Levels > k drawn from the prior, the rest at their prior's mode.
 
     It shows what the levels above k determine.
 

@@ -1,23 +1,26 @@
 """The posteriors of the latents: of z_i^bu and z_L from the bottom-up pass alone, of z_i^td from
 both passes."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from biva_tf.model import blocks, scopes
+from biva_tf.model import blocks, heads, scopes
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import Classifier, GaussianHead, under_ceiling
+from biva_tf.model.heads import Classifier, GaussianHead, bounded
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
 
 
-def head(spec: ModelSpec, level: int, features_shape: MapShape, name: str) -> GaussianHead:
-    """The Gaussian of a latent of a level, a prior or a posterior, from features."""
-    return GaussianHead(
+def head(spec: ModelSpec, level: int, features_shape: MapShape, name: str) -> Any:
+    """The layer of a prior or a posterior of a latent of a level; see `heads.make`."""
+    return heads.make(
         spec.stages[level - 1].latent,
         features_shape,
         spec.log_variance,
+        spec.log_variance_floor,
         spec.log_variance_ceiling,
         name=name,
     )
@@ -85,8 +88,8 @@ class TopDownPosterior(keras.layers.Layer):
         self.head = self.make_head(spec, scopes.posterior(Branch.TOP_DOWN, level), level)
         self.built = True
 
-    def make_head(self, spec: ModelSpec, name: str, level: int) -> GaussianHead:
-        """The layer that gives a Gaussian from the map of the block."""
+    def make_head(self, spec: ModelSpec, name: str, level: int) -> Any:
+        """The layer that gives a distribution from the map of the block."""
         return head(spec, level, self.features_shape, name)
 
     def call(
@@ -111,12 +114,12 @@ class ResidualPosterior(TopDownPosterior):
 
     def __init__(self, spec: ModelSpec, level: int, td_shape: MapShape, d_shape: MapShape):
         super().__init__(spec, level, td_shape, d_shape)
-        self._ceiling = spec.log_variance_ceiling
+        self._bounds = (spec.log_variance_floor, spec.log_variance_ceiling)
 
     def make_head(self, spec: ModelSpec, name: str, level: int) -> GaussianHead:
-        """A head that gives any numbers, since the ceiling is that of the sum."""
+        """A head that gives any numbers, since the bounds are those of the sum."""
         return GaussianHead(
-            spec.stages[level - 1].latent, self.features_shape, "free", None, name=name
+            spec.stages[level - 1].latent, self.features_shape, "free", None, None, name=name
         )
 
     def call(
@@ -131,8 +134,7 @@ class ResidualPosterior(TopDownPosterior):
         """The posterior, from td_i, d_{i+1} and p(z_i^td | z_{>i})."""
         added = super().call(td, d, prior=prior, noise=noise, training=training)
         log_variance = prior.log_variance + added.log_variance
-        if self._ceiling is not None:
-            log_variance = under_ceiling(log_variance, self._ceiling)
+        log_variance = bounded(log_variance, *self._bounds)
         return DiagonalGaussian(prior.mean() + added.mean(), log_variance)
 
 

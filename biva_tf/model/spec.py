@@ -11,6 +11,7 @@ from typing import Any
 
 from biva_tf.files import JsonError, parse_json
 from biva_tf.model.block_specs import GATED
+from biva_tf.model.block_specs import AttentionSpec as AttentionSpec
 from biva_tf.model.block_specs import BlockSpec as BlockSpec
 from biva_tf.model.checks import (
     SpecError,
@@ -18,6 +19,7 @@ from biva_tf.model.checks import (
     require,
     require_ceiling,
     require_count,
+    require_floor,
     require_pair,
     require_rate,
 )
@@ -36,7 +38,7 @@ from biva_tf.model.kinds import to_plain as kind_to_plain
 from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
-from biva_tf.model.observed import Observation
+from biva_tf.model.observed import UNIT, Observation
 from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
@@ -56,6 +58,14 @@ class DenseLatent(LatentKind):
     def __post_init__(self):
         require_count(self.units, "units")
 
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """(units,)."""
+        return (self.units,)
+
+    def in_tf1(self) -> int:
+        """The units."""
+        return self.units
+
 
 @register("conv")
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +82,13 @@ class ConvLatent(LatentKind):
         require_count(self.channels, "channels")
         require_pair(self.kernel, "kernel")
 
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """(height, width, channels)."""
+        return (*in_shape[:2], self.channels)
 
-Latent = DenseLatent | ConvLatent
+    def in_tf1(self) -> list[Any]:
+        """[channels, kernel, stride]."""
+        return [self.channels, list(self.kernel), [1, 1]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +96,14 @@ class StageSpec:
     """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
     blocks: tuple[BlockKind, ...]
-    latent: Latent
+    latent: LatentKind
 
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
         valid = valid and all(isinstance(b, BlockKind) for b in self.blocks)
         require(valid, "blocks", f"a non-empty tuple of {_classes(BlockKind)}", self.blocks)
-        valid = isinstance(self.latent, Latent)
-        require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
+        valid = isinstance(self.latent, LatentKind)
+        require(valid, "latent", f"one of {_classes(LatentKind)}", self.latent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +165,8 @@ class ModelSpec:
       likelihood: p(x|z), one of `observations`. A sentence has the image_shape (tokens, 1, 1).
       log_variance: how a Gaussian's log-variance comes from the network's output r. "softplus":
         softplus(r) + 1e-8, the original's, so that every variance is at least 1; "free": r itself.
+      log_variance_floor: no latent's log-variance falls below it, with "free"; None: they may fall
+        to any, and a KL then grows without bound.
       log_variance_ceiling: no latent's log-variance exceeds it (`blocks.under_ceiling`); None: they
         have no bound, as in the original, and the bound of an image unlike the training data may
         then overflow.
@@ -183,6 +200,7 @@ class ModelSpec:
     top_prior: TopPriorKind = _STANDARD_PRIOR
     posterior: str = "direct"
     stages_kind: StagesKind | None = None
+    log_variance_floor: float | None = None
 
     def __post_init__(self):
         shape = self.image_shape
@@ -209,9 +227,15 @@ class ModelSpec:
         residual, has_td = self.posterior == "residual", Branch.TOP_DOWN in self.branches
         expected = f"direct, since {self.inference} inference has no top-down posteriors"
         require(has_td or not residual, "posterior", expected, self.posterior)
+        gaussian = not any(stage.latent.makes_itself() for stage in self.stages)
+        expected = "direct, since a latent may be no Gaussian"
+        require(gaussian or not residual, "posterior", expected, self.posterior)
         valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
         require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
+        require_floor(
+            self.log_variance_floor, "log_variance_floor", free=self.log_variance == "free"
+        )
         skips = self.generative_skips
         require(isinstance(skips, bool), "generative_skips", "true or false", skips)
         valid = self.classes is None or isinstance(self.classes, Classes)
@@ -226,8 +250,8 @@ class ModelSpec:
 
     @property
     def of_images(self) -> bool:
-        """Whether x is an image, which files and requests of pictures hold."""
-        return self.likelihood.x is Observation.IMAGE
+        """Whether x is an image in [0, 1], which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE and self.likelihood.values == UNIT
 
     @property
     def parts(self) -> tuple[Kind, ...]:
@@ -237,9 +261,26 @@ class ModelSpec:
         return (*of_stages, self.likelihood, self.top_prior, *of_stages_kind)
 
     @property
-    def num_classes(self) -> int | None:
-        """The number of classes; None of a model without classes."""
-        return None if self.classes is None else self.classes.number
+    def num_classes(self) -> int:
+        """The number of classes; 0 of a model without."""
+        return 0 if self.classes is None else self.classes.number
+
+    @property
+    def class_shape(self) -> dict[str, tuple[int, ...]]:
+        """The shape of a row of y, by its name; nothing of a model without classes."""
+        return {} if self.classes is None else {"y": (self.classes.number,)}
+
+    def class_units(self, level: int) -> int:
+        """How many numbers of y the stage of a level reads: a one-hot class, or 0."""
+        if self.classes is None or not (self.classes.every_level or level == 1):
+            return 0
+        return self.classes.number
+
+    def require_classes(self) -> Classes:
+        """The classes. Raises ValueError if the model has none."""
+        if self.classes is None:
+            raise ValueError("the model has no classes")
+        return self.classes
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -269,7 +310,7 @@ class ModelSpec:
     def kl_names(self) -> tuple[str, ...]:
         """The names of the KL terms of the bound: the latents', and "y" if there are classes."""
         names = tuple(latent.name for latent in self.latents)
-        return names if self.classes is None else (*names, "y")
+        return (*names, *self.class_shape)
 
     def level_latents(self, level: int) -> tuple[LatentSpec, ...]:
         """The latents of a level, bottom-up before top-down."""
@@ -309,8 +350,10 @@ class ModelSpec:
 def to_plain(spec: ModelSpec) -> dict:
     """The spec as dicts, lists, strings and numbers: what `from_plain` and JSON take."""
     plain = dataclasses.asdict(spec)
-    if spec.log_variance_ceiling is None:
-        del plain["log_variance_ceiling"]  # so that the specs of earlier versions keep their JSON
+    # So that the specs of earlier versions keep their JSON.
+    for bound in ("log_variance_ceiling", "log_variance_floor"):
+        if plain[bound] is None:
+            del plain[bound]
     if spec.top_prior == _STANDARD_PRIOR:
         del plain["top_prior"]
     else:

@@ -1,7 +1,7 @@
 """The top-down stages, and the state of the top-down pass.
 
     level   prior                 posterior                     map
-    L       p(z_L) = N(0, I)      q(z_L | x, z_{<L}^bu)         d_L = blocks(z_L)
+    L       p(z_L), e.g. N(0, I)  q(z_L | x, z_{<L}^bu)         d_L = blocks(z_L)
     i       p(z_i^bu | d_{i+1})   that of the bottom-up pass    d_i = blocks(z_i | d_{i+1})
             p(z_i^td | d_{i+1})   q(z_i^td | td_i, d_{i+1})
     0       p(x | d_1)
@@ -12,17 +12,17 @@ is BIVA ("bidirectional"). "top_down" inference (LVAE) has the z_i^td alone, "bo
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-from biva_tf.model import latents, plans, posteriors, scopes
+from biva_tf.model import latents, plans, posteriors, scopes, top_priors
 from biva_tf.model.assignments import Assignment
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.bottom_up import DeterministicStage, Features
 from biva_tf.model.chains import Chain, generative_chain
-from biva_tf.model.heads import LatentMap, StandardGaussian
+from biva_tf.model.heads import LatentMap
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import GatheredNoise, Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
@@ -79,23 +79,26 @@ class Descent:
 
 
 class TopLatent(keras.layers.Layer):
-    """z_L, with its prior N(0, I). The bottom-up pass gives its posterior.
+    """z_L, with its prior. The bottom-up pass gives its posterior.
 
     Args:
+      spec: the model's spec.
       latent: z_L.
-      latent_shape: the shape of z_L, per example.
-      features_shape: the shape of the map that its posterior is made from.
+      posterior: the layer that the bottom-up pass draws z_L from.
 
     Attributes:
-      latent, latent_shape, features_shape: as given.
+      latent: as given.
+      latent_shape: the shape of z_L, per example.
+      features_shape: the shape of the map that its posterior is made from.
       prior: the layer that gives p(z_L).
     """
 
-    def __init__(self, latent: LatentSpec, latent_shape: tuple[int, ...], features_shape: MapShape):
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, posterior: posteriors.TopPosterior):
         super().__init__(name=latent.name)
-        self.latent, self.latent_shape = latent, latent_shape
-        self.features_shape = features_shape
-        self.prior = StandardGaussian(latent_shape, name=scopes.TOP_PRIOR)
+        self.latent, self.latent_shape = latent, posterior.latent_shape
+        self.features_shape = posterior.features_shape
+        bounds = spec.log_variance_floor, spec.log_variance_ceiling
+        self.prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
         self.built = True
 
     def call(
@@ -158,16 +161,24 @@ class TopDownLatent(keras.layers.Layer):
       latent: z_i^td.
       d_shape: the shape of d_{i+1}.
       td_shape: the shape of td_i.
+      make_posterior: makes the layer of the posterior from the spec, i, td_shape and d_shape.
 
     Attributes are those of `TopLatent`; `posterior` is the layer that gives the posterior.
     """
 
-    def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, td_shape: MapShape):
+    def __init__(
+        self,
+        spec: ModelSpec,
+        latent: LatentSpec,
+        d_shape: MapShape,
+        td_shape: MapShape,
+        make_posterior: Callable[..., posteriors.TopDownPosterior] = posteriors.top_down,
+    ):
         super().__init__(name=latent.name)
         self.latent = latent
         name = scopes.prior(latent.branch, latent.level)
         self.prior = posteriors.head(spec, latent.level, d_shape, name)
-        self.posterior = posteriors.top_down(spec, latent.level, td_shape, d_shape)
+        self.posterior = make_posterior(spec, latent.level, td_shape, d_shape)
         self.latent_shape = self.prior.latent_shape
         self.features_shape = self.posterior.features_shape
         self.built = True
@@ -204,7 +215,10 @@ class TopDownStage(keras.layers.Layer):
       reads_class: whether the stage reads y.
       latent_map: the latents as a map.
       d: the chain to d_i.
+      make_posterior: makes the layer of a top-down posterior; for stages of one's own.
     """
+
+    make_posterior = staticmethod(posteriors.top_down)
 
     def __init__(
         self,
@@ -217,9 +231,8 @@ class TopDownStage(keras.layers.Layer):
         self.level = level
         self.latents = self.make_latents(spec, bottom_up, above)
         self.latent_shape: tuple[int, ...] = self.latents[-1].latent_shape
-        self.reads_class = spec.classes is not None and (spec.classes.every_level or level == 1)
-        units = len(self.latents) * self.latent_shape[-1]
-        units += spec.classes.number if self.reads_class else 0
+        self.reads_class = spec.class_units(level) > 0
+        units = len(self.latents) * self.latent_shape[-1] + spec.class_units(level)
         self.in_shape = (*self.latent_shape[:-1], units)
         features_shape, name = self.latents[-1].features_shape, scopes.generative_map(level)
         self.latent_map = LatentMap(self.in_shape, features_shape, name=name)
@@ -237,14 +250,13 @@ class TopDownStage(keras.layers.Layer):
         for latent in spec.level_latents(self.level):
             match latent.branch:
                 case Branch.TOP:
-                    shape = bottom_up.posterior.latent_shape
-                    made.append(TopLatent(latent, shape, bottom_up.features_shape))
+                    made.append(TopLatent(spec, latent, bottom_up.posterior))
                 case Branch.BOTTOM_UP:
                     shapes = above.out_shape, bottom_up.shapes.bu
                     made.append(BottomUpLatent(spec, latent, *shapes))
                 case Branch.TOP_DOWN:
                     shapes = above.out_shape, bottom_up.shapes.td
-                    made.append(TopDownLatent(spec, latent, *shapes))
+                    made.append(TopDownLatent(spec, latent, *shapes, self.make_posterior))
         return made
 
     @property

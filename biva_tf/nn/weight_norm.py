@@ -5,11 +5,8 @@ A layer has a direction V, a gain g and a bias b, and computes
     y = op(x, W) + b    with    W = g V / ||V||.
 
 op is linear; the norm is taken per output filter. `WeightNorm` is the layer, each of its subclasses
-is one op. The functions at the end act on all layers of a model:
-
-    data_dependent_initialisation    sets g and b from the first batch
-    normalised_weights               computes every W (and its spectrum) once, for many passes
-    fixed_weights                    makes the layers use those
+is one op. `data_dependent_initialisation` sets g and b from the first batch; `fixed_weights.py`
+computes every W once, for many passes.
 """
 
 import contextlib
@@ -74,8 +71,23 @@ class WeightNorm(keras.layers.Layer):
         self.b = self.add_weight(shape=(filters,), initializer="zeros", name="b")
         self.built = True
 
-    def build(self, input_shape):
-        """Does nothing: the constructor made the weights."""
+    def get_config(self) -> dict:
+        """The constructor's arguments, and how the layer computes."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "compute": dataclasses.asdict(self.compute),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "WeightNorm":
+        """The layer of `get_config`, without its weights."""
+        arguments = dict(config)
+        trainable = arguments.pop("trainable")
+        with Compute(**arguments.pop("compute")).scope():
+            layer = cls(**arguments)
+        layer.trainable = trainable
+        return layer
 
     def load_own_variables(self, store):
         """Reads the weights from a .keras file, also from one of an earlier version."""
@@ -98,14 +110,12 @@ class WeightNorm(keras.layers.Layer):
         return math.inf
 
     def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
-        """W, with its spectrum if a batch of `rows` is convolved in the frequency domain."""
-        v, g = _values(self.v, self.g)
-        return self.normalise(v, g, rows)
-
-    def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
-        """What `normalised_weights` gives for these values of V and g."""
+        """W, with its spectrum if batches of `rows` are faster with it."""
         del rows
-        return NormalisedWeights(_normalise(v, g, self.filter_axis))
+        return NormalisedWeights(self._w())
+
+    def _w(self) -> tf.Tensor:
+        return _normalise(*_values(self.v, self.g), self.filter_axis)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y = op(x, g V/||V||) + b."""
@@ -113,7 +123,7 @@ class WeightNorm(keras.layers.Layer):
             return self._initialise(x)
         weights = self._mode.fixed_weights
         if weights is None:
-            weights = NormalisedWeights(_normalise(*_values(self.v, self.g), self.filter_axis))
+            weights = NormalisedWeights(self._w())
         y = self.product(x, weights, tf.convert_to_tensor(self.b.value))
         if self._mode.observer is not None:
             self._mode.observer(self, x, y)
@@ -135,6 +145,7 @@ class WeightNorm(keras.layers.Layer):
         return tf.cast(t, self.compute.product_dtype)
 
 
+@keras.saving.register_keras_serializable("biva_tf")
 class Conv2D(WeightNorm):
     """SAME convolution: [rows, *in_shape] to [rows, ceil(h/stride), ceil(w/stride), filters].
 
@@ -144,10 +155,21 @@ class Conv2D(WeightNorm):
     def __init__(self, in_shape, filters: int, kernel, stride=(1, 1), *, name: str):
         *size, channels = in_shape
         super().__init__((*kernel, channels, filters), filters, name)
-        self._channels, self._filters, self._stride = channels, filters, tuple(stride)
+        self._size, self._channels = tuple(size), channels
+        self._filters, self._stride = filters, tuple(stride)
         self.in_frequency: frequency.FrequencyConvolution | None = None
         if self._stride == (1, 1):
-            self.in_frequency = frequency.convolution(tuple(size), tuple(kernel))
+            self.in_frequency = frequency.convolution(self._size, tuple(kernel))
+
+    def get_config(self) -> dict:
+        """See `WeightNorm.get_config`."""
+        return {
+            **super().get_config(),
+            "in_shape": (*self._size, self._channels),
+            "filters": self._filters,
+            "kernel": tuple(self.v.shape[:2]),
+            "stride": self._stride,
+        }
 
     def _least_rows_in_frequency(self, *, fixed_weights: bool) -> float:
         if self.in_frequency is None:
@@ -161,9 +183,9 @@ class Conv2D(WeightNorm):
         """See `WeightNorm.least_rows_of_spectrum`."""
         return self._least_rows_in_frequency(fixed_weights=True)
 
-    def normalise(self, v: tf.Tensor, g: tf.Tensor, rows: int) -> NormalisedWeights:
-        """See `WeightNorm.normalise`."""
-        w = _normalise(v, g, self.filter_axis)
+    def normalised_weights(self, rows: int = 0) -> NormalisedWeights:
+        """See `WeightNorm.normalised_weights`."""
+        w = self._w()
         if rows < self.least_rows_of_spectrum:
             return NormalisedWeights(w)
         return NormalisedWeights(w, self._cast(self.in_frequency.spectrum_of_weights(w)))
@@ -193,6 +215,7 @@ class Conv2D(WeightNorm):
         return direct() if (rows or 0) < least else in_frequency()
 
 
+@keras.saving.register_keras_serializable("biva_tf")
 class Deconv2D(WeightNorm):
     """SAME transposed convolution: [rows, h, w, in] to [rows, *out_size, filters].
 
@@ -205,6 +228,18 @@ class Deconv2D(WeightNorm):
     def __init__(self, channels: int, filters: int, kernel, stride, out_size, *, name: str):
         super().__init__((*kernel, filters, channels), filters, name)
         self._stride, self._out_shape = tuple(stride), (*out_size, filters)
+
+    def get_config(self) -> dict:
+        """See `WeightNorm.get_config`."""
+        *kernel, filters, channels = self.v.shape
+        return {
+            **super().get_config(),
+            "channels": channels,
+            "filters": filters,
+            "kernel": kernel,
+            "stride": self._stride,
+            "out_size": self._out_shape[:2],
+        }
 
     def multiply_adds(self, in_size: Sequence[int], out_size: Sequence[int]) -> int:
         """See `WeightNorm.multiply_adds`: a product for every place of x."""
@@ -220,6 +255,7 @@ class Deconv2D(WeightNorm):
         return _finish(tf.ensure_shape(y, (None, *self._out_shape)), x, bias)
 
 
+@keras.saving.register_keras_serializable("biva_tf")
 class Dense(WeightNorm):
     """A linear map of the last axis: [..., in] to [..., units]. On images, a 1x1 convolution.
 
@@ -229,6 +265,10 @@ class Dense(WeightNorm):
     def __init__(self, in_units: int, units: int, *, name: str):
         super().__init__((in_units, units), units, name)
         self._units = units
+
+    def get_config(self) -> dict:
+        """See `WeightNorm.get_config`."""
+        return {**super().get_config(), "in_units": self.v.shape[0], "units": self._units}
 
     def compute_output_shape(self, input_shape):
         """[..., in] to [..., units]."""
@@ -296,13 +336,13 @@ def _values(*variables):
 
 
 def layers_of(parts: Iterable[keras.layers.Layer]) -> list[WeightNorm]:
-    """The weight-normalised layers of a model's parts (or of `[model]`), in a fixed order."""
+    """The weight-normalised layers of a model's parts (or of `[model]`), once, in a fixed order."""
     layers = [layer for part in parts for layer in part._flatten_layers()]
-    return [layer for layer in layers if isinstance(layer, WeightNorm)]
+    return [layer for layer in dict.fromkeys(layers) if isinstance(layer, WeightNorm)]
 
 
 @contextlib.contextmanager
-def _in_mode(
+def in_mode(
     layers: Sequence[WeightNorm], field: str, values: Iterable[typing.Any]
 ) -> Iterator[None]:
     """While active, a field of each layer's `_Mode` has the layer's entry of `values`."""
@@ -325,30 +365,23 @@ def data_dependent_initialisation(
     not vary keeps g = 1. Run one eager forward pass inside it, in cross-replica context.
     """
     layers = layers_of([model])
-    return _in_mode(layers, "initialising", [True] * len(layers))
+    return in_mode(layers, "initialising", [True] * len(layers))
+
+
+def as_initialised(
+    layer: keras.layers.Layer,
+) -> contextlib.AbstractContextManager[None]:
+    """While active, a layer keeps its g and b, also within a data-dependent initialisation.
+
+    For a call that is not the one on data.
+    """
+    layers = layers_of([layer])
+    return in_mode(layers, "initialising", [False] * len(layers))
 
 
 def is_initialised(model: keras.layers.Layer) -> bool:
     """Whether any gain differs from the 1 that it has before data-dependent initialisation."""
     return any(bool(tf.reduce_any(layer.g.value != 1.0)) for layer in layers_of([model]))
-
-
-def normalised_weights(
-    parts: Iterable[keras.layers.Layer], rows: int = 0
-) -> list[NormalisedWeights]:
-    """The weights of every layer of a model's parts, for many passes under `fixed_weights`.
-
-    Args:
-      parts: a model's parts, or `[model]`.
-      rows: the batch size of those passes. Spectra are added where it makes them worthwhile.
-    """
-    return [layer.normalised_weights(rows) for layer in layers_of(parts)]
-
-
-def least_rows_alike(layers: Iterable[WeightNorm], rows: int) -> int:
-    """The least batch size for which `normalised_weights` gives what it gives for `rows`."""
-    least = (layer.least_rows_of_spectrum for layer in layers)
-    return max((math.ceil(n) for n in least if n <= rows), default=0)
 
 
 Observer = Callable[[WeightNorm, tf.Tensor, tf.Tensor], None]  # takes a layer, its x and its y
@@ -359,11 +392,4 @@ def observed(
 ) -> contextlib.AbstractContextManager[None]:
     """While active, every layer that is called shows the observer its input and its output."""
     layers = layers_of([model])
-    return _in_mode(layers, "observer", [observer] * len(layers))
-
-
-def fixed_weights(
-    parts: Iterable[keras.layers.Layer], weights: Sequence[NormalisedWeights]
-) -> contextlib.AbstractContextManager[None]:
-    """While active, the layers of `parts` use these weights and do not look at V and g."""
-    return _in_mode(layers_of(parts), "fixed_weights", weights)
+    return in_mode(layers, "observer", [observer] * len(layers))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from biva_tf.choices import CONVS, FREE_BITS_MODES, PRECISIONS
+from biva_tf.choices import CONVS, FREE_BITS_MODES, KLS, PRECISIONS
 from biva_tf.data import images, pipeline, sources
 from biva_tf.settings import Settings, setting
 
@@ -104,6 +104,13 @@ class RunConfig(Settings):
         "per_example",
         "Where free bits apply: per_example (as the original), or to the mean over the batch.",
         choices=FREE_BITS_MODES,
+    )
+    kl: str = setting(
+        "sampled",
+        "The KL of a latent in the loss and in the metrics of the steps: sampled (log q - log p at "
+        "the draw, as the original), or analytic (in closed form, of Gaussian latents). Scores, "
+        "those of the validation among them, have the sampled one.",
+        choices=KLS,
     )
     kl_weight: float = setting(1.0, "The weight of the KL terms (beta).", lower=0.0)
     kl_warmup_steps: int = setting(

@@ -15,15 +15,17 @@ import tensorflow as tf
 
 from biva_tf import api, artefacts
 from biva_tf.data.grey import GreyRule
-from biva_tf.errors import UserError
+from biva_tf.errors import Setting, UserError
 from biva_tf.extras import MissingPackageError
-from biva_tf.files import naming, write_json
+from biva_tf.files import naming, remove, write_json
 from biva_tf.inference import exploration
+from biva_tf.locks import only_one
 from biva_tf.model import user_code
 from biva_tf.model.spec import to_plain
 from biva_tf.runs import config
 from biva_tf.serving import signatures, warmup
 from biva_tf.serving.limits import Limits
+from biva_tf.serving.versions import versions
 
 METADATA = "biva_tf.json"  # a version has it among its assets
 CODE = "code"  # so is the folder of the copies of a user's own files
@@ -55,17 +57,21 @@ def export(
     Raises:
       ExportError: the model is not of images, the version exists, or what was written differs from
         the model; nothing is then left behind.
+      LockedError: another process exports into the folder.
       OSError: the version cannot be written; nothing is left behind.
     """
     spec = model.spec
     if not spec.of_images:
         got = f"a model with the likelihood {spec.likelihood.kind}"
         raise ExportError(f"expected a model of images in [0, 1], got {got}")
-    limits = limits or Limits()
-    model = _under_ceiling(model)
-    spec = model.spec
     export_dir = Path(export_dir)
-    export_dir.mkdir(parents=True, exist_ok=True)
+    with only_one(export_dir, Setting("export_dir", export_dir), "exporting"):
+        remove(export_dir.glob(".[0-9]*-*"))  # what exports that were killed have left
+        return _export(_under_ceiling(model), export_dir, version, limits or Limits())
+
+
+def _export(model: api.BIVA, export_dir: Path, version: int | None, limits: Limits) -> Path:
+    spec = model.spec
     if version is None:
         version = max(versions(export_dir), default=0) + 1
     folder = export_dir / str(version)
@@ -100,11 +106,6 @@ def _under_ceiling(model: api.BIVA) -> api.BIVA:
         text = "the export has no ceiling of the log-variances, which training data is needed for"
         print(f"note: {text} ({e})", file=sys.stderr)
         return model
-
-
-def versions(export_dir: Path) -> list[int]:
-    """The numbers of the versions under a folder, in any order; none if there is no folder."""
-    return [int(path.name) for path in export_dir.glob("*") if path.name.isdecimal()]
 
 
 def _save(model: api.BIVA, folder: Path, limits: Limits) -> None:
@@ -183,13 +184,16 @@ def _parity(model: api.BIVA, folder: Path, limits: Limits) -> dict[str, float]:
         "score": {"images": images, "k": k, "num_importance_samples": samples, "seed": seeds},
         "reconstruct": {"images": images, "levels": 1, "seed": seeds},
     }
+    expected: dict[tuple[str, str], np.ndarray] = {}
     if spec.classes is not None:
-        requests["sample"]["label"] = spec.classes.number - 1
+        requests["sample"]["label"] = spec.num_classes - 1
         requests["classify"] = {"images": images, "num_samples": samples, "seed": seeds}
+        probabilities = model.classify(images, num_samples=samples, seed=seed)
+        expected["classify", "probabilities"] = probabilities
     answers = dict(zip(requests, run_in_cpp_loader(folder, list(requests.items())), strict=True))
     arguments: dict[str, Any] = {"num_importance_samples": samples, "seed": seed}
     bound, above = model.score(images, **arguments), model.score(images, k=k, **arguments)
-    expected = {
+    expected |= {
         ("sample", "images"): model.sample(
             number, seed=seed, temperature=temperature, label=requests["sample"].get("label")
         ),
@@ -198,9 +202,6 @@ def _parity(model: api.BIVA, folder: Path, limits: Limits) -> dict[str, float]:
         ("score", "elbo_above_k_nats"): above.elbo_nats,
         ("reconstruct", "images"): exploration.reconstruct(model, images, (k,), seed=seed)[:, 0],
     }
-    if spec.classes is not None:
-        probabilities = model.classify(images, num_samples=samples, seed=seed)
-        expected["classify", "probabilities"] = probabilities
     errors = {}
     for (signature, output), value in expected.items():
         error = np.abs(answers[signature][output] - value).max() / np.abs(value).max()

@@ -64,10 +64,13 @@ def module(
     has to normalise them.
     """
     result = tf.Module()
-    normalised = [tf.Variable(weights.w) for weights in weight_norm.normalised_weights([model])]
-    biases = [layer.b.value for layer in weight_norm.layers_of([model])]
-    result.weights = biases + normalised
-    with weight_norm.fixed_weights([model], [NormalisedWeights(w) for w in normalised]):
+    normalised = [tf.Variable(w) for w, _ in model.fixed_weights.read()]
+    layers = weight_norm.layers_of([model])
+    biases = [layer.b.value for layer in layers]
+    of_layers = {id(weight) for layer in layers for weight in layer.weights}
+    others = [weight.value for weight in model.weights if id(weight) not in of_layers]
+    result.weights = biases + normalised + others
+    with model.fixed_weights.used([NormalisedWeights(w) for w in normalised]):
         return result, _Signatures(model, limits, grey).all()
 
 
@@ -122,7 +125,7 @@ class _Signatures:
             "encode": _trace(self.encode, images),
             "decode": _trace(self.decode, **values),
         }
-        if self.model.spec.classes is not None:
+        if label:
             traced["classify"] = _trace(self.classify, images, num_samples, seed)
         return {"serving_default": sample, **traced}
 
@@ -142,7 +145,7 @@ class _Signatures:
             temperature,
         )
         if label is not None:
-            number = self.model.spec.classes.number
+            number = self.model.spec.num_classes
             label = checked(
                 label,
                 (label >= -1) & (label < number),
@@ -262,7 +265,7 @@ class _Signatures:
                 max_rows=chunks.ROWS,
             )
 
-        spec = tf.TensorSpec((None, self.model.spec.classes.number), tf.float32)
+        spec = tf.TensorSpec((None, self.model.spec.num_classes), tf.float32)
         probabilities = chunks.concat_rows(rows, tf.shape(images)[0], spec)
         labels = tf.argmax(probabilities, axis=1, output_type=tf.int32)
         return {"probabilities": probabilities, "labels": labels}

@@ -6,15 +6,13 @@ import tensorflow as tf
 
 from biva_tf.data import pipeline
 from biva_tf.data.densities import DENSITIES
-from biva_tf.data.images import NO_LABEL
-from biva_tf.inference import bounds
-from biva_tf.model import plans
+from biva_tf.data.images import NO_LABEL, Batch
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
-from biva_tf.training import size
+from biva_tf.training import size, supervision
 
 # Weights, gradients, two slots of Adamax, averages, V/||V|| and its product with g.
 _COPIES_OF_PARAMETERS = 7
@@ -86,24 +84,16 @@ def memory(model: Network) -> tuple[int, int]:
     program itself takes half a GiB: `mnist_l6` at batch 32 3.4 GiB (estimate 3.2), `cifar10_l15` at
     batch 8 6.2 (4.8). Convolutions in the frequency domain take up to 1.3 times as much.
     """
-
-    classes = model.spec.classes
+    labels_of = supervision.of(model.spec, alternating=True)
 
     @tf.function(autograph=False)
     def forward(images):
-        noise = SeededNoise(0)
-        image_features = model.image_features(images, noise, training=True)
-        features = model.bottom_up(image_features, noise, training=True)
-        arguments = (model, features, plans.posterior(model.spec), noise, images)
-        if classes is None:
-            return bounds.bound(*arguments, training=True).terms.bound
-        labels = tf.constant([0, NO_LABEL], tf.int64)
-        return bounds.alternating_terms(*arguments, labels, training=True).bound
+        batch = Batch(images, tf.constant([0, NO_LABEL], tf.int64))
+        terms, _ = labels_of.passes(model, batch, SeededNoise(0))
+        return terms.bound
 
     # With two rows, the axis of the rows cannot be mistaken for one of length 1.
-    shape, rows = (2, *model.spec.image_shape), {2}
-    if classes is not None:  # one labelled row, and one that goes on with every class
-        rows |= {classes.number, 1 + classes.number}
+    shape, rows = (2, *model.spec.image_shape), labels_of.rows_below_y()
     graph = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
     per_row = 0
     for op in graph.get_operations():

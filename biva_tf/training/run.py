@@ -122,8 +122,6 @@ def _run(
     else:
         trainer.initialise(data.train.initial_images(config.init_images or config.batch_size))
     unfinished = _unfinished(config, run_dir, checkpoint, trainer.step)
-    if restored and hosts is None:
-        _select_again(selected, checkpoint, trainer)
     for kept in written.write_config(spec, config):
         _note(f"note: code of the model has changed since the earlier run; {kept} keeps its text")
     if data.vocabulary is not None:
@@ -135,6 +133,8 @@ def _run(
     if not is_chief:
         checkpoint.write_to(written.checkpoints)
         selected.write_to(written.weights)
+    if restored:
+        _select_again(selected, checkpoint, trainer)
     if broken := written.drop_metrics_after(trainer.step):
         _note(f"note: {broken}")
     reporter = Reporter(written, trainer.step, config.steps, config.batch_size, data.vocabulary)
@@ -170,10 +170,11 @@ def _select_again(
 ) -> None:
     """Writes selected weights where those that a run had selected cannot be read.
 
-    They are the moving averages at the step that the run goes on from.
+    They are the moving averages at the step that the run goes on from. All hosts write them if one
+    cannot read those before.
     """
     best, step = int(checkpoint.best_step.numpy()), trainer.step
-    if not best or selected.can_be_read(best):
+    if not best or all(trainer.of_all_hosts(int(selected.can_be_read(best)))):
         return
     with trainer.averaged_weights():
         selected.save(step)
@@ -326,7 +327,12 @@ def _start_from(config: RunConfig, spec: ModelSpec, trainer: Trainer) -> None:
     """
     start = pretrained.find(config.init_from)
     old_spec, old = start.read()
-    without_weights = ("dropout_inference", "dropout_generative", "log_variance_ceiling")
+    without_weights = (
+        "dropout_inference",
+        "dropout_generative",
+        "log_variance_ceiling",
+        "log_variance_floor",
+    )
     if dataclasses.replace(old_spec, **{f: getattr(spec, f) for f in without_weights}) != spec:
         raise SettingsError(
             Setting("init_from", start.path),

@@ -6,15 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from biva_tf.choices import FREE_BITS_MODES
-from biva_tf.data.images import NO_LABEL, Batch
-from biva_tf.inference import bounds, objectives
-from biva_tf.model import assignments, plans
+from biva_tf.choices import FREE_BITS_MODES, KLS
+from biva_tf.data.images import Batch
+from biva_tf.inference import objectives
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn import weight_norm
 from biva_tf.settings import Settings, setting
+from biva_tf.training import supervision
 from biva_tf.training.optimizer import Adamax, apply_summed
 
 # Each use of a run's seed has its own constant, so that no two uses share noise.
@@ -40,6 +40,7 @@ class Objective(Settings):
       skip_gradient_norm: a step whose gradient has a larger global norm, before it is clipped, or
         one that is not finite, changes nothing but the number of steps (Child 2021); 0: no step is
         skipped.
+      kl: how the loss and the step's metrics have the KL of a latent; as in `objectives.terms`.
 
     Raises:
       SettingsError: one of them is out of its range.
@@ -53,6 +54,7 @@ class Objective(Settings):
     bound_weight: float = setting(1.0, lower=0.0)
     clip_norm: float = setting(0.0, lower=0.0)
     skip_gradient_norm: float = setting(0.0, lower=0.0)
+    kl: str = setting("sampled", choices=KLS)
 
     def get_config(self) -> dict:
         """The fields by name, for Keras."""
@@ -78,6 +80,7 @@ class TrainingStep:
       seed: the seed of the noise.
       alternating: whether rows 0, 2, 4, ... of a batch are labelled and the others are not, which
         makes a step of a spec with classes faster; otherwise any row may be labelled.
+      jit_compile: whether XLA compiles the step.
     """
 
     model: Network
@@ -85,6 +88,7 @@ class TrainingStep:
     objective: Objective
     seed: int
     alternating: bool = False
+    jit_compile: bool = False
 
     def __call__(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Trains on a replica's part of the global batch; in replica context.
@@ -97,7 +101,7 @@ class TrainingStep:
         objective, spec = self.objective, self.model.spec
         first_row, global_rows = _rows(batch.images, context)
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
-        noise = seeded_noise(self.seed, TRAINING).fold(step, first_row)
+        noise = seeded_noise(self.seed, TRAINING, for_xla=self.jit_compile).fold(step, first_row)
         kl_weight = objectives.linear_warmup(step, objective.kl_warmup_steps, objective.kl_weight)
 
         def batch_mean(rows):
@@ -107,7 +111,9 @@ class TrainingStep:
         weights = [v.value for v in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            terms, of_labels = self._passes(with_a_row(batch), noise)
+            terms, of_labels = self._supervision.passes(
+                self.model, with_a_row(batch), noise, objective.kl
+            )
             terms = objectives.Terms(*(first_rows(values, batch) for values in terms))
             if of_labels is not None:
                 rows = (first_rows(values, batch) for values in of_labels)
@@ -133,26 +139,14 @@ class TrainingStep:
         means = tf.unstack(batch_mean(tf.stack(list(by_row.values()), axis=1)))
         metrics = dict(zip(by_row, means, strict=True))
         if of_labels is not None:
-            metrics |= _label_metrics(*tf.unstack(batch_mean(tf.stack(of_labels, axis=1))))
+            values = _label_metrics(*tf.unstack(batch_mean(tf.stack(of_labels, axis=1))))
+            metrics |= dict(zip(self._supervision.label_metrics, values, strict=True))
         of_step = _step_metrics(objective, norm, learning_rate, kl_weight, skipped)
         return metrics["loss"], metrics | of_step
 
-    def _passes(
-        self, batch: Batch, noise: SeededNoise
-    ) -> tuple[objectives.Terms, objectives.LabelTerms | None]:
-        """The terms of the bound, and with classes those of the labels."""
-        model, images, labels = self.model, batch.images, batch.labels
-        if model.spec.classes is None:
-            return objectives.terms(model(images, noise=noise, training=True), images), None
-        image_features = model.image_features(images, noise, training=True)
-        features = model.bottom_up(image_features, noise, training=True)
-        arguments = (model, features, plans.posterior(model.spec), noise, images)
-        if self.alternating:
-            terms = bounds.alternating_terms(*arguments, labels, training=True)
-            labels = tf.where(tf.range(images.shape[0]) % 2 == 0, labels, NO_LABEL)
-        else:
-            terms = bounds.bound(*arguments, labels=labels, training=True).terms
-        return terms, objectives.label_terms(features.class_logits, labels)
+    @property
+    def _supervision(self) -> supervision.Unsupervised:
+        return supervision.of(self.model.spec, alternating=self.alternating)
 
     def initialise(self, images: np.ndarray | tf.Tensor) -> None:
         """Data-dependent initialisation on a batch of images [rows, *image_shape].
@@ -161,10 +155,8 @@ class TrainingStep:
         """
         noise = seeded_noise(self.seed, INITIALISATION)
         initialising = weight_norm.data_dependent_initialisation(self.model)
-        images, classes = tf.convert_to_tensor(images), None
-        if self.model.spec.classes is not None:
-            number = self.model.spec.classes.number
-            classes = assignments.given(tf.range(len(images)) % number, number)
+        images = tf.convert_to_tensor(images)
+        classes = self._supervision.first_classes(len(images))
         with self.model.distribute_strategy.scope(), initialising:
             self.model(images, noise=noise, classes=classes, training=True)
         if isinstance(self.optimizer, Adamax):
@@ -204,7 +196,7 @@ def _row_metrics(
 def bound_metrics(spec: ModelSpec, terms: objectives.Terms) -> dict[str, tf.Tensor]:
     """The metrics of training and evaluation that the terms of the bound give, each [rows]."""
     bits = {}
-    if spec.likelihood.of_fixed_size:
+    if spec.likelihood.x.of_fixed_size:
         bits = {"bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape)}
     return {
         "elbo": terms.bound,
@@ -214,12 +206,9 @@ def bound_metrics(spec: ModelSpec, terms: objectives.Terms) -> dict[str, tf.Tens
     }
 
 
-def _label_metrics(nats, correct, labelled) -> dict[str, tf.Tensor]:
-    """Metrics of the labelled rows, from the means of `LabelTerms` over all rows."""
-    return {
-        "classifier_nats": tf.math.divide_no_nan(nats, labelled),
-        "accuracy": tf.math.divide_no_nan(correct, labelled),
-    }
+def _label_metrics(nats, correct, labelled) -> tuple[tf.Tensor, tf.Tensor]:
+    """-log q(y|x) and the accuracy of labelled rows, from the means of `LabelTerms` over all."""
+    return tf.math.divide_no_nan(nats, labelled), tf.math.divide_no_nan(correct, labelled)
 
 
 def _step_metrics(
@@ -239,10 +228,9 @@ def _step_metrics(
 def metric_names(spec: ModelSpec, objective: Objective) -> tuple[str, ...]:
     """The names of the metrics of a step."""
     terms = objectives.Terms(tf.zeros([1]), tf.zeros([1, len(spec.kl_names)]))
-    of_labels = () if spec.classes is None else _label_metrics(0.0, 0.0, 0.0)
     return (
         *_row_metrics(spec, terms, tf.zeros([1])),
-        *of_labels,
+        *supervision.of(spec).label_metrics,
         *_step_metrics(objective, None, None, None, False),
     )
 
@@ -266,9 +254,9 @@ def first_rows(values: tf.Tensor | None, batch: Batch) -> tf.Tensor | None:
     return values[: tf.shape(batch.images)[0]]
 
 
-def seeded_noise(seed: int, use: int) -> SeededNoise:
+def seeded_noise(seed: int, use: int, *, for_xla: bool = False) -> SeededNoise:
     """The noise of a run for one of its uses."""
-    return SeededNoise(tf.constant([seed, use], tf.int64))
+    return SeededNoise(tf.constant([seed, use], tf.int64), for_xla=for_xla)
 
 
 def _rows(images: tf.Tensor, context: tf.distribute.ReplicaContext):

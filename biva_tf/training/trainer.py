@@ -11,14 +11,14 @@ from biva_tf.data.batches import Batches
 from biva_tf.data.images import Batch
 from biva_tf.data.pipeline import Examples
 from biva_tf.errors import Setting, SettingsError
-from biva_tf.inference import chunks, classification, objectives
+from biva_tf.inference import chunks, objectives
 from biva_tf.inference.objectives import Terms
 from biva_tf.inference.scoring import Scorer
-from biva_tf.model import noise
 from biva_tf.model.network import Network
 from biva_tf.model.spec import ModelSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.runs.config import RunConfig
+from biva_tf.training import supervision
 from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
 from biva_tf.training.step import EVALUATION, Objective, TrainingStep, bound_metrics
 
@@ -47,13 +47,14 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         classifier_weight: float = 1.0,
     ):
-        replicas, pair = strategy.num_replicas_in_sync, 1 if spec.classes is None else 2
+        self._supervision = supervision.of(spec, alternating=True)
+        replicas, together = strategy.num_replicas_in_sync, self._supervision.together
         if config.jit_compile and not isinstance(strategy, tf.distribute.OneDeviceStrategy):
             got = f"{replicas} replicas"
             raise SettingsError(Setting("jit_compile"), f": expected one device, got {got}")
-        if config.batch_size % (pair * replicas):
+        if config.batch_size % (together * replicas):
             expected = f"a multiple of the {replicas} replicas"
-            if pair == 2:
+            if together == 2:
                 expected = f"a multiple of twice the {replicas} replicas, for a model with classes"
             got = f"{config.batch_size}"
             raise SettingsError(Setting("batch_size"), f": expected {expected}, got {got}")
@@ -76,6 +77,7 @@ class Trainer:
         objective = Objective(
             free_bits=config.free_bits,
             free_bits_mode=config.free_bits_mode,
+            kl=config.kl,
             kl_weight=config.kl_weight,
             kl_warmup_steps=config.kl_warmup_steps,
             classifier_weight=classifier_weight,
@@ -83,8 +85,14 @@ class Trainer:
             clip_norm=config.clip_norm,
             skip_gradient_norm=config.skip_gradient_norm,
         )
-        alternating = spec.classes is not None
-        self._step = TrainingStep(self.model, self.optimizer, objective, config.seed, alternating)
+        self._step = TrainingStep(
+            self.model,
+            self.optimizer,
+            objective,
+            config.seed,
+            alternating=True,
+            jit_compile=config.jit_compile,
+        )
         self.train_step = tf.function(
             self._train_step, autograph=False, jit_compile=config.jit_compile or None
         )
@@ -122,8 +130,7 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """One step on a distributed global batch: the loss and the metrics of `TrainingStep`."""
-        with noise.for_xla() if self.config.jit_compile else contextlib.nullcontext():
-            result = self.strategy.run(self._step, args=(batch,))
+        result = self.strategy.run(self._step, args=(batch,))
         # All replicas have the same values, after an all-reduce.
         return tf.nest.map_structure(
             lambda value: self.strategy.experimental_local_results(value)[0], result
@@ -154,13 +161,7 @@ class Trainer:
         means = {name: float(np.mean(values)) for name, values in metrics.items()}
         if images.tokens is not None:
             means["perplexity"] = objectives.perplexity(means["elbo"] * len(images), images.tokens)
-        if self.model.spec.classes is not None and images.labels is not None:
-            pixels = images[:]
-            probabilities = classification.classify(
-                self.model, pixels, num_samples=1, seed=self.config.seed
-            )
-            means["accuracy"] = float(np.mean(probabilities.argmax(axis=1) == images.labels))
-        return means
+        return means | self._supervision.accuracy(self.model, images, self.config.seed)
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:
         """While active, the model has the moving averages as its weights, if the run keeps them."""

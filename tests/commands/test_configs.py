@@ -147,7 +147,7 @@ def test_a_narrowed_copy_trains_a_step(path, monkeypatch):
         source = _few_images(settings.dataset)
         monkeypatch.setattr(sources, "load", lambda name, location: source)
     spec = _narrowed(architectures.get(settings.architecture))
-    data_config = dataclasses.replace(settings.data, labels=spec.num_classes)
+    data_config = dataclasses.replace(settings.data, labels=spec.num_classes or None)
     data = pipeline.load(data_config, settings.seed, spec.num_classes, Form.for_spec(spec))
     pipeline.check_fits(spec, data.test, settings.dataset)
     tf.config.run_functions_eagerly(True)  # tracing a deep model takes longer than a step

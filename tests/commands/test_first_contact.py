@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT, command, run
 from test_commands import COMMANDS
 
+DIGITS = "--pretrained=mnist_10k_small"
 TRAIN = ("biva_tf.train", "--model_dir=runs/none")
 
 # The commands that read a trained model, and the flags that each has to be given.
@@ -59,6 +60,14 @@ def test_an_unknown_flag_is_answered_in_one_line_without_tensorflow(name):
         (("biva_tf.train",), "--model_dir: expected a value, got none; .*"),
         (("biva_tf.sample", "--pretrained=fashion"), "--pretrained=.*; the nearest is fashion_.*"),
         (("biva_tf.evaluate",), "--model_dir, --pretrained: expected one of them, got neither"),
+        (
+            ("biva_tf.decompress", DIGITS, "--input=README.md", "--output=f.npz"),
+            "--input=README.md: expected .*",
+        ),
+        (
+            ("biva_tf.score_dataset", "--export_dir=none", "--input=mnist_10k", "--output=none"),
+            "--export_dir=none: expected the versions of biva_tf.export, found none",
+        ),
     ],
 )
 def test_a_mistake_is_answered_in_one_line_without_tensorflow(args, answer):

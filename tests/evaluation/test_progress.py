@@ -6,11 +6,11 @@ from biva_tf.evaluation import progress
 from biva_tf.evaluation.progress import Forecast
 
 
-def _lines(monkeypatch, *, total, seconds, images=10, before=0):
+def _lines(monkeypatch, *, total, seconds, images=10, before=0, at_once=1):
     """What is said after each part, of `images` each, that takes so many seconds."""
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    forecast, lines = Forecast(total, before), []
+    forecast, lines = Forecast(total, before, at_once), []
     for part, each in enumerate(seconds, start=1):
         now += each
         lines.append(forecast.after(before + part * images))
@@ -32,6 +32,13 @@ def _lines(monkeypatch, *, total, seconds, images=10, before=0):
 )
 def test_a_long_computation_says_once_how_long_it_takes(monkeypatch, total, seconds, lines):
     assert _lines(monkeypatch, total=total, seconds=seconds) == lines
+
+
+def test_parts_that_are_computed_at_once_count_together(monkeypatch):
+    """Of two processes, both parts of the first round end at almost the same time."""
+    seconds = [50, 1, 48, 2]
+    *_, line = _lines(monkeypatch, total=200, seconds=seconds, at_once=2)
+    assert line == "200 images: about 7 minutes to go"  # 160 images, 20 of them in 50 seconds
 
 
 def test_images_that_were_done_before_are_not_counted(monkeypatch):

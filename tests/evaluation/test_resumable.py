@@ -7,21 +7,22 @@ VALUES = np.arange(10.0)
 
 
 class Compute:
-    """Returns values and their sum, and records its calls. The chunk at `fails_at` fails."""
+    """Gives values and their sum by threes, and records the parts. That at `fails_at` fails."""
 
     def __init__(self, fails_at=None):
         self.fails_at, self.calls = fails_at, []
 
-    def __call__(self, first, stop):
-        if first == self.fails_at:
-            raise KeyboardInterrupt
-        self.calls.append((first, stop))
-        part = VALUES[first:stop]
-        return {"value": part}, {"sum": part.sum(keepdims=True)}
+    def __call__(self, start):
+        for first in range(start, len(VALUES), 3):
+            if first == self.fails_at:
+                raise KeyboardInterrupt
+            part = VALUES[first : first + 3]
+            self.calls.append((first, first + len(part)))
+            yield first + len(part), {"value": part}, {"sum": part.sum(keepdims=True)}
 
 
 def _compute_all(compute, path):
-    return compute_all(compute, len(VALUES), 3, path, describe=lambda results: f"{results.done}")
+    return compute_all(compute, len(VALUES), path, describe=lambda results: f"{results.done}")
 
 
 def test_every_example_is_computed_once(tmp_path):

@@ -3,7 +3,17 @@ import pytest
 import tensorflow as tf
 from conftest import perturbed, random_images
 
-from biva_tf.model.noise import GivenNoise, HostDraws, NumberedNoise, SampleNoise, SeededNoise
+from biva_tf.model import plans
+from biva_tf.model.noise import (
+    GatheredNoise,
+    GivenNoise,
+    HostDraws,
+    NoNoise,
+    NumberedNoise,
+    SameNoise,
+    SampleNoise,
+    SeededNoise,
+)
 
 
 @pytest.mark.parametrize("event", [(1,), (6,), (3, 5, 2), (4, 4, 4)])
@@ -92,9 +102,29 @@ def test_a_host_is_asked_for_every_latent_in_the_order_of_the_passes():
     by_noise = model(images, noise=GivenNoise(posterior=noise)).px_parameters
     np.testing.assert_allclose(by_host, by_noise, rtol=1e-4, atol=1e-5)
     host = HostDraws(draw)
-    for kind in (host.normal, host.uniform):
+    asked = ("z2/posterior", (2, 3)), ("z2/posterior", (2, 3)), ("block/dropout", 0.5, (2, 3))
+    for kind, arguments in zip((host.normal, host.uniform, host.dropout_mask), asked, strict=True):
         with pytest.raises(ValueError, match="where the host draws values"):
-            kind("z2/posterior", (2, 3))
+            kind(*arguments)
+    with pytest.raises(ValueError, match="z2/prior: expected temperature 1"):
+        model.top_down(None, plans.prior(model.spec, 0.5), host, rows=2)
+
+
+def test_masks_of_samples_and_of_gathered_rows_are_those_of_the_rows_they_are():
+    base, asked = SeededNoise(5), ("block/dropout", 0.5)
+    by_sample = [base.fold(sample, 4).dropout_mask(*asked, (2, 7)) for sample in (1, 2)]
+    drawn = SampleNoise(base, 1, 2, 4).dropout_mask(*asked, (4, 7))
+    np.testing.assert_array_equal(drawn, tf.concat(by_sample, axis=0))
+    whole, rows = base.dropout_mask(*asked, (3, 7)), tf.constant([2, 0, 2, 1])
+    gathered = GatheredNoise(base, 3, rows).dropout_mask(*asked, (4, 7))
+    np.testing.assert_array_equal(gathered, tf.gather(whole, rows))
+    np.testing.assert_array_equal(SameNoise(base).dropout_mask(*asked, (2, 7)), [whole[0]] * 2)
+
+
+@pytest.mark.parametrize("noise", [GivenNoise(), NoNoise(), HostDraws(lambda *_: None)])
+def test_noise_without_dropout_says_which_mask_was_asked_for(noise):
+    with pytest.raises(ValueError, match="block/dropout"):
+        noise.dropout_mask("block/dropout", 0.5, (2, 3))
 
 
 @pytest.mark.parametrize("numbers", [(9, 2, 3, 1_000_000_007), (6, 7, 8, 9)])

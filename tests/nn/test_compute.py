@@ -94,13 +94,13 @@ def test_fixed_weights_give_the_same_bound_even_after_the_variables_change(compu
 
     expected = bound()
     for rows in (0, len(x)):
-        weights = weight_norm.normalised_weights([model], rows)
-        with weight_norm.fixed_weights([model], weights):
+        weights = model.fixed_weights.read(rows)
+        with model.fixed_weights.used(weights):
             np.testing.assert_array_equal(bound(), expected)
     for variable in model.trainable_variables:
         if variable.name != "b":
             variable.assign(variable * 2)
-    with weight_norm.fixed_weights([model], weights):
+    with model.fixed_weights.used(weights):
         np.testing.assert_array_equal(bound(), expected)
     assert np.all(bound() != expected)
 
@@ -110,7 +110,8 @@ def test_a_graph_for_any_number_of_rows_chooses_how_to_compute_at_run_time(monke
     layer = weight_norm.Conv2D((6, 6, 2), 3, (3, 3), name="conv")
     x = tf.random.normal((3, 6, 6, 2))
     graph = tf.function(layer, input_signature=[tf.TensorSpec((None, 6, 6, 2))], autograph=False)
-    direct = tf.function(lambda x: tf.nn.conv2d(x, layer.normalised_weights().w, 1, "SAME"))
+    w = layer.normalised_weights().w
+    direct = tf.function(lambda x: tf.nn.conv2d(x, w, 1, "SAME"))
     np.testing.assert_array_equal(graph(x[:2]), direct(x[:2]))
     assert np.any(graph(x) != direct(x))
     np.testing.assert_allclose(graph(x), direct(x), atol=1e-5)

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from biva_tf.nn.compute import Compute
 from biva_tf.nn.weight_norm import (
     Conv2D,
     Deconv2D,
@@ -109,3 +111,27 @@ def test_on_maps_of_one_pixel_a_convolution_is_a_product_of_matrices(kind):
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 1, 1, 3))).graph
     assert "Conv2D" not in {op.type for op in graph.get_operations()}
+
+
+def test_the_layers_are_saved_in_any_model_of_keras(tmp_path):
+    """Such a model has the weights, how they compute, and which are trained."""
+    with Compute("direct", "mixed_bfloat16").scope():
+        layers = [
+            Conv2D((6, 4, 2), 3, (3, 1), (2, 2), name="conv"),
+            Deconv2D(3, 2, (3, 3), (2, 2), (6, 3), name="deconv"),
+            Dense(2, 5, name="dense"),
+        ]
+    rng = np.random.default_rng(0)
+    for layer in layers:
+        _randomise(layer, rng)
+    layers[1].trainable = False
+    model = keras.Sequential([keras.Input((6, 4, 2)), *layers])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = rng.normal(size=(2, 6, 4, 2)).astype(np.float32)
+    np.testing.assert_array_equal(loaded(x), model(x))
+    assert [layer.get_config() for layer in loaded.layers] == [
+        layer.get_config() for layer in layers
+    ]
+    assert all(layer.compute.precision == "mixed_bfloat16" for layer in loaded.layers)
+    assert len(loaded.trainable_variables) == 6

@@ -165,14 +165,18 @@ def test_an_export_with_wrong_outputs_is_not_written(tmp_path, monkeypatch):
         exporting.ExportError, match=r"sample: images of the export is off by 1\.0e"
     ):
         exporting.export(_trained("tiny_dense"), tmp_path / "models")
-    assert list((tmp_path / "models").iterdir()) == []
+    assert not (tmp_path / "models").exists()
 
 
 def test_the_command_writes_a_version_once_with_its_metadata(trained, tmp_path):
     args = ("-m", "biva_tf.export", f"--model_dir={trained}", f"--export_dir={tmp_path}/models")
+    strays = [tmp_path / "models" / name for name in (".3-killed", ".7-killed", ".of-others")]
+    for stray in strays:
+        (stray / "model").mkdir(parents=True)
     result = run(*args, "--version=7")
     assert result.returncode == 0, result.stderr[-3000:]
     folder = tmp_path / "models" / "7"
+    assert set(folder.parent.iterdir()) == {folder, strays[-1]}
     assert result.stdout.splitlines()[-1] == str(folder)
     metadata = json.loads((folder / "assets" / "biva_tf.json").read_text())
     run_config = json.loads((trained / "config.json").read_text())

@@ -159,15 +159,31 @@ def _variables(model_dir):
     return {name: reader.get_tensor(name) for name in names}
 
 
+def _read_whole(checkpoint):
+    reader = tf.train.load_checkpoint(str(checkpoint))
+    assert all(reader.get_tensor(n) is not None for n in reader.get_variable_to_shape_map())
+
+
 @pytest.mark.slow
 def test_two_hosts_train_like_one_device(digits_json, tmp_path):
-    """After five steps, and after going on for three: the losses, weights, slots and averages."""
+    """After five steps, and after going on for three: the losses, weights, slots and averages.
+
+    The selected weights are damaged in between, and written again.
+    """
     for steps in (5, 8):
+        damaged = list(tmp_path.glob("*/weights/ckpt-5.data-*"))
+        assert bool(damaged) == (steps == 8)
+        for data in damaged:
+            data.write_bytes(data.read_bytes()[:100])
         ended = _Pair(tmp_path / "two", digits_json, f"--steps={steps}").end()
         assert [code for code, *_ in ended] == [0, 0], ended
         args = train_args(tmp_path / "one", digits_json, "--log_every=1", f"--steps={steps}")
         one = run(*args)
         assert one.returncode == 0, one.stderr[-3000:]
+        for name in ("one", "two"):
+            assert tf.train.latest_checkpoint(str(tmp_path / name / "weights"))
+            for path in (tmp_path / name / "weights").glob("ckpt-*.index"):
+                _read_whole(path.with_suffix(""))
         for _, out, _ in ended:
             summary = last_json(out)
             assert summary["step"] == steps

@@ -34,6 +34,7 @@ from biva_tf.data.images import Batch, Images
 from biva_tf.inference import sampling
 from biva_tf.inference.scoring import Scorer
 from biva_tf.model import architectures
+from biva_tf.model.network import Network
 from biva_tf.nn.compute import Compute
 from biva_tf.settings import Settings, setting
 from tools.bench import START, flops, step_time, timing
@@ -101,7 +102,9 @@ class _Clock:
 
 def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = step_time.make_trainer(settings.architecture, settings.batch, compute)
+    trainer = step_time.make_trainer(
+        step_time.make_config(settings.architecture, settings.batch, compute)
+    )
     x = step_time.random_images(settings.batch, trainer.model.spec)
     trainer.initialise(x)
     startup["build"] = clock()
@@ -116,7 +119,9 @@ def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
 
 def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = step_time.make_trainer(settings.architecture, settings.batch, compute)
+    trainer = step_time.make_trainer(
+        step_time.make_config(settings.architecture, settings.batch, compute)
+    )
     startup["build"] = clock()
     number = _BATCHES * settings.batch
     images = Images(
@@ -133,12 +138,13 @@ def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
 
 def _sample(settings: BenchmarkSettings, compute: Compute, *, fresh: bool = False) -> _Subject:
     clock, startup = _Clock(), {}
-    model = BIVA(architectures.read(settings.architecture), compute)
+    kind = Network if fresh else BIVA  # of the two, only BIVA keeps them
+    model = kind(architectures.read(settings.architecture), compute)
     startup["build"] = clock()
     number = _BATCHES * settings.batch
 
     def run():
-        return sampling.sample(model, number).numpy() if fresh else model.sample(number, seed=0)
+        return sampling.sample(model, number).numpy()
 
     run()
     startup["first_run"] = clock()

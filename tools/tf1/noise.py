@@ -19,7 +19,7 @@ from tools.tf1.names import ReferenceFileError
 _ROWS = 64  # images at once
 
 
-class TiedNoise:
+class TiedNoise(Noise):
     """Noise that is the same for all streams of the same shape, as in the original."""
 
     def __init__(self, noise: Noise):
@@ -33,6 +33,10 @@ class TiedNoise:
     def uniform(self, stream: str, shape: Sequence) -> tf.Tensor:
         """Uniform numbers in [0, 1) of `shape` = (rows, *event), float32. They are not tied."""
         return self._noise.uniform(stream, shape)
+
+    def dropout_mask(self, stream: str, rate: float, shape: Sequence) -> tf.Tensor:
+        """A dropout mask of `shape` = (rows, *event), float32, scaled. It is not tied."""
+        return self._noise.dropout_mask(stream, rate, shape)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,11 +36,9 @@ class GatedBlock(keras.layers.Layer):
         self._stride = spec.stride
         filters, kernel = spec.filters, spec.kernel
         self._conv_in = Conv2D(in_shape, filters, kernel, name=f"{name}_conv_in")
-        # "aux" is the word of the original. In .keras files, weights bear the name of this
-        # attribute; in checkpoints, the scopes of the original, ..._aux below.
-        self._aux = None
+        self._skip = None
         if skip_shape is not None:
-            self._aux = _resize_layer(spec, skip_shape, in_shape, name)
+            self._skip = _resize_layer(spec, skip_shape, in_shape, name)
         scope = f"{name}_conv_out"
         if out_size is None or spec.stride == (1, 1):
             shape = (*in_shape[:2], filters)
@@ -56,8 +54,8 @@ class GatedBlock(keras.layers.Layer):
         self._residual = residual and not larger and filters >= in_shape[2]
         self.multiply_adds = self._conv_in.multiply_adds(in_shape[:2], in_shape[:2])
         self.multiply_adds += self._conv_out.multiply_adds(in_shape[:2], out_size)
-        if self._aux is not None:
-            self.multiply_adds += self._aux.multiply_adds(skip_shape[:2], in_shape[:2])
+        if self._skip is not None:
+            self.multiply_adds += self._skip.multiply_adds(skip_shape[:2], in_shape[:2])
         self.built = True
 
     def call(
@@ -65,13 +63,12 @@ class GatedBlock(keras.layers.Layer):
     ) -> tf.Tensor:
         """x [rows, *in_shape], elu(skip) [rows, *skip_shape] or None, to [rows, *out_shape]."""
         out = self._conv_in(tf.nn.elu(x))
-        if self._aux is not None:
-            out += self._aux(skip)
+        if self._skip is not None:
+            out += self._skip(skip)
         out = tf.nn.elu(out)
         if training and self._dropout:
             shape = (tf.shape(out)[0], *out.shape[1:])
-            mask = noise.dropout_mask  # type: ignore[attr-defined]  # a training pass has it
-            out *= mask(f"{self.name}/dropout", self._dropout, shape)
+            out *= noise.dropout_mask(f"{self.name}/dropout", self._dropout, shape)
         h1, h2 = tf.split(self._conv_out(out), 2, axis=-1)
         out = h1 * tf.sigmoid(h2)
         return out + self._shortcut(x) if self._residual else out
@@ -84,7 +81,10 @@ class GatedBlock(keras.layers.Layer):
 
 
 def _resize_layer(spec: BlockSpec, shape: MapShape, target: MapShape, name: str):
-    """The layer that takes a skip map of `shape` to the size of `target`, with spec.filters."""
+    """The layer that takes a skip map of `shape` to the size of `target`, with spec.filters.
+
+    Its names are the original's, in which the skip connection is called "aux".
+    """
     if shape[:2] == target[:2]:
         return Dense(shape[2], spec.filters, name=f"{name}_conv_aux")
     if shape[0] >= target[0] and shape[1] >= target[1]:

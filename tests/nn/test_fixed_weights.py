@@ -1,4 +1,4 @@
-"""Normalised weights are kept until a weight changes, whatever changes it."""
+"""Fixed weights are those of the moment of `read`; kept ones, too, whatever changes a weight."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import tensorflow as tf
 from conftest import perturbed, random_images
 
 from biva_tf.inference import sampling
+from biva_tf.model.network import Network
 from biva_tf.nn import weight_norm
 from biva_tf.nn.compute import Compute
-from biva_tf.nn.kept_weights import KeptWeights
 from biva_tf.training.step import Objective
 
 
@@ -31,9 +31,8 @@ CHANGES = {
 
 
 def _check(kept, layers, rows):
-    for found, expected in zip(
-        kept.get(rows), weight_norm.normalised_weights(layers, rows), strict=True
-    ):
+    for found, layer in zip(kept.read(rows), layers, strict=True):
+        expected = layer.normalised_weights(rows)
         np.testing.assert_array_equal(found.w, expected.w)
         assert (found.spectrum is None) == (expected.spectrum is None)
         if expected.spectrum is not None:
@@ -42,32 +41,32 @@ def _check(kept, layers, rows):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_of_a_weight_is_seen(model, change):
-    kept = KeptWeights(lambda: model.generative_parts)
-    first = kept.get(4)
-    assert kept.get(4) is first
+    kept = model.fixed_generative_weights
+    first = kept.read(4)
+    assert kept.read(4) is first
     layers = weight_norm.layers_of(model.generative_parts)
     for variable in (layers[0].v, layers[-1].g, layers[0].v):
         CHANGES[change](variable.value)
-        assert kept.get(4) is not first
-        first = kept.get(4)
+        assert kept.read(4) is not first
+        first = kept.read(4)
         # TensorFlow copies a variable at every read once a slice of it was assigned.
-        assert kept.get(4) is first or change == "slice"
+        assert kept.read(4) is first or change == "slice"
         _check(kept, layers, 4)
 
 
 def test_spectra_are_those_for_the_batch(monkeypatch):
     monkeypatch.setattr(Compute, "least_rows_in_frequency", lambda *_, **__: 4.5)
     model = perturbed("tiny_conv")
-    kept = KeptWeights(lambda: model.generative_parts)
+    kept = model.fixed_generative_weights
     layers = weight_norm.layers_of(model.generative_parts)
-    one, many = kept.get(1), kept.get(32)
+    one, many = kept.read(1), kept.read(32)
     assert one is not many
     assert all(weights.spectrum is None for weights in one)
     assert any(weights.spectrum is not None for weights in many)
     _check(kept, layers, 32)
     _check(kept, layers, 5)
     # Batches that need the same spectra share them.
-    few, alike = kept.get(1), kept.get(4)
+    few, alike = kept.read(1), kept.read(4)
     assert few is alike
 
 
@@ -79,10 +78,17 @@ def test_samples_follow_the_weights_in_training(model):
     model.fit(images, batch_size=4, verbose=0)
     after = model.sample(3, seed=1)
     assert np.abs(after - before).max() > 1e-4
-    np.testing.assert_array_equal(after, sampling.sample(model, 3, seed=1))
+    np.testing.assert_array_equal(after, _of_a_new_model(model))
     with model.averaged_weights():
-        np.testing.assert_array_equal(model.sample(3, seed=1), sampling.sample(model, 3, seed=1))
+        np.testing.assert_array_equal(model.sample(3, seed=1), _of_a_new_model(model))
     np.testing.assert_array_equal(after, model.sample(3, seed=1))
+
+
+def _of_a_new_model(model):
+    """The samples of a model with the same weights, which has kept none."""
+    other = Network(model.spec)
+    other.set_weights(model.get_weights())
+    return sampling.sample(other, 3, seed=1)
 
 
 def test_sampling_uses_no_layer_of_inference(model):
