@@ -25,7 +25,7 @@ from biva_tf.data import pipeline
 from biva_tf.data.reading import inputs
 from biva_tf.data.reading.inputs import Reading
 from biva_tf.data.reading.notes import ReadingNotes
-from biva_tf.errors import SettingsError
+from biva_tf.errors import Setting, SettingsError
 from biva_tf.files import write_atomically
 from biva_tf.settings import required, setting
 
@@ -95,10 +95,14 @@ def run(settings: CompressSettings) -> Written:
 
     compute_with_threads(1)
     model = settings.load()
+    try:
+        codec = Codec(model)
+    except CompressionError as e:
+        raise CompressionError(Setting("model_dir", settings.model_dir), ": ", e) from e
     images = _images(settings, model)
     options = Options(settings.batch, settings.block, settings.seed)
     try:
-        codec, start_time = Codec(model), time.perf_counter()
+        start_time = time.perf_counter()
         compressed = codec.compress(images, options)
         seconds = time.perf_counter() - start_time
         if settings.verify:
@@ -112,7 +116,7 @@ def run(settings: CompressSettings) -> Written:
 
 
 def _images(settings: CompressSettings, model: BIVA) -> np.ndarray:
-    if inputs.exists(settings.input) and model.spec.of_images:
+    if inputs.exists(settings.input):
         notes = ReadingNotes()
         try:
             images, bits = inputs.images(

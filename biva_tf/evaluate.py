@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from biva_tf.choices import KLS
 from biva_tf.commands.outputs import check_file
 from biva_tf.commands.scoring import ScoringSettings
 from biva_tf.commands.start import start
@@ -25,6 +26,7 @@ from biva_tf.data import pipeline
 from biva_tf.errors import SettingsError
 from biva_tf.evaluation import columns
 from biva_tf.files import write_atomically
+from biva_tf.model.observed import Observation
 from biva_tf.settings import setting
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ class EvaluateSettings(ScoringSettings):
         1000,
         "Importance samples per image: K of L_K, and the samples whose mean is L^{>k}.",
         lower=1,
+    )
+    kl: str = setting(
+        "sampled",
+        "The KL of a latent is the mean of log q - log p at the draws; with analytic also that of "
+        "KL(q||p) in closed form, of the same draws. The bounds have the sampled one.",
+        choices=KLS,
     )
     split: str = setting("test", "The split.", choices=pipeline.SPLITS)
     dataset: str | None = setting(None, "Another data set than the model was trained on.")
@@ -68,12 +76,14 @@ class Evaluation:
       weights_step: the step that the weights are from.
       summary: the reported numbers.
       path: the JSON file with the whole result.
+      x: what the examples are.
     """
 
     name: str
     weights_step: int
     summary: EvaluationSummary
     path: Path
+    x: Observation
 
 
 def run(settings: EvaluateSettings) -> Evaluation:
@@ -91,7 +101,9 @@ def run(settings: EvaluateSettings) -> Evaluation:
     spec = model.spec
     config = settings.scoring_config(settings.k or (), bounds=True)
     folder = settings.results_dir.evaluations
-    evaluator = Evaluator(model, config, settings.max_rows, folder)
+    evaluator = Evaluator(
+        model, config, settings.max_rows, folder, with_closed_kl=settings.kl == "analytic"
+    )
     dataset = settings.dataset or model.training.dataset
     name = f"{dataset} {settings.split}"
     images = model.images(dataset, settings.split, settings.data_dir)
@@ -103,7 +115,7 @@ def run(settings: EvaluateSettings) -> Evaluation:
     records.write(path, record)
     if settings.scores:
         _write_scores(Path(settings.scores), _columns(results, spec.kl_names, config.ks))
-    return Evaluation(name, model.training.weights_step, summary, path)
+    return Evaluation(name, model.training.weights_step, summary, path, spec.likelihood.x)
 
 
 def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]:
@@ -125,10 +137,13 @@ def _table(summary: EvaluationSummary, iw_samples: int, below: str) -> list[str]
     for k, m in summary.llr.items():
         mean(f"LLR^{{>{k}}}", m)
     lines.append(f"{'reconstruction':<16}{summary.reconstruction_nats:>24.3f}")
-    lines.append(f"{'latent':<16}{'KL(q||p), nats':>24}{'active units':>26}")
+    closed = any(z.closed_kl_nats is not None for z in summary.latents)
+    more = f"{'KL, closed form':>20}" if closed else ""
+    lines.append(f"{'latent':<16}{'KL(q||p), nats':>24}{'active units':>26}{more}")
     for z in summary.latents:
         active = "-" if z.active_units is None else f"{z.active_units} of {z.units}"
-        lines.append(f"{z.name:<16}{z.kl_nats:>24.3f}{active:>26}")
+        more = "" if z.closed_kl_nats is None else f"{z.closed_kl_nats:>20.3f}"
+        lines.append(f"{z.name:<16}{z.kl_nats:>24.3f}{active:>26}{more}")
     if summary.kl_y_nats is not None:
         lines.append(f"{'y':<16}{summary.kl_y_nats:>24.3f}")
     average, median, least = summary.effective_sample_size
@@ -179,10 +194,9 @@ def _write_scores(path: Path, table: dict[str, Any]) -> None:
 def _print(settings: EvaluateSettings) -> None:
     result = run(settings)
     summary = result.summary
-    what = "images" if summary.perplexity is None else "sentences"
     print(
-        f"{result.name}, {summary.examples} {what}, weights of step {result.weights_step} "
-        f"({result.path}):"
+        f"{result.name}, {summary.examples} {result.x.plural}, weights of step "
+        f"{result.weights_step} ({result.path}):"
     )
     for line in _table(summary, settings.iw_samples, settings.below):
         print(f"  {line}")

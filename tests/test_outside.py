@@ -25,7 +25,7 @@ spec = biva_tf.ModelSpec(
     image_shape=(28, 28, 1),
     stages=(
         biva_tf.StageSpec(_blocks, biva_tf.ConvLatent(2, (3, 3))),
-        biva_tf.StageSpec(_blocks[::-1], biva_tf.DenseLatent(2)),
+        biva_tf.StageSpec(_blocks[::-1], Correlated(2)),
     ),
     top_prior=ScaledPrior(),
     likelihood=FlippedBernoulli(flips=0.02),

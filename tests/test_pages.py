@@ -27,7 +27,9 @@ PAGES = list(_pages())
 _PARTS = (
     '"""A likelihood: binary pixels, each of which is flipped with a small probability."""',
     '"""A block: one convolution of the maps at the size of its output."""',
+    '"""A latent: a vector with a Gaussian of full covariance."""',
     '"""A top prior: N(0, I) times a learnt number."""',
+    '"""Stages with the posterior of LVAE: the prior times a Gaussian (Sønderby et al. 2016)."""',
 )
 NOT_RUN = {
     ("biva_tf/serving/README.md", "import grpc"): "needs a server: tests/serving/test_serving.py",

@@ -41,12 +41,22 @@ class Evaluator:
       config: which scores.
       max_rows: at most this many rows (an image, a sample and a k) are in memory at once.
       folder: where the files of finished batches are.
+      with_closed_kl: whether the bounds come with KL(q||p) in closed form.
 
     Raises:
       EvaluationError: a setting is out of range.
     """
 
-    def __init__(self, model: Network, config: ScoringConfig, max_rows: int, folder: Path):
+    def __init__(
+        self,
+        model: Network,
+        config: ScoringConfig,
+        max_rows: int,
+        folder: Path,
+        *,
+        with_closed_kl: bool = False,
+    ):
+        self._with_closed_kl = with_closed_kl
         self.model, self.config = model, config
         self._folder, self._rows_per_batch = folder, _CHUNKS_PER_BATCH * max_rows
         self._bounds, self._above = None, None
@@ -67,7 +77,15 @@ class Evaluator:
 
     def _scorer(self, ks, below: str, max_rows: int, *, with_shifts: bool = False) -> Scorer:
         samples = self.config.iw_samples
-        return Scorer(self.model, ks, samples, below, max_rows, with_shifts=with_shifts)
+        return Scorer(
+            self.model,
+            ks,
+            samples,
+            below,
+            max_rows,
+            with_shifts=with_shifts,
+            with_closed_kl=with_shifts and self._with_closed_kl,
+        )
 
     def scores(self, images: Examples, name: str) -> resumable.Results:
         """The scores of every image; those of an earlier, interrupted call are not computed again.
@@ -78,12 +96,12 @@ class Evaluator:
 
         Returns:
           `examples`, float64, nats: `bound` (L_K), `elbo` (L_1, the mean of the K one-sample
-          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; and, for k = 0
-          and every k of the config, `above_k` (L^{>k}, the mean of K one-sample bounds) and
-          `bound_above_k` (its importance-weighted form with the same K samples). `totals`, by
-          latent, sums over the images: `shift/LATENT`, the posterior's mean minus the prior's;
-          `shift_squared/LATENT`, its square without the part that is due to the finite number of
-          samples.
+          bounds), `reconstruction`, `kl` [images, latents], `effective_sample_size`; with
+          `with_closed_kl`, `closed_kl` [images, latents]; and, for k = 0 and every k of the
+          config, `above_k` (L^{>k}, the mean of K one-sample bounds) and `bound_above_k` (its
+          importance-weighted form with the same K samples). `totals`, by latent, sums over the
+          images: `shift/LATENT`, the posterior's mean minus the prior's; `shift_squared/LATENT`,
+          its square without the part that is due to the finite number of samples.
 
         A score that is not finite (`ImageScores`) stays among the others, and a line on standard
         error names its image.
@@ -118,13 +136,17 @@ class Evaluator:
     def _bound_arrays(self, batch: ScoredBatch) -> tuple[ResultArrays, ResultArrays]:
         (scores,) = batch.by_k
         totals = {}
-        for latent, (shift, error) in zip(self.model.spec.latents, batch.shifts, strict=True):
-            shift, error = np.float64(shift), np.float64(error)
+        for latent, use in zip(self.model.spec.latents, batch.shifts, strict=True):
+            shift, error = map(np.float64, use.shift)
             finite = np.isfinite(shift**2).all(axis=tuple(range(1, shift.ndim)))
             shift, error = shift[finite], error[finite]  # of an image that overflows it is unknown
             totals[f"shift/{latent.name}"] = shift.sum(axis=0)
             totals[f"shift_squared/{latent.name}"] = (shift**2 - error).sum(axis=0)
-        return scores._asdict(), totals
+        arrays: ResultArrays = scores._asdict()
+        if self._with_closed_kl:
+            kls = [np.float64(use.kl[0]) for use in batch.shifts]
+            arrays["closed_kl"] = np.stack(kls, axis=1)
+        return arrays, totals
 
     def _above_arrays(self, batch: ScoredBatch) -> tuple[ResultArrays, ResultArrays]:
         arrays: ResultArrays = {}
@@ -139,6 +161,7 @@ class Evaluator:
     def _path(self, kind: str, name: str, *splits: Examples) -> Path:
         c = self.config
         bounds: list[int | str] = [c.iw_samples if c.bounds else 0]
+        bounds += ["closed_kl"] if self._with_closed_kl else []
         # "bounds" tells these files from those of earlier versions, which lack `bound_above_k`.
         above: list[int | str] = ["bounds", c.iw_samples, c.below, *sorted({0, *c.ks})]
         depends = {"bounds": bounds, "above": above, "all": bounds + above}[kind]

@@ -41,7 +41,11 @@ class EvaluationRecord:
     def to_plain(self) -> dict[str, Any]:
         """The content of its file. The numbers are beside the other fields."""
         plain = dataclasses.asdict(self)
-        return plain | plain.pop("summary")
+        plain |= plain.pop("summary")
+        for latent in plain["latents"]:
+            if latent["closed_kl_nats"] is None:
+                del latent["closed_kl_nats"]
+        return plain
 
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> "EvaluationRecord":

@@ -65,12 +65,15 @@ class LatentSummary:
         their finite number is subtracted. With one sample that variance is unknown, and the count
         is an upper bound.
       units: all of them.
+      closed_kl_nats: the same mean, of KL(q||p) in closed form in place of log q(z) - log p(z) at
+        the draws; None if it was not computed.
     """
 
     name: str
     kl_nats: float
     active_units: int | None
     units: int
+    closed_kl_nats: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +125,14 @@ def summarise(
     kl = values["kl"].mean(axis=0)
     latents = []
     kl_nats = dict(zip(spec.kl_names, map(float, kl), strict=True))
-    for latent in spec.latents:
+    for i, latent in enumerate(spec.latents):
         mean = results.totals[f"shift/{latent.name}"] / results.done
         variance = results.totals[f"shift_squared/{latent.name}"] / results.done - mean**2
         active = int((variance > ACTIVE_VARIANCE).sum()) if results.done > 1 else None
-        latents.append(LatentSummary(latent.name, kl_nats[latent.name], active, variance.size))
+        closed = float(values["closed_kl"][:, i].mean()) if "closed_kl" in values else None
+        latents.append(
+            LatentSummary(latent.name, kl_nats[latent.name], active, variance.size, closed)
+        )
     size = values["effective_sample_size"]
 
     def ratio(k: int) -> np.ndarray:

@@ -56,13 +56,13 @@ def terms(output, images: tf.Tensor, kl: str = "sampled") -> Terms:
     of_latents = [
         latent.log_q - latent.log_p
         if kl == "sampled" or latent.q is None  # of a latent that is drawn from its prior: 0
-        else _closed_kl(latent.q, latent.p)
+        else closed_kl(latent.q, latent.p)
         for latent in output.latents
     ]
     return Terms(output.px.log_prob(images), tf.stack(of_latents, axis=-1))
 
 
-def _closed_kl(q, p) -> tf.Tensor:
+def closed_kl(q, p) -> tf.Tensor:
     """KL(q||p), [rows], nats. Raises SettingsError if TFP knows no closed form for the two."""
     try:
         return q.kl_divergence(p)

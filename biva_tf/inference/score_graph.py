@@ -6,23 +6,38 @@ on k. `scoring.Scorer` runs it; exports, and Keras's `evaluate`, call it themsel
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from biva_tf.choices import BELOW
-from biva_tf.inference import bounds, chunks
+from biva_tf.inference import bounds, chunks, objectives
 from biva_tf.inference.objectives import ImageScores, ImportanceSums
 from biva_tf.model import plans
 from biva_tf.model.latent_distributions import mode
+from biva_tf.model.latents import LatentStats
 from biva_tf.model.network import Network
 from biva_tf.model.noise import SeededNoise, of_samples
 
 PLANS = dict(zip(BELOW, (plans.prior_up_to, plans.prior_mode_up_to), strict=True))
 
-# For each latent a pair, [images, *latent shape]: the mean over the samples of the posterior's mode
-# minus the prior's, and the estimated variance of that mean.
-Shifts = tuple[tuple[tf.Tensor, tf.Tensor], ...]
+# The mean over the samples, and the estimated variance of that mean.
+Moments = tuple[tf.Tensor, tf.Tensor]
+
+
+class LatentUse(NamedTuple):
+    """How far a latent's posterior is from its prior.
+
+    Attributes:
+      shift: the posterior's mode minus the prior's, [images, *latent shape].
+      kl: KL(q||p) in closed form, [images], nats; empty if it is not asked for.
+    """
+
+    shift: Moments
+    kl: tuple[tf.Tensor, ...]
+
+
+Shifts = tuple[LatentUse, ...]  # of each latent
 
 
 def image_scores(
@@ -36,6 +51,7 @@ def image_scores(
     max_rows: int,
     below: str = "sample",
     with_shifts: bool = False,
+    with_closed_kl: bool = False,
 ) -> tuple[tuple[ImageScores, ...], Shifts]:
     """The scores of images, by a loop over the importance samples; inside a graph.
 
@@ -48,7 +64,7 @@ def image_scores(
         each, int64 [images], by which it has its noise.
       num_importance_samples: an int, or a scalar int64 tensor.
       max_rows: the (image, sample) pairs in a chunk of samples, which has at least one sample.
-      below, with_shifts: as in `scoring.Scorer`.
+      below, with_shifts, with_closed_kl: as in `scoring.Scorer`.
     """
     number = tf.shape(images)[0] if images.shape[0] is None else images.shape[0]
     num_importance_samples, at_once = samples_at_once(num_importance_samples, number, max_rows)
@@ -77,27 +93,43 @@ def image_scores(
                 all_terms.append(terms(plan))
         all_sums = tuple(s.add(t, samples) for s, t in zip(all_sums, all_terms, strict=True))
         if with_shifts:
-            shift = [
-                first_bound.expected(mode(latent.q) - mode(latent.p))
-                for latent in first_bound.output.latents
-            ]
-            sums = [[sum_over_samples(v, samples, number) for v in (s, s**2)] for s in shift]
-            shifts = tuple(
-                (total + s, squares + s2)
-                for (total, squares), (s, s2) in zip(shifts, sums, strict=True)
-            )
+            latents = first_bound.output.latents
+            values = tuple(_values(latent, first_bound, with_closed_kl) for latent in latents)
+            values = tf.nest.map_structure(lambda v: sum_over_samples(v, samples, number), values)
+            shifts = tf.nest.map_structure(tf.add, shifts, values)
         return all_sums, shifts
 
     zero = ImportanceSums.zero(number, len(model.spec.kl_names))
-    shifts: tuple[Any, ...] = ()
+    shifts: Shifts = ()
     if with_shifts:
-        shifts = tuple((tf.zeros((number, *shape)),) * 2 for shape in model.latent_shapes)
+        shifts = tuple(
+            LatentUse(
+                (tf.zeros((number, *shape)),) * 2,
+                (tf.zeros((number,)),) * 2 if with_closed_kl else (),
+            )
+            for shape in model.latent_shapes
+        )
     state = ((zero,) * len(ks), shifts)
     all_sums, shifts = chunks.loop(body, num_importance_samples, at_once, state)
     all_scores = tuple(sums.scores() for sums in all_sums)
+    count = num_importance_samples
     return all_scores, tuple(
-        _moments(total, squares, num_importance_samples) for total, squares in shifts
+        LatentUse(_moments(use.shift, count), _moments(use.kl, count) if use.kl else ())
+        for use in shifts
     )
+
+
+def _values(latent: LatentStats, bound: bounds.Bound, with_closed_kl: bool) -> LatentUse:
+    """The values of `LatentUse` for each row, and their squares."""
+
+    def and_square(value: tf.Tensor) -> Moments:
+        value = bound.expected(value)
+        return value, value**2
+
+    shift = and_square(mode(latent.q) - mode(latent.p))
+    if not with_closed_kl:
+        return LatentUse(shift, ())
+    return LatentUse(shift, and_square(objectives.closed_kl(latent.q, latent.p)))
 
 
 def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_rows: int):
@@ -111,8 +143,9 @@ def samples_at_once(num_samples: int | tf.Tensor, images: int | tf.Tensor, max_r
     return num_samples, tf.clip_by_value(tf.cast(max_rows // images, tf.int64), 1, num_samples)
 
 
-def _moments(total: tf.Tensor, squares: tf.Tensor, count) -> tuple[tf.Tensor, tf.Tensor]:
-    """The mean, and the variance of the mean."""
+def _moments(sums: tuple[tf.Tensor, ...], count) -> Moments:
+    """The mean, and the variance of the mean, from the sums of values and of their squares."""
+    total, squares = sums
     count = tf.cast(count, tf.float32)
     mean = total / count
     variance = tf.maximum(squares / count - mean**2, 0.0)

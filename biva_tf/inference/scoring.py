@@ -95,6 +95,8 @@ class Scorer:
         device.
       with_shifts: whether to compute how far the posteriors are from the priors; ks then begins
         with 0.
+      with_closed_kl: whether KL(q||p) in closed form is a part of that. L_K and the other scores
+        have log q(z) - log p(z) at the draws all the same.
 
     Raises:
       ValueError: ks, num_importance_samples, below or max_rows out of range.
@@ -109,6 +111,7 @@ class Scorer:
         max_rows: int = 256,
         *,
         with_shifts: bool = False,
+        with_closed_kl: bool = False,
     ):
         sizes = (("num_importance_samples", num_importance_samples), ("max_rows", max_rows))
         for name, value in sizes:
@@ -123,6 +126,7 @@ class Scorer:
         self._model, self._strategy = model, model.distribute_strategy
         self._num_importance_samples = num_importance_samples
         self._below, self._with_shifts = below, with_shifts
+        self._with_closed_kl = with_closed_kl
         # Each k, and each class, has rows of its own in the top-down pass.
         rows = len(self.ks) * max(1, model.spec.num_classes)
         self._max_chunk = max(1, max_rows // (chunks.PARALLEL * rows))
@@ -246,8 +250,9 @@ class Scorer:
         spec = self._model.spec
         shifts: tuple[Any, ...] = ()
         if self._with_shifts:
+            kl = (tf.TensorSpec([None], tf.float32),) * 2 if self._with_closed_kl else ()
             shifts = tuple(
-                (tf.TensorSpec([None, *shape], tf.float32),) * 2
+                score_graph.LatentUse((tf.TensorSpec([None, *shape], tf.float32),) * 2, kl)
                 for shape in self._model.latent_shapes
             )
         return (ImageScores.specs(len(spec.kl_names)),) * len(self.ks), shifts
@@ -269,6 +274,7 @@ class Scorer:
                 max_rows=self._max_chunk,
                 below=self._below,
                 with_shifts=self._with_shifts,
+                with_closed_kl=self._with_closed_kl,
             )
 
         with self._model.fixed_weights.used(weights):

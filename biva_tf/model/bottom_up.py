@@ -21,7 +21,7 @@ import tensorflow as tf
 from biva_tf.model import latent_distributions, latents, posteriors, scopes
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.chains import inference_chain
-from biva_tf.model.heads import LatentMap, latent_shape
+from biva_tf.model.heads import LatentMap
 from biva_tf.model.latent_distributions import LatentDistribution
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
@@ -186,7 +186,7 @@ class DeterministicStage(keras.layers.Layer):
         self.level = level
         self.in_shape: tuple[int, ...] = below.bu
         if level > 1 and Branch.BOTTOM_UP in spec.branches:
-            self.in_shape = latent_shape(spec.stages[level - 2].latent, below.bu)
+            self.in_shape = spec.stages[level - 2].latent.shape(below.bu)
         name = scopes.bottom_up_map(level - 1)
         self.entry = LatentMap(self.in_shape, below.bu, name=name)
         chains = TwoChains if Branch.TOP_DOWN in spec.branches else OneChain

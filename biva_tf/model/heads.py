@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
+from biva_tf.model.kinds import LatentKind
 from biva_tf.model.noise import Noise
-from biva_tf.model.spec import Classes, DenseLatent, Latent
+from biva_tf.model.spec import Classes, ConvLatent, DenseLatent
 from biva_tf.nn.weight_norm import Conv2D, Dense
 
 _LOG_VARIANCE_FLOOR = 1e-8  # the original's eps
@@ -28,7 +29,7 @@ class GaussianHead(keras.layers.Layer):
 
     def __init__(
         self,
-        latent: Latent,
+        latent: LatentKind,
         in_shape: MapShape,
         log_variance: str,
         floor: float | None,
@@ -39,12 +40,14 @@ class GaussianHead(keras.layers.Layer):
         super().__init__(name=name)
         self._softplus, self._bounds = log_variance == "softplus", (floor, ceiling)
         self._flat_size = math.prod(in_shape) if isinstance(latent, DenseLatent) else None
-        self.in_shape, self.latent_shape = in_shape, latent_shape(latent, in_shape)
+        self.in_shape, self.latent_shape = in_shape, latent.shape(in_shape)
 
         def layer(scope):
             if isinstance(latent, DenseLatent):
                 return Dense(self._flat_size, latent.units, name=scope)
-            return Conv2D(in_shape, latent.channels, latent.kernel, name=scope)
+            if isinstance(latent, ConvLatent):
+                return Conv2D(in_shape, latent.channels, latent.kernel, name=scope)
+            raise NotImplementedError(f"no Gaussian is made of {latent!r}")
 
         self._mean = layer(f"{name}_mean")
         self._log_variance = layer(f"{name}_var")
@@ -82,11 +85,30 @@ def under_ceiling(log_variance: tf.Tensor, ceiling: float) -> tf.Tensor:
     return tf.minimum(log_variance, ceiling)
 
 
-def latent_shape(latent: Latent, in_shape: MapShape) -> tuple[int, ...]:
-    """The shape, per example, of a latent that is inferred from features of `in_shape`."""
-    if isinstance(latent, DenseLatent):
-        return (latent.units,)
-    return (*in_shape[:2], latent.channels)
+def make(
+    latent: LatentKind,
+    in_shape: MapShape,
+    log_variance: str,
+    floor: float | None,
+    ceiling: float | None,
+    *,
+    name: str,
+) -> Any:
+    """The layer of a latent's prior or posterior: features [rows, *in_shape] to a distribution.
+
+    It has the attributes `in_shape` and `latent_shape`.
+
+    Args:
+      latent: the latent's spec. Its own `make`, if it has one, gets the shape and the name.
+      in_shape: the shape of the features.
+      log_variance, floor, ceiling: as those of `GaussianHead`.
+      name: the name of the layer, with which the names of the layers in it begin.
+    """
+    if not latent.makes_itself():
+        return GaussianHead(latent, in_shape, log_variance, floor, ceiling, name=name)
+    layer = latent.make(in_shape, name=name)
+    layer.in_shape, layer.latent_shape = in_shape, latent.shape(in_shape)
+    return layer
 
 
 class Classifier(keras.layers.Layer):

@@ -71,9 +71,26 @@ class BlockKind(Kind):
 
 
 class LatentKind(Kind):
-    """A latent variable: its shape, and the family of its prior and its posterior."""
+    """A latent variable: its shape, and the family of its prior and its posterior.
+
+    A latent has `shape` and `make(in_shape, *, name)`, which gives a Keras layer that takes
+    features [rows, *in_shape] to a distribution over [rows, *shape]; see `heads.make`.
+    """
 
     family = "latent"
+
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """The shape of the latent per example: (units,), or (height, width, channels).
+
+        Args:
+          in_shape: the shape of the features that the latent is inferred from. Its height and width
+            are those of a latent that is a map.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method shape")
+
+    def in_tf1(self) -> Any:
+        """What the original takes for the latent; None: it has no such latent."""
+        return None
 
 
 class TopPriorKind(Kind):
@@ -94,12 +111,10 @@ class LikelihoodKind(Kind):
     measures or draws x asks it.
 
     Attributes:
-      x: what x is.
+      x: what x is. A likelihood of sentences has `num_ids`, too.
       values: the least and the greatest value that x can have.
       binary: whether x has the values 0 and 1 alone.
       channels: the numbers of channels that x can have; None for any number.
-      of_fixed_size: whether every x has all the dimensions of the image_shape, so that bits/dim
-        mean something. Otherwise perplexity per token is reported in their place.
       codes_pixels: whether the layer has `channel_probabilities`, with which images are compressed.
     """
 
@@ -109,7 +124,6 @@ class LikelihoodKind(Kind):
     values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = None
-    of_fixed_size: ClassVar[bool] = True
     codes_pixels: ClassVar[bool] = False
 
     @property
@@ -124,7 +138,7 @@ class LikelihoodKind(Kind):
         As in the paper, it is nats if x is binary, else bits/dim. Of real numbers it is nats, since
         their bits/dim depend on the unit of the numbers.
         """
-        in_bits = self.of_fixed_size and not self.binary and self.values == UNIT
+        in_bits = self.x.of_fixed_size and not self.binary and self.values == UNIT
         return Unit.BITS_PER_DIM if in_bits else Unit.NATS
 
     def check_shape(self, image_shape: tuple[int, int, int]) -> None:

@@ -217,9 +217,7 @@ class Network(keras.Model):
         elif rows is None:
             raise ValueError("rows: without features, the top-down pass needs the batch size")
         sources = dict(zip(self.spec.latents, plan, strict=True))
-        if self.spec.classes is None:
-            classes = None
-        elif classes is None:
+        if classes is None and self.spec.num_classes:
             classes = self._default_classes(features, rows, noise)
         state = Descent(rows, noise, features)
         for stage in self.top_down_stages:  # i = L, ..., 1
@@ -242,7 +240,7 @@ class Network(keras.Model):
     def _default_classes(self, features: Features | None, rows, noise: Noise) -> Assignment:
         if features is not None:
             return assignments.most_probable(features.class_logits)
-        return assignments.from_prior(rows, self.spec.classes.number, noise)
+        return assignments.from_prior(rows, self.spec.num_classes, noise)
 
     def call(
         self,

@@ -14,6 +14,19 @@ class Observation(enum.Enum):
     POINT = "point"  # of a plane, as an image of 1 x 1 pixels with a channel per coordinate
     SENTENCE = "sentence"  # a map [tokens, 1, 1] of ids (`tokens`)
 
+    @property
+    def plural(self) -> str:
+        """The word for several of them."""
+        return f"{self.value}s"
+
+    @property
+    def of_fixed_size(self) -> bool:
+        """Whether every x has all dimensions of the image_shape, so that bits/dim mean something.
+
+        Of sentences, perplexity per token is reported in their place.
+        """
+        return self is not Observation.SENTENCE
+
 
 class Unit(enum.Enum):
     """A unit of bounds on log p(x)."""

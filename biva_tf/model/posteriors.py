@@ -1,10 +1,12 @@
 """The posteriors of the latents: of z_i^bu and z_L from the bottom-up pass alone, of z_i^td from
 both passes."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from biva_tf.model import blocks, scopes
+from biva_tf.model import blocks, heads, scopes
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.heads import Classifier, GaussianHead, bounded
@@ -12,9 +14,9 @@ from biva_tf.model.noise import Noise
 from biva_tf.model.spec import Branch, ModelSpec
 
 
-def head(spec: ModelSpec, level: int, features_shape: MapShape, name: str) -> GaussianHead:
-    """The Gaussian of a latent of a level, a prior or a posterior, from features."""
-    return GaussianHead(
+def head(spec: ModelSpec, level: int, features_shape: MapShape, name: str) -> Any:
+    """The layer of a prior or a posterior of a latent of a level; see `heads.make`."""
+    return heads.make(
         spec.stages[level - 1].latent,
         features_shape,
         spec.log_variance,
@@ -86,8 +88,8 @@ class TopDownPosterior(keras.layers.Layer):
         self.head = self.make_head(spec, scopes.posterior(Branch.TOP_DOWN, level), level)
         self.built = True
 
-    def make_head(self, spec: ModelSpec, name: str, level: int) -> GaussianHead:
-        """The layer that gives a Gaussian from the map of the block."""
+    def make_head(self, spec: ModelSpec, name: str, level: int) -> Any:
+        """The layer that gives a distribution from the map of the block."""
         return head(spec, level, self.features_shape, name)
 
     def call(

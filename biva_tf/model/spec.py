@@ -38,7 +38,7 @@ from biva_tf.model.kinds import to_plain as kind_to_plain
 from biva_tf.model.observations import Bernoulli, LogisticMixture
 from biva_tf.model.observations import Gaussian as Gaussian
 from biva_tf.model.observations import Text as Text
-from biva_tf.model.observed import Observation
+from biva_tf.model.observed import UNIT, Observation
 from biva_tf.model.priors import StandardPrior
 
 LOG_VARIANCES = ("softplus", "free")
@@ -58,6 +58,14 @@ class DenseLatent(LatentKind):
     def __post_init__(self):
         require_count(self.units, "units")
 
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """(units,)."""
+        return (self.units,)
+
+    def in_tf1(self) -> int:
+        """The units."""
+        return self.units
+
 
 @register("conv")
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +82,13 @@ class ConvLatent(LatentKind):
         require_count(self.channels, "channels")
         require_pair(self.kernel, "kernel")
 
+    def shape(self, in_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """(height, width, channels)."""
+        return (*in_shape[:2], self.channels)
 
-Latent = DenseLatent | ConvLatent
+    def in_tf1(self) -> list[Any]:
+        """[channels, kernel, stride]."""
+        return [self.channels, list(self.kernel), [1, 1]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +96,14 @@ class StageSpec:
     """What both passes have at one level: its latent, and its blocks in bottom-up order."""
 
     blocks: tuple[BlockKind, ...]
-    latent: Latent
+    latent: LatentKind
 
     def __post_init__(self):
         valid = isinstance(self.blocks, tuple) and len(self.blocks) > 0
         valid = valid and all(isinstance(b, BlockKind) for b in self.blocks)
         require(valid, "blocks", f"a non-empty tuple of {_classes(BlockKind)}", self.blocks)
-        valid = isinstance(self.latent, Latent)
-        require(valid, "latent", "a DenseLatent or a ConvLatent", self.latent)
+        valid = isinstance(self.latent, LatentKind)
+        require(valid, "latent", f"one of {_classes(LatentKind)}", self.latent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +227,9 @@ class ModelSpec:
         residual, has_td = self.posterior == "residual", Branch.TOP_DOWN in self.branches
         expected = f"direct, since {self.inference} inference has no top-down posteriors"
         require(has_td or not residual, "posterior", expected, self.posterior)
+        gaussian = not any(stage.latent.makes_itself() for stage in self.stages)
+        expected = "direct, since a latent may be no Gaussian"
+        require(gaussian or not residual, "posterior", expected, self.posterior)
         valid = self.stages_kind is None or isinstance(self.stages_kind, StagesKind)
         require(valid, "stages_kind", "a StagesKind or null", self.stages_kind)
         require_ceiling(self.log_variance_ceiling, "log_variance_ceiling")
@@ -234,8 +250,8 @@ class ModelSpec:
 
     @property
     def of_images(self) -> bool:
-        """Whether x is an image, which files and requests of pictures hold."""
-        return self.likelihood.x is Observation.IMAGE
+        """Whether x is an image in [0, 1], which files and requests of pictures hold."""
+        return self.likelihood.x is Observation.IMAGE and self.likelihood.values == UNIT
 
     @property
     def parts(self) -> tuple[Kind, ...]:
@@ -253,6 +269,12 @@ class ModelSpec:
     def class_shape(self) -> dict[str, tuple[int, ...]]:
         """The shape of a row of y, by its name; nothing of a model without classes."""
         return {} if self.classes is None else {"y": (self.classes.number,)}
+
+    def class_units(self, level: int) -> int:
+        """How many numbers of y the stage of a level reads: a one-hot class, or 0."""
+        if self.classes is None or not (self.classes.every_level or level == 1):
+            return 0
+        return self.classes.number
 
     def require_classes(self) -> Classes:
         """The classes. Raises ValueError if the model has none."""

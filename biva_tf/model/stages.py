@@ -13,7 +13,8 @@ often by `compose`:
         def make(self, spec):
             return stages.compose(spec, top_down=LadderStage)
 
-WORKSPACE.md has the whole of this one ("How to add").
+WORKSPACE.md has the whole of this one ("How to add"). A stage has no Keras config of its own: that
+of its network has the spec, from which all stages are made.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,14 +40,16 @@ class BottomUpStage(Protocol):
       latent: the latent of the level that the bottom-up pass draws; None if it draws none here.
       in_shape: the shape of what it reads, per example.
       shapes: the shapes of bu_i and td_i.
-      features_shape: the shape of the map that z_L is inferred from, at the top.
+      maps: its chains; `TopDownStage` goes through the sizes of the blocks of `maps.bu` in reverse.
+
+    At the top it has `posterior`, too, a `posteriors.TopPosterior`, which the top prior reads.
     """
 
     level: int
     latent: LatentSpec | None
     in_shape: tuple[int, ...]
     shapes: Maps
-    features_shape: MapShape
+    maps: Any
 
     def __call__(
         self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False

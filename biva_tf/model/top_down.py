@@ -97,9 +97,8 @@ class TopLatent(keras.layers.Layer):
         super().__init__(name=latent.name)
         self.latent, self.latent_shape = latent, posterior.latent_shape
         self.features_shape = posterior.features_shape
-        self.prior = top_priors.make(
-            spec.top_prior, posterior.head, spec.log_variance_ceiling, name=scopes.TOP_PRIOR
-        )
+        bounds = spec.log_variance_floor, spec.log_variance_ceiling
+        self.prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
         self.built = True
 
     def call(
@@ -232,9 +231,8 @@ class TopDownStage(keras.layers.Layer):
         self.level = level
         self.latents = self.make_latents(spec, bottom_up, above)
         self.latent_shape: tuple[int, ...] = self.latents[-1].latent_shape
-        self.reads_class = spec.classes is not None and (spec.classes.every_level or level == 1)
-        units = len(self.latents) * self.latent_shape[-1]
-        units += spec.classes.number if self.reads_class else 0
+        self.reads_class = spec.class_units(level) > 0
+        units = len(self.latents) * self.latent_shape[-1] + spec.class_units(level)
         self.in_shape = (*self.latent_shape[:-1], units)
         features_shape, name = self.latents[-1].features_shape, scopes.generative_map(level)
         self.latent_map = LatentMap(self.in_shape, features_shape, name=name)

@@ -18,9 +18,12 @@ import tensorflow as tf
 
 from biva_tf.model import priors
 from biva_tf.model.distributions import DiagonalGaussian
-from biva_tf.model.heads import GaussianHead, StandardGaussian, under_ceiling
+from biva_tf.model.heads import GaussianHead, StandardGaussian, bounded
 from biva_tf.model.kinds import TopPriorKind
 from biva_tf.model.mixtures import UniformMixture
+from biva_tf.nn import weight_norm
+
+FloorAndCeiling = tuple[float | None, float | None]
 
 
 class LearntGaussian(keras.layers.Layer):
@@ -28,12 +31,12 @@ class LearntGaussian(keras.layers.Layer):
 
     Args:
       latent_shape: the shape of z_L, per example.
-      ceiling: what the log-variance does not exceed; None: it has no bound.
+      bounds: the floor and the ceiling of the log-variance; None: it has none.
     """
 
-    def __init__(self, latent_shape: tuple[int, ...], ceiling: float | None, *, name: str):
+    def __init__(self, latent_shape: tuple[int, ...], bounds: FloorAndCeiling, *, name: str):
         super().__init__(name=name)
-        self._ceiling = ceiling
+        self._bounds = bounds
         self._mean = self.add_weight(shape=latent_shape, initializer="zeros", name="mean")
         self._log_variance = self.add_weight(
             shape=latent_shape, initializer="zeros", name="log_variance"
@@ -42,9 +45,7 @@ class LearntGaussian(keras.layers.Layer):
 
     def call(self, rows: int | tf.Tensor) -> DiagonalGaussian:
         """The prior of a batch of `rows`."""
-        log_variance = tf.convert_to_tensor(self._log_variance)
-        if self._ceiling is not None:
-            log_variance = under_ceiling(log_variance, self._ceiling)
+        log_variance = bounded(tf.convert_to_tensor(self._log_variance), *self._bounds)
         mean = tf.convert_to_tensor(self._mean)
         return DiagonalGaussian(
             *(tf.repeat(t[tf.newaxis], rows, axis=0) for t in (mean, log_variance))
@@ -71,17 +72,21 @@ class PseudoInputs(keras.layers.Layer):
 
     def call(self, rows: int | tf.Tensor) -> UniformMixture:
         """The prior of a batch of `rows`."""
-        return UniformMixture(self._posterior(tf.convert_to_tensor(self._features)), rows)
+        with weight_norm.as_initialised(self._posterior):  # the posterior is initialised on data
+            components = self._posterior(tf.convert_to_tensor(self._features))
+        return UniformMixture(components, rows)
 
 
-def make(prior: TopPriorKind, posterior: GaussianHead, ceiling: float | None, *, name: str) -> Any:
+def make(
+    prior: TopPriorKind, posterior: GaussianHead, bounds: FloorAndCeiling, *, name: str
+) -> Any:
     """The layer of the prior that a spec names.
 
     Args:
       prior: its spec. Its own `make`, if it has one, gets the posterior and the name.
       posterior: the layer that gives the posterior of z_L from features [rows, *in_shape]; it has
         `in_shape` and `latent_shape`.
-      ceiling: what no log-variance exceeds; None: there is no bound.
+      bounds: the floor and the ceiling of every log-variance; None: there is none.
       name: the name of the layer.
     """
     if prior.makes_itself():
@@ -90,7 +95,7 @@ def make(prior: TopPriorKind, posterior: GaussianHead, ceiling: float | None, *,
         case priors.StandardPrior():
             return StandardGaussian(posterior.latent_shape, name=name)
         case priors.GaussianPrior():
-            return LearntGaussian(posterior.latent_shape, ceiling, name=name)
+            return LearntGaussian(posterior.latent_shape, bounds, name=name)
         case priors.VampPrior(components):
             return PseudoInputs(components, posterior, name=name)
     raise NotImplementedError(f"no prior is made of {prior!r}")

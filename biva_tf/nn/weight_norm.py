@@ -336,9 +336,9 @@ def _values(*variables):
 
 
 def layers_of(parts: Iterable[keras.layers.Layer]) -> list[WeightNorm]:
-    """The weight-normalised layers of a model's parts (or of `[model]`), in a fixed order."""
+    """The weight-normalised layers of a model's parts (or of `[model]`), once, in a fixed order."""
     layers = [layer for part in parts for layer in part._flatten_layers()]
-    return [layer for layer in layers if isinstance(layer, WeightNorm)]
+    return [layer for layer in dict.fromkeys(layers) if isinstance(layer, WeightNorm)]
 
 
 @contextlib.contextmanager
@@ -366,6 +366,17 @@ def data_dependent_initialisation(
     """
     layers = layers_of([model])
     return in_mode(layers, "initialising", [True] * len(layers))
+
+
+def as_initialised(
+    layer: keras.layers.Layer,
+) -> contextlib.AbstractContextManager[None]:
+    """While active, a layer keeps its g and b, also within a data-dependent initialisation.
+
+    For a call that is not the one on data.
+    """
+    layers = layers_of([layer])
+    return in_mode(layers, "initialising", [False] * len(layers))
 
 
 def is_initialised(model: keras.layers.Layer) -> bool:

@@ -72,13 +72,19 @@ def _with_error(mean: float, error: float | None, digits: int = 4) -> str:
 
 def _latents(record: EvaluationRecord) -> Table:
     summary = record.summary
-    rows = [
+    closed = any(z.closed_kl_nats is not None for z in summary.latents)
+    header: tuple[str, ...] = ("latent", "KL, nats", "active units", "units")
+    rows: list[tuple[str, ...]] = [
         (z.name, f"{z.kl_nats:.3f}", "-" if z.active_units is None else str(z.active_units),
          str(z.units))
         for z in summary.latents
     ]  # fmt: skip
     if summary.kl_y_nats is not None:
         rows.append(("y", f"{summary.kl_y_nats:.3f}", "-", "-"))
+    if closed:
+        kls = [z.closed_kl_nats for z in summary.latents] + [summary.kl_y_nats]
+        header = (*header, "KL in closed form, nats")
+        rows = [(*row, f"{kl:.3f}") for row, kl in zip(rows, kls, strict=False)]
     average, median, least = summary.effective_sample_size
     caption = (
         f"Latents, {record.dataset} {record.split}, {summary.examples:,} examples. Effective "
@@ -87,7 +93,7 @@ def _latents(record: EvaluationRecord) -> Table:
     )
     if summary.perplexity is not None:
         caption += f". Perplexity per token: {summary.perplexity:.2f}"
-    return Table(caption, ("latent", "KL, nats", "active units", "units"), tuple(rows))
+    return Table(caption, header, tuple(rows))
 
 
 def anomalies(records: Iterable[tuple[Path, AnomalyRecord]], spec: ModelSpec) -> Section:

@@ -65,8 +65,11 @@ def module(
     """
     result = tf.Module()
     normalised = [tf.Variable(w) for w, _ in model.fixed_weights.read()]
-    biases = [layer.b.value for layer in weight_norm.layers_of([model])]
-    result.weights = biases + normalised
+    layers = weight_norm.layers_of([model])
+    biases = [layer.b.value for layer in layers]
+    of_layers = {id(weight) for layer in layers for weight in layer.weights}
+    others = [weight.value for weight in model.weights if id(weight) not in of_layers]
+    result.weights = biases + normalised + others
     with model.fixed_weights.used([NormalisedWeights(w) for w in normalised]):
         return result, _Signatures(model, limits, grey).all()
 

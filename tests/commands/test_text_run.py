@@ -9,7 +9,8 @@ import tensorflow as tf
 from conftest import last_json, run
 from html_pages import Page
 
-from biva_tf import anomaly, evaluate, export, report, sample
+from biva_tf import anomaly, compress, evaluate, export, report, sample
+from biva_tf.compression.errors import CompressionError
 from biva_tf.data.sources import DataError
 from biva_tf.model import architectures
 from biva_tf.serving.exporting import ExportError
@@ -146,10 +147,15 @@ def test_its_page_shows_sentences(trained, tmp_path):
     assert not any("samples" in alt or "reconstructions" in alt for alt, _ in shown.pictures)
 
 
-def test_it_is_not_exported_and_does_not_score_images(trained, tmp_path):
+def test_it_is_not_exported_or_compressed_and_does_not_score_images(trained, tmp_path):
     model_dir = str(trained[0])
     with pytest.raises(ExportError, match=r"expected a model of images in .*, got .* text"):
         export.run(export.ExportSettings(model_dir=model_dir, export_dir=str(tmp_path / "e")))
+    (tmp_path / "images").mkdir()
+    files = {"input": str(tmp_path / "images"), "output": str(tmp_path / "o.biva")}
+    given = compress.CompressSettings(model_dir=model_dir, **files)
+    with pytest.raises(CompressionError, match=r"^model_dir=.*: expected a likelihood of pixels"):
+        compress.run(given)
     with pytest.raises(DataError, match=r"^dataset=letters_2k has images of shape"):
         anomaly.run(anomaly.AnomalySettings(model_dir=model_dir, out_dataset="letters_2k"))
 

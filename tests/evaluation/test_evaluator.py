@@ -43,6 +43,19 @@ def test_above_0_is_l_1_under_the_same_noise(scored):
     np.testing.assert_allclose(results.examples["above_0"], results.examples["elbo"], rtol=1e-6)
 
 
+def test_the_kl_in_closed_form_is_one_more_number_of_a_latent(model, scored, tmp_path):
+    images, settings, results = scored
+    evaluator = Evaluator(model, settings, 4, tmp_path, with_closed_kl=True)
+    again = evaluator.scores(images, "random test")
+    closed = again.examples["closed_kl"]
+    assert closed.shape == again.examples["kl"].shape and (closed >= 0).all()
+    for name, values in results.examples.items():
+        np.testing.assert_allclose(again.examples[name], values, rtol=1e-5)
+    latents = summarise(again, settings, model.spec).latents
+    np.testing.assert_allclose([z.closed_kl_nats for z in latents], closed.mean(axis=0))
+    assert {z.closed_kl_nats for z in summarise(results, settings, model.spec).latents} == {None}
+
+
 def test_another_k_does_not_recompute_the_bounds(model, scored, tmp_path, monkeypatch):
     images, _, results = scored
     evaluator = Evaluator(model, ScoringConfig(iw_samples=3, ks=(0, 1)), 4, tmp_path)

@@ -3,17 +3,19 @@ import pytest
 from conftest import perturbed, random_images
 
 from biva_tf.inference import objectives
+from biva_tf.inference.scoring import Scorer
 from biva_tf.model import plans
 from biva_tf.model.noise import SeededNoise
+from biva_tf.nn import weight_norm
 
 
-def _one_pass_per_sample(model, images, samples, k, seed, below=plans.prior_up_to):
+def _one_pass_per_sample(model, images, samples, k, seed, below=plans.prior_up_to, how="sampled"):
     """(Log-weights [images, samples], KLs), by one pass of the whole model per sample."""
     passes = []
     for sample in range(samples):
         noise = SeededNoise(np.array([seed, 0])).fold(sample)
         output = model(images, plan=below(model.spec, k), noise=noise)
-        passes.append(objectives.terms(output, images))
+        passes.append(objectives.terms(output, images, how))
     log_weights = np.stack([np.float64(t.bound) for t in passes], axis=1)
     return log_weights, np.stack([t.kl for t in passes], axis=1)
 
@@ -34,6 +36,37 @@ def test_score_agrees_with_one_pass_per_sample(model, k):
     ess = weights.sum(1) ** 2 / (weights**2).sum(1)
     np.testing.assert_allclose(score.effective_sample_size, ess, rtol=5e-2)
     assert score.latent_names == tuple(z.name for z in model.spec.latents)
+
+
+def test_the_kl_in_closed_form_is_a_mean_over_the_samples_beside_the_scores(model):
+    images = random_images(model.spec, 3)
+    _, expected = _one_pass_per_sample(model, images, 4, 0, seed=5, how="analytic")
+    batches = []
+    for closed in (True, False):
+        scorer = Scorer(model, num_importance_samples=4, with_shifts=True, with_closed_kl=closed)
+        batches += scorer.batches(images, seed=5)
+    with_kl, without = batches
+    closed = np.stack([use.kl[0] for use in with_kl.shifts], axis=1)
+    np.testing.assert_allclose(closed, expected.mean(axis=1), rtol=1e-4)
+    for scores, others in zip(with_kl.by_k[0], without.by_k[0], strict=True):
+        np.testing.assert_allclose(scores, others, rtol=1e-6)
+
+
+def test_batches_have_the_weights_of_the_first_one_and_begin_anywhere():
+    model = perturbed("tiny_dense")
+    scorer, images = Scorer(model, max_rows=4), random_images(model.spec, 9)
+    whole = list(scorer.batches(images, seed=1, at_once=4))
+    assert [(batch.start, batch.stop) for batch in whole] == [(0, 4), (4, 8), (8, 9)]
+    under_way = scorer.batches(images, seed=1, at_once=4, start=4)
+    again = [next(under_way)]
+    for layer in weight_norm.layers_of([model]):
+        layer.v.assign(2.0 - layer.v)
+    again += under_way
+    for batch, other in zip(again, whole[1:], strict=True):
+        assert batch.start == other.start
+        np.testing.assert_array_equal(batch.by_k[0].bound, other.by_k[0].bound)
+    changed = next(scorer.batches(images, seed=1, at_once=4))
+    assert np.all(changed.by_k[0].bound != whole[0].by_k[0].bound)
 
 
 def test_below_mode_gives_the_levels_up_to_k_their_prior_modes(model):

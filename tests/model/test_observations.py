@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from biva_tf.model import architectures
 from biva_tf.model.checks import SpecError
 from biva_tf.model.kinds import LikelihoodKind
 from biva_tf.model.observations import Bernoulli, Gaussian, LogisticMixture, Text
@@ -17,7 +18,7 @@ class Toy(LikelihoodKind):
 def test_a_likelihood_with_a_kind_alone_is_one_of_images():
     toy = Toy()
     assert toy.x is Observation.IMAGE and toy.values == UNIT and toy.unit is Unit.BITS_PER_DIM
-    assert toy.of_fixed_size and not toy.binary and not toy.codes_pixels
+    assert toy.x.of_fixed_size and not toy.binary and not toy.codes_pixels
     toy.check_shape((4, 4, 7))
     assert toy.input_shape((4, 4, 7)) == (4, 4, 7) and toy.num_ids is None
     toy.check_values(np.array([[[[0.0, 1.0]]]], np.float32))
@@ -57,3 +58,18 @@ def test_values_that_x_cannot_have_are_refused():
         Gaussian().check_values(np.array([[[[0.0, np.inf]]]], np.float32))
     with pytest.raises(ValueError, match="expected ids of words, then 1, then 0; got others"):
         Text(10).check_values(np.array([1.0, 1.0, 0.0], np.float32).reshape(1, 3, 1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Signed(LikelihoodKind):
+    kind = "signed"
+    values = (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "likelihood,of_images",
+    [(Toy(), True), (Bernoulli(), True), (Signed(), False), (Gaussian(), False)],
+)
+def test_files_of_pictures_hold_x_if_it_is_an_image_of_their_range(likelihood, of_images):
+    spec = dataclasses.replace(architectures.get("tiny_dense"), likelihood=likelihood)
+    assert spec.of_images is of_images

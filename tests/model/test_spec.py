@@ -57,7 +57,10 @@ def test_cifar10_l10_has_ten_levels_and_its_docstring_says_our_choice():
         (lambda: DenseLatent(-1), "units"),
         (lambda: ConvLatent(2, 3), "kernel"),
         (lambda: StageSpec((), DenseLatent(2)), "blocks: expected a non-empty"),
-        (lambda: StageSpec((BlockSpec(4, (3, 3)),), 6), "latent: expected a DenseLatent"),
+        (
+            lambda: StageSpec((BlockSpec(4, (3, 3)),), 6),
+            "latent: expected one of DenseLatent",
+        ),
     ],
 )
 def test_the_error_for_a_wrong_part_names_the_field(make, message):

@@ -75,6 +75,15 @@ def test_a_model_with_residual_posteriors_is_trained_saved_and_scored(tmp_path):
     assert np.isfinite(scores[0]).all()
 
 
+@pytest.mark.parametrize("name", ["tiny_dense", "tiny_dense_lvae", "tiny_dense_vae"])
+def test_every_layer_is_built_and_a_pass_adds_no_weights(name):
+    model = biva_tf.build(name)
+    layers, weights = model._flatten_layers(), len(model.weights)
+    assert all(layer.built for layer in layers)
+    model(random_images(model.spec), noise=SeededNoise(0), training=True)
+    assert len(model.weights) == weights
+
+
 def test_bottom_up_inference_has_no_residual_posterior():
     with pytest.raises(SpecError, match="posterior: expected direct, since bottom_up inference"):
         residual("tiny_dense_vae")

@@ -14,6 +14,8 @@ from biva_tf.model import architectures, priors
 from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.mixtures import UniformMixture
 from biva_tf.model.noise import SeededNoise
+from biva_tf.nn import weight_norm
+from biva_tf.serving import exporting
 
 MEANS = np.array([[-2.0, 0.5], [0.0, 1.0], [3.0, -1.0]], np.float32)
 DEVIATIONS = np.array([[0.3, 0.5], [1.0, 0.7], [0.6, 1.5]], np.float32)
@@ -92,6 +94,18 @@ def perturbed_alike(spec):
     return made
 
 
+def test_the_posterior_is_initialised_on_data_and_not_on_pseudo_inputs():
+    images = random_images(architectures.get("tiny_dense"), 8)
+    heads = []
+    for prior in priors.StandardPrior(), priors.VampPrior(3):
+        model = perturbed_alike(_spec("tiny_dense", prior))
+        with weight_norm.data_dependent_initialisation(model):
+            model(images)
+        heads.append(model.bottom_up_stages[-1].posterior.head)
+    for standard, vamp in zip(*(head.weights for head in heads), strict=True):
+        np.testing.assert_array_equal(standard, vamp)
+
+
 def test_the_vamp_prior_is_the_mixture_of_the_posteriors_of_its_features():
     model = perturbed_alike(_spec("tiny_dense", priors.VampPrior(3)))
     output = model(random_images(model.spec, 5))
@@ -132,6 +146,8 @@ def test_a_model_with_another_prior_does_what_the_others_do(prior, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     again = biva_tf.load(tmp_path / "preset")
     np.testing.assert_array_equal(*(m.score(images, seed=0).bound_nats for m in (model, again)))
+    version = exporting.export(again, tmp_path / "export")  # checks what it computes
+    assert (version / "saved_model.pb").exists()
 
 
 def test_images_are_compressed_under_a_learnt_gaussian_and_a_mixture_is_refused():

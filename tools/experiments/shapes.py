@@ -17,7 +17,8 @@ from biva_tf.commands.start import start
 from biva_tf.data import sources
 from biva_tf.files import write_atomically, write_json
 from biva_tf.model import architectures
-from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, Latent, ModelSpec, StageSpec
+from biva_tf.model.kinds import LatentKind
+from biva_tf.model.spec import BlockSpec, ConvLatent, DenseLatent, ModelSpec, StageSpec
 from biva_tf.nn.compute import Compute
 from biva_tf.settings import Settings, required, setting
 from tools.bench import step_time
@@ -74,7 +75,7 @@ def _block(filters: int, kernel: int = 3, stride: int = 1) -> BlockSpec:
     return BlockSpec(filters, (kernel, kernel), (stride, stride))
 
 
-def _spec(*stages: tuple[list[BlockSpec], Latent]) -> ModelSpec:
+def _spec(*stages: tuple[list[BlockSpec], LatentKind]) -> ModelSpec:
     return ModelSpec((28, 28, 1), tuple(StageSpec(tuple(blocks), z) for blocks, z in stages))
 
 
@@ -143,8 +144,11 @@ def run(settings: ShapesSettings) -> list[ShapeRow]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         write_atomically(_json(folder, name), known[name].spec.to_json().encode())
-    models = {n: (str(_json(folder, n)), Compute("auto", known[n].precision)) for n in names}
-    seconds = step_time.measured_once(folder / "seconds_per_step.json", models, _BATCH)
+    configs = {
+        n: step_time.make_config(str(_json(folder, n)), _BATCH, Compute("auto", known[n].precision))
+        for n in names
+    }
+    seconds = step_time.measured_once(folder / "seconds_per_step.json", configs)
     rows = []
     for name in names:
         # A multiple of the steps between two evaluations, so that the last one is the result's.

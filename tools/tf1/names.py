@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from biva_tf.errors import UserError
-from biva_tf.model.kinds import BlockKind
+from biva_tf.model.kinds import BlockKind, LatentKind
 from biva_tf.model.network import Network
 from biva_tf.model.spec import (
     Bernoulli,
@@ -174,14 +174,11 @@ def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
     config = {
         "input_shape": list(spec.image_shape),
         "deterministic_layers": [
-            [_block(block, f"stages[{i}].blocks[{j}]") for j, block in enumerate(stage.blocks)]
+            [_in_tf1(block, f"stages[{i}].blocks[{j}]") for j, block in enumerate(stage.blocks)]
             for i, stage in enumerate(spec.stages)
         ],
         "stochastic_layers": [
-            stage.latent.units
-            if isinstance(stage.latent, DenseLatent)
-            else [stage.latent.channels, list(stage.latent.kernel), [1, 1]]
-            for stage in spec.stages
+            _in_tf1(stage.latent, f"stages[{i}].latent") for i, stage in enumerate(spec.stages)
         ],
         "output_distribution": {ours: name for name, ours in _LIKELIHOODS.items()}[spec.likelihood],
     }
@@ -191,10 +188,10 @@ def config_from_spec(spec: ModelSpec) -> dict[str, Any]:
     return config
 
 
-def _block(block: BlockKind, path: str) -> list[Any]:
-    config = block.in_tf1()
+def _in_tf1(part: BlockKind | LatentKind, path: str) -> Any:
+    config = part.in_tf1()
     if config is None:
-        raise SpecError(f"{path}: the original has no block of the kind {block.kind!r}")
+        raise SpecError(f"{path}: the original has no {part.family} of the kind {part.kind!r}")
     return config
 
 
