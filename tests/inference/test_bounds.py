@@ -1,6 +1,7 @@
 """The bound of a model with classes: the sum over y is exact, and it is a bound on log p(x)."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from biva_tf.model.latents import draw_posterior, resolve
 from biva_tf.model.network import Output
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import BlockSpec, Classes, DenseLatent, ModelSpec, StageSpec
+from biva_tf.nn.fixed_weights import FixedWeights
 
 CLASSES, ROWS = 3, 4
 
@@ -163,6 +165,10 @@ class MixtureOfGaussians(keras.Model):
         (1, 2, 1), (StageSpec((BlockSpec(1, (1, 1)),), DenseLatent(2)),), classes=Classes(CLASSES)
     )
     latent_shapes = ((2,),)
+
+    @functools.cached_property
+    def fixed_weights(self):
+        return FixedWeights([self])
 
     def image_features(self, images, noise):
         x = tf.reshape(images, (-1, 2)) - 0.5

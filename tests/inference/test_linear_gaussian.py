@@ -3,6 +3,8 @@
 A test double has the three methods of a model that scoring calls; the scoring is the real one.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from biva_tf.model.distributions import DiagonalGaussian
 from biva_tf.model.latents import draw_posterior, resolve
 from biva_tf.model.network import Output
 from biva_tf.model.spec import BlockSpec, DenseLatent, ModelSpec, StageSpec
+from biva_tf.nn.fixed_weights import FixedWeights
 
 RNG = np.random.default_rng(0)
 CENTRE, NOISE, NOISE_1 = 0.5, 0.06, 0.7
@@ -45,6 +48,10 @@ class LinearGaussian(keras.Model):
         inference="top_down",
     )
     latent_shapes = ((2,), (2,))
+
+    @functools.cached_property
+    def fixed_weights(self):
+        return FixedWeights([self])
 
     def image_features(self, images, noise):
         x = tf.reshape(images, (-1, 4)) - CENTRE
