@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ModelSpec,
         StageSpec,
     )
+    from biva_tf.model.user_code import CodeError
     from biva_tf.nn.compute import Compute
     from biva_tf.runs.checkpoints import CheckpointError
     from biva_tf.runs.run_dir import RunDirError
@@ -49,6 +50,7 @@ __all__ = [
     "BlockSpec",
     "CheckpointError",
     "Classes",
+    "CodeError",
     "CompressionError",
     "Compute",
     "ConvLatent",
@@ -90,6 +92,7 @@ _MODULES = {
     "BlockSpec": "biva_tf.model.block_specs",
     "CheckpointError": "biva_tf.runs.checkpoints",
     "Classes": "biva_tf.model.spec",
+    "CodeError": "biva_tf.model.user_code",
     "CompressionError": "biva_tf.compression.errors",
     "Compute": "biva_tf.nn.compute",
     "ConvLatent": "biva_tf.model.spec",

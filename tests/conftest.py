@@ -99,7 +99,8 @@ def run(*args, timeout=300, new_interpreter=False, limits=None, kill_after=None)
 
     A command runs in a fork of a process that has imported TensorFlow, which saves time; with
     `new_interpreter` it does not. It can have limits, by their names in the module `resource`, and
-    be killed, with the processes that it started, after so many seconds.
+    be killed, with the processes that it started, after so many seconds of a processor. The result
+    of a fork has the `seconds` of a processor that it took.
     """
     args = [str(arg) for arg in args]
     if new_interpreter or args[0] != "-m":
@@ -120,9 +121,11 @@ def run(*args, timeout=300, new_interpreter=False, limits=None, kill_after=None)
         }
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
-        code = int(server.stdout.readline())
+        code, seconds = server.stdout.readline().split()
         outputs = {name: path.read_text(errors="replace") for name, path in paths.items()}
-    return subprocess.CompletedProcess(args, code, **outputs)
+    result = subprocess.CompletedProcess(args, int(code), **outputs)
+    result.seconds = float(seconds)
+    return result
 
 
 @contextlib.contextmanager

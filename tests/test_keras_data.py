@@ -184,7 +184,10 @@ def test_uint8_images_are_8_bit_images(name):
             }
         )
     for key, value in results[0].items():
-        np.testing.assert_allclose(value, results[1][key], rtol=2e-6, err_msg=key)
+        # `predict` reads the batches of a data set in its graph. That of bytes is another one, in
+        # which TensorFlow may round the last bit of a probability in another way.
+        rtol = 1e-6 if key == "predict" else 0
+        np.testing.assert_allclose(value, results[1][key], rtol=rtol, err_msg=key)
 
 
 def test_uint8_zeros_and_ones_of_a_binary_model_are_bits():
@@ -222,6 +225,6 @@ def test_floats_out_of_range_are_refused_in_every_batch(call):
     images = random_images(model.spec, 8)
     images[6] *= 255
     data = tf.data.Dataset.from_tensor_slices(images).batch(4)
-    message = r"images: expected values in \[0, 1\] or uint8 of 0 to 255, got"
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+    message = r"^images: expected values in \[0, 1\] or uint8 of 0 to 255, got 0 to 255$"
+    with pytest.raises(ValueError, match=message):
         getattr(model, call)(data, verbose=0)

@@ -28,6 +28,8 @@ HOOKS = {
     (keras.Model, "make_test_function"): ("force",),
     (keras.Model, "make_predict_function"): ("force",),
     (keras.Model, "distribute_strategy"): None,
+    # It builds a model whose layers are not built.
+    (keras.Model, "_maybe_symbolic_build"): ("iterator", "data_batch"),
 }
 
 

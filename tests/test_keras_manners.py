@@ -307,7 +307,8 @@ def test_a_second_score_is_not_traced_again(monkeypatch):
 def test_fit_and_score_on_two_devices_are_those_on_one(tmp_path):
     """Built in the scope of the strategy; compiled and used outside of it.
 
-    The last batch of each pass has one image, so that one of two replicas has none.
+    The last batch of each pass has one image, so that one of two replicas has none; a first batch
+    of nine is not equally divided either.
     """
     code = """
 import sys, keras, numpy as np, tensorflow as tf, biva_tf
@@ -328,7 +329,10 @@ np.savez(
     weights=np.concatenate([np.ravel(v) for v in model.trainable_variables]),
     averages=np.concatenate([np.ravel(v) for v in model.optimizer.moving_averages.values]),
     score=model.score(images[:7], num_importance_samples=3, seed=0).bound_nats,
-    evaluated=[model.evaluate(images[:9], batch_size=4, return_dict=True, verbose=0)["elbo"]],
+    evaluated=[
+        model.evaluate(images[:9], batch_size=rows, return_dict=True, verbose=0)["elbo"]
+        for rows in (4, 9)
+    ],
     scored=[scores(model, images[:9], (0,), seed=(4, 1))[0].elbo_nats.mean()],
     predicted=model.predict(images[:9], batch_size=4, verbose=0),
     steps=model.optimizer.iterations.numpy(),

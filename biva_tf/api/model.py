@@ -363,6 +363,7 @@ class BIVA(KerasModel):
           ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
           RunDirError: there is no such folder or model, or it is damaged.
           CheckpointError: a run has not written weights yet, or they cannot be read.
+          CodeError: the model has parts of a file that this account has not named.
         """
         folder = pretrained.existing(str(name_or_folder))
         spec, settings = folder.read()
@@ -492,5 +493,6 @@ def load(name_or_folder: str | Path, weights: str = "averaged", step: int | None
       ValueError: weights is neither "averaged" nor "raw", or "raw" with a step.
       RunDirError: there is no such folder or model, or it is damaged.
       CheckpointError: a run has not written weights yet, or they cannot be read.
+      CodeError: the model has parts of a file that this account has not named.
     """
     return BIVA.from_preset(name_or_folder, weights, step)

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -64,4 +65,18 @@ def find(export_dir: Path, version: int | None) -> Exported:
         raise ExportedError(
             f"{folder}: expected the signature {_NEEDED}, it has {present}; export the model again"
         )
+    _check_weights(folder / "variables")
     return Exported(folder, spec, settings, fingerprint.hexdigest()[:32], max_rows)
+
+
+def _check_weights(folder: Path) -> None:
+    """Reads the weights, with the checksums that TensorFlow keeps of them."""
+    try:
+        reader = tf.train.load_checkpoint(str(folder / "variables"))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, IndexError, ValueError) as e:
+        raise ExportedError(
+            f"{folder}: expected the weights as biva_tf.export wrote them, got damaged ones "
+            f"({' '.join(str(e).split()):.200}); export the model again"
+        ) from e

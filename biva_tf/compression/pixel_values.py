@@ -24,7 +24,7 @@ def from_images(images: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, PixelF
     Raises:
       CompressionError: images of a wrong shape or with other values.
     """
-    images = np.asarray(images)
+    images = np.ascontiguousarray(images)
     if images.shape[1:] != spec.image_shape or not len(images):
         expected = ", ".join(map(str, spec.image_shape))
         raise CompressionError(f"images: expected shape [n >= 1, {expected}], got {images.shape}")

@@ -111,12 +111,10 @@ class LikelihoodKind(Kind):
     measures or draws x asks it.
 
     Attributes:
-      x: what x is.
+      x: what x is. A likelihood of sentences has `num_ids`, too.
       values: the least and the greatest value that x can have.
       binary: whether x has the values 0 and 1 alone.
       channels: the numbers of channels that x can have; None for any number.
-      of_fixed_size: whether every x has all the dimensions of the image_shape, so that bits/dim
-        mean something. Otherwise perplexity per token is reported in their place.
       codes_pixels: whether the layer has `channel_probabilities`, with which images are compressed.
     """
 
@@ -126,7 +124,6 @@ class LikelihoodKind(Kind):
     values: ClassVar[tuple[float, float]] = UNIT
     binary: ClassVar[bool] = False
     channels: ClassVar[tuple[int, ...] | None] = None
-    of_fixed_size: ClassVar[bool] = True
     codes_pixels: ClassVar[bool] = False
 
     @property
@@ -141,7 +138,7 @@ class LikelihoodKind(Kind):
         As in the paper, it is nats if x is binary, else bits/dim. Of real numbers it is nats, since
         their bits/dim depend on the unit of the numbers.
         """
-        in_bits = self.of_fixed_size and not self.binary and self.values == UNIT
+        in_bits = self.x.of_fixed_size and not self.binary and self.values == UNIT
         return Unit.BITS_PER_DIM if in_bits else Unit.NATS
 
     def check_shape(self, image_shape: tuple[int, int, int]) -> None:

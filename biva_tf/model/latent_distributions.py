@@ -65,10 +65,11 @@ def draw(
         each component of a mixture, whose choice it leaves alone.
 
     Raises:
-      TypeError: it is not known how to draw from such a distribution.
+      TypeError: it is not known how to draw from such a distribution, or its batch is not [rows].
     """
     if hasattr(distribution, "draw"):
         return distribution.draw(noise, stream, temperature)
+    _check_batch(distribution)
     rows = distribution.batch_shape_tensor()[0]
     numbers = temperature * noise.normal(stream, (rows, *distribution.event_shape))
     if not isinstance(distribution, tfd.MixtureSameFamily):
@@ -133,21 +134,21 @@ def gather(distribution: Any, rows: tf.Tensor) -> Any:
     """The distribution in some rows, in their order.
 
     Raises:
-      TypeError: it is not known how to select rows of such a distribution.
+      TypeError: it is not known how to select rows of such a distribution, or its batch is not
+        [rows].
     """
     if hasattr(distribution, "gather"):
         return distribution.gather(rows)
-    # A parameter need not have the axis of rows. Those that have it are empty without rows.
-    whole, empty = (
-        tf.nest.flatten(each, expand_composites=True) for each in (distribution, distribution[:0])
-    )
-    if not all(map(tf.is_tensor, whole)):
+    _check_batch(distribution)
+    sliced = distribution[:]  # whose parameters all have an axis of rows, or of 1 for all rows
+    parameters = tf.nest.flatten(sliced, expand_composites=True)
+    if not all(map(tf.is_tensor, parameters)):
         raise _unknown(distribution, "gather(rows)")
     gathered = [
-        tf.gather(t, rows) if none.shape.rank and none.shape[0] == 0 else t
-        for t, none in zip(whole, empty, strict=True)
+        tf.gather(t, tf.minimum(rows, tf.shape(t)[0] - 1)) if t.shape.rank else t
+        for t in parameters
     ]
-    return tf.nest.pack_sequence_as(distribution, gathered, expand_composites=True)
+    return tf.nest.pack_sequence_as(sliced, gathered, expand_composites=True)
 
 
 def tiled(distribution: Any, copies: int | tf.Tensor) -> Any:
@@ -165,6 +166,14 @@ def mean_and_log_variance(distribution: Any) -> tuple[tf.Tensor, tf.Tensor] | No
 def log_variances(distribution: Any) -> tf.Tensor | None:
     """Those of the Gaussians that a distribution is made of, of any shape; None if unknown."""
     return getattr(distribution, "log_variance", None)
+
+
+def _check_batch(distribution: Any) -> None:
+    if distribution.batch_shape.rank != 1:
+        raise TypeError(
+            f"{type(distribution).__name__}, the distribution of a latent: expected a batch of "
+            f"[rows], got {distribution.batch_shape}; Independent makes an event of the other axes"
+        )
 
 
 def _unknown(distribution: Any, method: str) -> TypeError:

@@ -64,7 +64,6 @@ class Text(LikelihoodKind):
 
     x: ClassVar[Observation] = Observation.SENTENCE
     channels: ClassVar[tuple[int, ...] | None] = (1,)
-    of_fixed_size: ClassVar[bool] = False
 
     vocabulary: int
     embedding_units: int = 64

@@ -19,6 +19,14 @@ class Observation(enum.Enum):
         """The word for several of them."""
         return f"{self.value}s"
 
+    @property
+    def of_fixed_size(self) -> bool:
+        """Whether every x has all dimensions of the image_shape, so that bits/dim mean something.
+
+        Of sentences, perplexity per token is reported in their place.
+        """
+        return self is not Observation.SENTENCE
+
 
 class Unit(enum.Enum):
     """A unit of bounds on log p(x)."""

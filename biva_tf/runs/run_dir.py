@@ -245,6 +245,7 @@ class RunDir:
         """Removes what a killed run has left of files that it was writing."""
         remove_remains(self.config, self.metrics, self.summary, self.unfinished, self.vocabulary)
         remove(self.samples.glob(".*.tmp"))
+        remove(self.code.glob(".*.tmp"))
 
     def metric_lines(self) -> tuple[dict[str, Any], ...]:
         """The lines of metrics.

@@ -1,6 +1,8 @@
 """The data that Keras's `fit`, `evaluate` and `predict` take, and an image's place in them."""
 
+import contextlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -86,9 +88,22 @@ def observed(images: tf.Tensor, spec: ModelSpec) -> tf.Tensor:
     least, greatest = spec.likelihood.values
     fits = tf.math.is_finite(floats) & (floats >= least) & (floats <= greatest)
     low, high = tf.reduce_min(floats), tf.reduce_max(floats)
-    message = (f"images: expected {spec.likelihood.expected_values}, got", low, "to", high)
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), message)]):
+    expected = f"images: expected {spec.likelihood.expected_values}"
+    message = tf.strings.format(f"{expected}, got {{}} to {{}}", (low, high))
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), [message])]):
         return tf.identity(floats)
+
+
+@contextlib.contextmanager
+def range_errors() -> Iterator[None]:
+    """Makes the error of a graph that `observed` made a ValueError of one line."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as e:
+        refused = re.search(r"assertion failed: \[(images: expected .*)\]", e.message)
+        if refused is None:
+            raise
+        raise ValueError(refused[1]) from e
 
 
 class ImageCount:

@@ -22,6 +22,7 @@ from biva_tf.training.keras_data import (
     observed,
     prepared,
     prepared_validation,
+    range_errors,
 )
 from biva_tf.training.step import (
     EVALUATION,
@@ -141,8 +142,8 @@ class KerasModel(Network):
           class_weight, sample_weight: None.
 
         Raises:
-          ValueError: images of a wrong shape or range; weights of samples or classes.
-          tf.errors.InvalidArgumentError: a later batch of a data set has a wrong range.
+          ValueError: images of a wrong shape or range, also in a later batch of a data set; weights
+            of samples or classes.
         """
         _refuse_weights(sample_weight, class_weight)
         x = prepared(x, self.spec)
@@ -154,22 +155,23 @@ class KerasModel(Network):
         if not weight_norm.is_initialised(self):
             images, x = first_images(x, self.spec)
             self.initialise(images)
-        return super().fit(
-            x=x,
-            y=y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            validation_batch_size=validation_batch_size,
-            validation_freq=validation_freq,
-        )
+        with range_errors():
+            return super().fit(
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_steps=validation_steps,
+                validation_batch_size=validation_batch_size,
+                validation_freq=validation_freq,
+            )
 
     def evaluate(
         self,
@@ -195,16 +197,17 @@ class KerasModel(Network):
         _refuse_weights(sample_weight)
         if not self.compiled:
             self.compile()
-        return super().evaluate(
-            x=x if _use_cached_eval_dataset else prepared(x, self.spec),
-            y=y,
-            batch_size=batch_size,
-            verbose=verbose,
-            steps=steps,
-            callbacks=callbacks,
-            return_dict=return_dict,
-            _use_cached_eval_dataset=_use_cached_eval_dataset,
-        )
+        with range_errors():
+            return super().evaluate(
+                x=x if _use_cached_eval_dataset else prepared(x, self.spec),
+                y=y,
+                batch_size=batch_size,
+                verbose=verbose,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=return_dict,
+                _use_cached_eval_dataset=_use_cached_eval_dataset,
+            )
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Reconstructions from a draw of all latents, float32 [images, *spec.image_shape].
@@ -215,13 +218,14 @@ class KerasModel(Network):
 
         Args and errors are those of `fit`.
         """
-        return super().predict(
-            prepared(x, self.spec),
-            batch_size=batch_size,
-            verbose=verbose,
-            steps=steps,
-            callbacks=callbacks,
-        )
+        with range_errors():
+            return super().predict(
+                prepared(x, self.spec),
+                batch_size=batch_size,
+                verbose=verbose,
+                steps=steps,
+                callbacks=callbacks,
+            )
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:
         """While active, the model has the averages of its `Adamax` as its weights, if it keeps any.
@@ -235,6 +239,13 @@ class KerasModel(Network):
         if not isinstance(self.optimizer, optimizers.Adamax):
             return contextlib.nullcontext()
         return self.optimizer.averaged_weights()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Does nothing, since all is built.
+
+        Keras's fails where the devices' parts of the first batch, of which it takes the mean, are
+        not of one size.
+        """
 
     # Keras calls these two when a pass over the data begins.
 

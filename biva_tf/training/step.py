@@ -196,7 +196,7 @@ def _row_metrics(
 def bound_metrics(spec: ModelSpec, terms: objectives.Terms) -> dict[str, tf.Tensor]:
     """The metrics of training and evaluation that the terms of the bound give, each [rows]."""
     bits = {}
-    if spec.likelihood.of_fixed_size:
+    if spec.likelihood.x.of_fixed_size:
         bits = {"bits_per_dim": objectives.bits_per_dim(terms.bound, spec.image_shape)}
     return {
         "elbo": terms.bound,

@@ -108,6 +108,12 @@ def test_images_come_back_in_their_form(binary):
         np.testing.assert_array_equal(back, images)
 
 
+def test_images_in_another_order_in_memory_give_the_same_file(binary):
+    bits = random_images(binary.spec, 3)
+    for images in (np.asfortranarray(bits), bits[::-1, ::-1][::-1, ::-1]):
+        assert binary.compress(images, rows=4) == binary.compress(bits, rows=4)
+
+
 @pytest.mark.parametrize("name", ["tiny_dense", "tiny_conv"])
 def test_the_length_is_the_bound(name):
     """Within the error of the two estimates: each draws the latents once or a few times."""

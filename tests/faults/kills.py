@@ -1,18 +1,17 @@
 """Commands that are killed at random moments and started again, until they end.
 
-BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m faults -s tests/faults/test_kills.py
+BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m slow -s tests/faults/test_kills.py
 """
 
 import dataclasses
 import random
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from conftest import run
 
-_SECONDS = 600  # after which a command counts as hung
+_SECONDS = 3000  # after which a command counts as hung
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +30,8 @@ class Job:
 
 
 def finish(job: Job, folder: Path) -> float:
-    """Runs the command to its end; returns the seconds that it took."""
-    begin = time.monotonic()
-    assert _start(job, folder) == 0
-    return time.monotonic() - begin
+    """Runs the command to its end; returns the seconds of a processor that it took."""
+    return _start(job, folder).seconds
 
 
 def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Random) -> list[float]:
@@ -44,22 +41,22 @@ def killed(job: Job, folder: Path, kills: int, seconds: float, rng: random.Rando
       job: the job.
       folder: its output folder.
       kills: how often it is started to be killed.
-      seconds: the moments are up to so long after the start.
+      seconds: the moments are up to so many seconds of a processor after the start.
       rng: gives the moments.
 
     Returns:
-      The moments of the kills that met it alive, in seconds after the start.
+      The moments of the kills that met it alive, in seconds of a processor.
     """
     moments = [rng.uniform(0, seconds) for _ in range(kills)]
-    met = [moment for moment in moments if _start(job, folder, moment) == -signal.SIGKILL]
+    met = [moment for moment in moments if _start(job, folder, moment).returncode]
     finish(job, folder)
     return met
 
 
 def _start(job, folder, kill_after=None):
-    """The exit code of the command: 0, or that of its being killed."""
+    """What came of the command, which ended well or was killed."""
     name, *flags = job.command(folder)
     result = run("-m", f"biva_tf.{name}", *flags, timeout=_SECONDS, kill_after=kill_after)
     was_killed = kill_after is not None and result.returncode == -signal.SIGKILL
     assert was_killed or result.returncode == 0, f"{job.name}: {result.stderr[-2000:]}"
-    return result.returncode
+    return result

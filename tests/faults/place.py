@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import run
 
+_SECONDS = 3000  # in which even a busy machine makes what is shared
 SCORE_SETTINGS = ("--iw_samples=2", "--part_size=8", "--workers=1")
 
 
@@ -46,14 +47,14 @@ class Shared:
         """The scores of these images, in three parts."""
         path = self._folder / "scores"
         flags = (f"--export_dir={self.export_dir}", f"--input={self.images}", f"--output={path}")
-        result = run("-m", "biva_tf.score_dataset", *flags, *SCORE_SETTINGS)
+        result = run("-m", "biva_tf.score_dataset", *flags, *SCORE_SETTINGS, timeout=_SECONDS)
         assert result.returncode == 0, result.stderr[-3000:]
         return path
 
     def _made(self, name: str, command: str, flag: str, *flags: str) -> Path:
         path = self._folder / name
         args = (f"--model_dir={self.model_dir}", flag.format(path), *flags)
-        result = run("-m", f"biva_tf.{command}", *args)
+        result = run("-m", f"biva_tf.{command}", *args, timeout=_SECONDS)
         assert result.returncode == 0, result.stderr[-3000:]
         return path
 

@@ -117,10 +117,12 @@ def small_disk(name: str, kilobytes: int, content: str | None = None) -> Callabl
         if (_mount(place, folder, "size=64m") and content is not None) or content is not None:
             shutil.copytree(content.format(place), folder, dirs_exist_ok=True)
         if place.mounted:
+            if not kilobytes:  # a size of 0 would be no limit
+                (folder / "full").write_bytes(bytes(4096))
             used = sum(-(-p.stat().st_size // 4096) * 4 for p in folder.rglob("*") if p.is_file())
-            _remount(folder, f"size={max(used + kilobytes, 4)}k")  # 0 is no limit
+            _remount(folder, f"size={used + kilobytes}k")
         else:
-            place.limits["RLIMIT_FSIZE"] = kilobytes * 1024
+            place.limits["RLIMIT_FSIZE"] = max(kilobytes, 1) * 1024  # for what it says
 
     return arrange
 

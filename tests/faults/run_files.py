@@ -207,7 +207,6 @@ _CHECKPOINTS = [
         )
         for name, content in (
             ("empty", b""),
-            ("NUL bytes", bytes(200)),
             ("names what is not there", b'model_checkpoint_path: "ckpt-90"\n'),
         )
     ),
@@ -255,7 +254,8 @@ _CHECKPOINTS = [
     ),
 ]
 
-# It has only the metrics since the last line of them, without which a run can go on.
+# It has only the metrics since the last line of them, without which a run can go on. Its reader,
+# and that of the pointers, are tried with other contents in tests/runs.
 _UNFINISHED = [
     ok(
         f"unfinished.json: {name}, training",
@@ -266,6 +266,7 @@ _UNFINISHED = [
         slow=name != "empty",
     )
     for name, content in CONTENTS.items()
+    if name in ("empty", "not UTF-8")
 ]
 
 _FOLDERS = [

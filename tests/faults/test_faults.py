@@ -1,4 +1,4 @@
-"""Every fault of the table ends as it must. `-m faults` tries all but the quick ones."""
+"""Every fault of the table ends as it must. `-m slow` tries all but the quick ones."""
 
 import importlib.util
 
@@ -24,19 +24,10 @@ MODULES = (
 )
 FAULTS = [fault for module in MODULES for fault in module.FAULTS]
 
-# What does not end as it must.
-NOT_YET = {}
-
-
-def _marks(fault):
-    slow = [pytest.mark.faults] * fault.slow
-    why = NOT_YET.get(str(fault))
-    return slow if why is None else [*slow, pytest.mark.xfail(reason=why)]
-
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(fault, id=str(fault), marks=_marks(fault)) for fault in FAULTS],
+    [pytest.param(fault, id=str(fault), marks=[pytest.mark.slow] * fault.slow) for fault in FAULTS],
 )
 def test_fault(fault, place, record_property):
     if fault.needs and importlib.util.find_spec(fault.needs) is None:

@@ -8,6 +8,7 @@ import os
 from conftest import run_state
 from PIL import Image
 
+from biva_tf.data.prepared import own_name
 from faults.place import pixels
 from faults.rows import EVALUATE, PREPARE, TRAIN, line, new_run, ok
 
@@ -94,6 +95,9 @@ def _held(folder):
     return arrange
 
 
+_DATA_SET = f"{{0.folder}}/data/{own_name('image_folder')}"
+
+
 def _let_go(place):
     place.first.close()
 
@@ -114,7 +118,7 @@ _TWO = [
         "two at once",
         PREPARE,
         "process|another",
-        arrange=lambda place: (_pictures(place), _held("{0.folder}/data")(place)),
+        arrange=lambda place: (_pictures(place), _held(_DATA_SET)(place)),
         mend=_let_go,
         after=PREPARE,
         slow=True,

@@ -104,6 +104,19 @@ def test_rows_are_selected_and_repeated_whatever_parameters_have_the_axis_of_row
     np.testing.assert_allclose(tiled.log_prob(tf.tile(z, [2, 1])), [*log_p, *log_p], rtol=1e-6)
 
 
+def test_rows_whose_number_is_known_only_when_the_graph_runs_are_repeated():
+    unknown, scalar = tf.TensorSpec((None, 3)), tf.TensorSpec((), tf.int32)
+
+    @tf.function(autograph=False, input_signature=[unknown, scalar])
+    def modes(centres, copies):
+        means = tf.stack([centres, centres + 1], axis=1)
+        components = tfd.MultivariateNormalDiag(means, tf.ones((1, 1, 3)))  # shared by all rows
+        mixture = tfd.MixtureSameFamily(tfd.Categorical(probs=[0.7, 0.3]), components)
+        return latent_distributions.mode(latent_distributions.tiled(mixture, copies))
+
+    np.testing.assert_array_equal(modes(MEANS, 2), [*MEANS, *MEANS])
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_draw_of_a_row_does_not_depend_on_its_chunk(family):
     whole = latent_distributions.draw(FAMILIES[family](9, 2), SeededNoise(1), "z2/prior")
@@ -141,6 +154,8 @@ def test_a_family_that_does_not_fit_is_named_with_the_method_that_it_needs():
     gamma = tfd.Independent(tfd.Gamma(tf.ones((2, 3)), 1.0), 1)
     with pytest.raises(TypeError, match=r"Gamma.*expected a method draw\(noise, stream"):
         latent_distributions.draw(gamma, SeededNoise(0), "z2/prior")
+    with pytest.raises(TypeError, match=r"Normal.*expected a batch of \[rows\], got \(2, 3\)"):
+        latent_distributions.draw(tfd.Normal(tf.ones((2, 3)), 1.0), SeededNoise(0), "z2/prior")
     mixture = tfd.Mixture(tfd.Categorical(probs=[0.5, 0.5]), [tfd.Normal(0.0, 1.0)] * 2)
     with pytest.raises(TypeError, match=r"Mixture.*expected a method mode\(\)"):
         latent_distributions.mode(mixture)

@@ -18,7 +18,7 @@ class Toy(LikelihoodKind):
 def test_a_likelihood_with_a_kind_alone_is_one_of_images():
     toy = Toy()
     assert toy.x is Observation.IMAGE and toy.values == UNIT and toy.unit is Unit.BITS_PER_DIM
-    assert toy.of_fixed_size and not toy.binary and not toy.codes_pixels
+    assert toy.x.of_fixed_size and not toy.binary and not toy.codes_pixels
     toy.check_shape((4, 4, 7))
     assert toy.input_shape((4, 4, 7)) == (4, 4, 7) and toy.num_ids is None
     toy.check_values(np.array([[[[0.0, 1.0]]]], np.float32))

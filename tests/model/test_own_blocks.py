@@ -94,3 +94,43 @@ def test_a_block_says_its_shapes(pointwise, monkeypatch, shapes, message):
     monkeypatch.setattr(pointwise, "make", lambda self, *args, **kwargs: layer)
     with pytest.raises(SpecError, match=message):
         blocks.make(pointwise(3), (4, 4, 1), out_size=(8, 8), name="block")
+
+
+def _gives(pointwise, monkeypatch, layer, size=(4, 4, 2)):
+    """The block's `make` gives a layer of Keras, made in the first call."""
+
+    class OneLayer(keras.layers.Layer):
+        def __init__(self, name):
+            super().__init__(name=name)
+            self.in_shape, self.out_shape = (4, 4, 1), size
+            self.layer = layer()
+
+        def call(self, x, skip=None, *, noise, training=False):
+            return self.layer(x)
+
+    monkeypatch.setattr(pointwise, "make", lambda self, *args, name, **kwargs: OneLayer(name))
+    return blocks.make(pointwise(3), (4, 4, 1), name="block_1")
+
+
+def test_layers_of_keras_have_their_weights_at_once(pointwise, monkeypatch):
+    block = _gives(pointwise, monkeypatch, lambda: keras.layers.Conv2D(2, 1, name="conv"))
+    assert [v.path for v in block.weights] == ["block_1/conv/kernel", "block_1/conv/bias"]
+
+
+def _built():
+    layer = keras.layers.Conv2D(2, 1, name="conv")
+    layer.build((None, 4, 4, 1))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "message"),
+    [
+        (lambda: keras.layers.Conv2D(2, 1), (4, 4, 2), r"expected a name .*'conv2d\w*' anew"),
+        (_built, (4, 4, 2), r"paths .* begin with 'block_1', .* got 'conv/kernel'$"),
+        (_built, (4, 4, 3), r"output of its out_shape \(4, 4, 3\), got \(4, 4, 2\)$"),
+    ],
+)
+def test_what_checkpoints_could_not_find_is_refused(pointwise, monkeypatch, layer, size, message):
+    with pytest.raises(SpecError, match=message):
+        _gives(pointwise, monkeypatch, layer, size)

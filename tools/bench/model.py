@@ -102,7 +102,9 @@ class _Clock:
 
 def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = step_time.make_trainer(settings.architecture, settings.batch, compute)
+    trainer = step_time.make_trainer(
+        step_time.make_config(settings.architecture, settings.batch, compute)
+    )
     x = step_time.random_images(settings.batch, trainer.model.spec)
     trainer.initialise(x)
     startup["build"] = clock()
@@ -117,7 +119,9 @@ def _train(settings: BenchmarkSettings, compute: Compute) -> _Subject:
 
 def _eval(settings: BenchmarkSettings, compute: Compute) -> _Subject:
     clock, startup = _Clock(), {}
-    trainer = step_time.make_trainer(settings.architecture, settings.batch, compute)
+    trainer = step_time.make_trainer(
+        step_time.make_config(settings.architecture, settings.batch, compute)
+    )
     startup["build"] = clock()
     number = _BATCHES * settings.batch
     images = Images(

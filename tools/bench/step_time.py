@@ -26,9 +26,9 @@ def random_images(number: int, spec: ModelSpec) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)
 
 
-def make_trainer(architecture: str, batch: int, compute: Compute) -> Trainer:
-    """An untrained model in training, on one device."""
-    config = RunConfig(
+def make_config(architecture: str, batch: int, compute: Compute) -> RunConfig:
+    """The settings of a run whose steps are measured."""
+    return RunConfig(
         architecture=architecture,
         batch_size=batch,
         conv=compute.conv,
@@ -36,7 +36,11 @@ def make_trainer(architecture: str, batch: int, compute: Compute) -> Trainer:
         ema_decay=0.999,
         ema_warmup=False,
     )
-    return Trainer(architectures.read(architecture), config, make_strategy("one_device"))
+
+
+def make_trainer(config: RunConfig) -> Trainer:
+    """An untrained model in training, on one device."""
+    return Trainer(architectures.read(config.architecture), config, make_strategy("one_device"))
 
 
 def one_step(trainer: Trainer, images: np.ndarray) -> Callable[[], object]:
@@ -45,9 +49,7 @@ def one_step(trainer: Trainer, images: np.ndarray) -> Callable[[], object]:
     return lambda: trainer.train_step(batch)[0].numpy()
 
 
-def measured_once(
-    path: Path, models: Mapping[str, tuple[str, Compute]], batch: int
-) -> dict[str, float]:
+def measured_once(path: Path, configs: Mapping[str, RunConfig]) -> dict[str, float]:
     """The median seconds of a training step of each model, kept in a file.
 
     Models that are not in the file yet take turns and are added to it. Those in it are not measured
@@ -55,16 +57,14 @@ def measured_once(
 
     Args:
       path: the JSON file.
-      models: by name, the architecture and how it computes.
-      batch: the batch size.
+      configs: by the model's name, the settings of a run of it.
     """
     known = json.loads(path.read_text()) if path.exists() else {}
-    missing = [name for name in models if name not in known]
+    missing = [name for name in configs if name not in known]
     runs = []
     for name in missing:
-        architecture, compute = models[name]
-        subject = make_trainer(architecture, batch, compute)
-        images = random_images(batch, subject.model.spec)
+        subject = make_trainer(configs[name])
+        images = random_images(configs[name].batch_size, subject.model.spec)
         subject.initialise(images)
         runs.append(one_step(subject, images))
     times = timing.by_turns(runs, _ROUNDS, warm_up=2)

@@ -210,9 +210,9 @@ def _seconds_per_step(
 ) -> dict[str, float]:
     _, of_run = runs.run_dir(_run(names[0], settings.seeds[0])).read()
     compute = Compute(of_run["conv"], of_run["precision"])
-    models = {name: (name, compute) for name in names}
-    path = runs.folder / "seconds_per_step.json"
-    return step_time.measured_once(path, models, of_run["batch_size"])
+    batch = of_run["batch_size"]
+    configs = {name: step_time.make_config(name, batch, compute) for name in names}
+    return step_time.measured_once(runs.folder / "seconds_per_step.json", configs)
 
 
 def _copy_run(source: RunDir, target: RunDir) -> None:

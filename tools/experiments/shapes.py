@@ -144,8 +144,11 @@ def run(settings: ShapesSettings) -> list[ShapeRow]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         write_atomically(_json(folder, name), known[name].spec.to_json().encode())
-    models = {n: (str(_json(folder, n)), Compute("auto", known[n].precision)) for n in names}
-    seconds = step_time.measured_once(folder / "seconds_per_step.json", models, _BATCH)
+    configs = {
+        n: step_time.make_config(str(_json(folder, n)), _BATCH, Compute("auto", known[n].precision))
+        for n in names
+    }
+    seconds = step_time.measured_once(folder / "seconds_per_step.json", configs)
     rows = []
     for name in names:
         # A multiple of the steps between two evaluations, so that the last one is the result's.

@@ -74,6 +74,14 @@ class Sweep:
         """The folder of a run."""
         return RunDir(self.folder / name)
 
+    def config(self, name: str, own: Mapping[str, object]) -> RunConfig:
+        """The settings of a run; arguments and errors as in `train`."""
+        return train.read_settings(_parse(self._arguments(name, own))).config
+
+    def _arguments(self, name: str, own: Mapping[str, object]) -> list[str]:
+        own = {"model_dir": self.run_dir(name).path, **own}
+        return [*_flags(self.defaults), *self.passed, *_flags(own)]
+
     def train(self, name: str, own: Mapping[str, object]) -> RunDir:
         """Trains a run, unless it is finished and has the same settings.
 
@@ -92,10 +100,8 @@ class Sweep:
           SpecError, SettingsError: the architecture or the settings are wrong.
           TrainingError: the training failed.
         """
-        run_dir = self.run_dir(name)
-        own = {"model_dir": run_dir.path, **own}
-        arguments = [*_flags(self.defaults), *self.passed, *_flags(own)]
-        config = train.read_settings(_parse(arguments)).config
+        run_dir, arguments = self.run_dir(name), self._arguments(name, own)
+        config = self.config(name, own)
         title = f"{name}, {config.steps} steps"
         if _is_finished(run_dir, config):
             print(f"{title}: finished already", file=sys.stderr, flush=True)

@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable
 
 from biva_tf.model.block_specs import AttentionSpec, BlockSpec
+from biva_tf.model.blocks import own_block
 from biva_tf.model.blocks.attention import AttentionBlock
 from biva_tf.model.blocks.block import MapBlock, MapShape
 from biva_tf.model.blocks.gated import GatedBlock
-from biva_tf.model.checks import SpecError
 from biva_tf.model.kinds import BlockKind
 
 
@@ -36,13 +36,14 @@ def make(
       name: the name of the layer, which is the scope of the original's variables.
 
     Raises:
-      SpecError: the spec's own `make` gives a layer without shapes, or one of another size.
+      SpecError: the spec's own `make` gives what is no block; see `own_block.check`.
     """
     made_by = spec.make if spec.makes_itself() else functools.partial(_layer_of(spec), spec)
     block = made_by(
         in_shape, skip_shape, out_size=out_size, residual=residual, dropout=dropout, name=name
     )
-    _check(block, spec, out_size)
+    if spec.makes_itself():
+        own_block.check(block, spec, in_shape, skip_shape, out_size, name)
     return block
 
 
@@ -54,18 +55,3 @@ def _layer_of(spec: BlockKind) -> Callable[..., MapBlock]:
         case BlockSpec():
             return GatedBlock
     raise NotImplementedError(f"no block is made of {spec!r}")
-
-
-def _check(block: MapBlock, spec: BlockKind, out_size: tuple[int, int] | None) -> None:
-    """Raises SpecError if a block does not say its shapes or has another size than it must."""
-    made = f"the block that is made of {type(spec).__name__}"
-    for field in "in_shape", "out_shape":
-        shape = getattr(block, field, None)
-        if not (isinstance(shape, tuple) and len(shape) == 3):
-            expected = "(height, width, channels)"
-            raise SpecError(f"{field} of {made}: expected {expected}, got {shape!r}")
-    if out_size is not None and block.out_shape[:2] != tuple(out_size):
-        raise SpecError(
-            f"out_shape of {made}: expected the out_size {tuple(out_size)} that it gets, got "
-            f"{block.out_shape}"
-        )
