@@ -198,8 +198,11 @@ class DeterministicStage(keras.layers.Layer):
         """Does nothing: the constructor made the layers. `summary` needs the call."""
 
     def compute_output_shape(self, input_shape):
-        """The shape of the map that the latents of the level are inferred from, for `summary`."""
-        return {"map": (None, *self.features_shape)}
+        """The shapes of the map and of the latent that it leads to, for `summary`."""
+        shapes = {"map": (None, *self.features_shape)}
+        if self.latent is not None:
+            shapes[self.latent.name] = (None, *self.posterior.latent_shape)
+        return shapes
 
     def call(
         self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
@@ -212,7 +215,12 @@ class DeterministicStage(keras.layers.Layer):
           noise: the noise of the dropout.
           training: whether dropout is active.
         """
-        return BottomUpLevel(self.maps(self.entry(x), below=below, noise=noise, training=training))
+        maps = self.maps(self.entry(x), below=below, noise=noise, training=training)
+        return self.inferred(maps, noise, training)
+
+    def inferred(self, maps: Maps, noise: Noise, training: bool) -> BottomUpLevel:
+        """The maps with what is inferred from them: here nothing."""
+        return BottomUpLevel(maps)
 
 
 class StochasticStage(DeterministicStage):
@@ -227,16 +235,8 @@ class StochasticStage(DeterministicStage):
         name = scopes.posterior(Branch.BOTTOM_UP, level)
         self.posterior = posteriors.head(spec, level, self.shapes.bu, name)
 
-    def compute_output_shape(self, input_shape):
-        """The shapes of the map and of the latent that it leads to, for `summary`."""
-        shape = (None, *self.posterior.latent_shape)
-        return {**super().compute_output_shape(input_shape), self.latent.name: shape}
-
-    def call(
-        self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
-    ) -> BottomUpLevel:
-        """As that of `DeterministicStage`, with q(z_i^bu | bu_i)."""
-        maps = super().call(x, below=below, noise=noise, training=training).maps
+    def inferred(self, maps: Maps, noise: Noise, training: bool) -> BottomUpLevel:
+        """The maps, with q(z_i^bu | bu_i)."""
         return BottomUpLevel(maps, self.posterior(maps.bu))
 
 
@@ -253,20 +253,11 @@ class TopStage(DeterministicStage):
         self.posterior = posteriors.TopPosterior(spec, stacked(self.shapes))
         self.features_shape = self.posterior.features_shape
 
-    def compute_output_shape(self, input_shape):
-        """The shapes of the map and of the latent that it leads to, for `summary`."""
-        shape = (None, *self.posterior.latent_shape)
-        return {**super().compute_output_shape(input_shape), self.latent.name: shape}
-
-    def call(
-        self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
-    ) -> BottomUpLevel:
-        """As that of `DeterministicStage`, with the posteriors of z_L and y."""
-        maps = super().call(x, below=below, noise=noise, training=training).maps
+    def inferred(self, maps: Maps, noise: Noise, training: bool) -> BottomUpLevel:
+        """The maps, with the posteriors of z_L and y."""
         # Top-down before bottom-up, as in the original's weights.
         merged = maps.bu if maps.td is None else tf.concat(maps[::-1], axis=-1)
-        q, class_logits = self.posterior(merged, noise=noise, training=training)
-        return BottomUpLevel(maps, q, class_logits)
+        return BottomUpLevel(maps, *self.posterior(merged, noise=noise, training=training))
 
 
 def make_stage(spec: ModelSpec, level: int, below: Maps) -> DeterministicStage:

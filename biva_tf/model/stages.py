@@ -22,14 +22,13 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from biva_tf.model import bottom_up, plans
+from biva_tf.model import bottom_up
 from biva_tf.model.blocks import MapShape
 from biva_tf.model.bottom_up import BottomUpLevel, Maps
 from biva_tf.model.chains import Chain
-from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import Noise
 from biva_tf.model.spec import LatentSpec, ModelSpec
-from biva_tf.model.top_down import Descent, TopDownStage
+from biva_tf.model.top_down import LatentLayer, TopDownStage
 
 
 class BottomUpStage(Protocol):
@@ -55,30 +54,6 @@ class BottomUpStage(Protocol):
         self, x: tf.Tensor, *, below: Maps, noise: Noise, training: bool = False
     ) -> BottomUpLevel:
         """bu_i and td_i, and the posterior of `latent`; see `bottom_up.DeterministicStage`."""
-
-
-class LatentLayer(Protocol):
-    """A latent of a top-down stage, a Keras layer: its prior, and its value from a source.
-
-    Attributes:
-      latent: the latent.
-      latent_shape: its shape, per example.
-      prior: the layer of its prior, which sampling uses.
-    """
-
-    latent: LatentSpec
-    latent_shape: tuple[int, ...]
-    prior: Any
-
-    def __call__(
-        self,
-        d: tf.Tensor | None,
-        *,
-        source: plans.LatentSource,
-        state: Descent,
-        training: bool = False,
-    ) -> LatentStats:
-        """Its value, prior and posterior; see `top_down.TopLatent`."""
 
 
 class TopDownStageLike(Protocol):

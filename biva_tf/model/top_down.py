@@ -13,6 +13,7 @@ is BIVA ("bidirectional"). "top_down" inference (LVAE) has the z_i^td alone, "bo
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -23,6 +24,7 @@ from biva_tf.model.blocks import MapShape
 from biva_tf.model.bottom_up import DeterministicStage, Features
 from biva_tf.model.chains import Chain, generative_chain
 from biva_tf.model.heads import LatentMap
+from biva_tf.model.latent_distributions import LatentDistribution
 from biva_tf.model.latents import LatentStats
 from biva_tf.model.noise import GatheredNoise, Noise
 from biva_tf.model.spec import Branch, LatentSpec, ModelSpec
@@ -78,28 +80,26 @@ class Descent:
         )
 
 
-class TopLatent(keras.layers.Layer):
-    """z_L, with its prior. The bottom-up pass gives its posterior.
+class LatentLayer(keras.layers.Layer):
+    """A latent of a level: its prior, and its value from a source.
 
     Args:
-      spec: the model's spec.
-      latent: z_L.
-      posterior: the layer that the bottom-up pass draws z_L from.
+      latent: the latent.
+      prior: the layer that gives its prior.
+      features_shape: the shape of the map that its posterior is made from.
 
     Attributes:
-      latent: as given.
-      latent_shape: the shape of z_L, per example.
-      features_shape: the shape of the map that its posterior is made from.
-      prior: the layer that gives p(z_L).
+      latent, prior, features_shape: as given.
+      latent_shape: the shape of the latent, per example.
     """
 
-    def __init__(self, spec: ModelSpec, latent: LatentSpec, posterior: posteriors.TopPosterior):
+    def __init__(self, latent: LatentSpec, prior: Any, features_shape: MapShape):
         super().__init__(name=latent.name)
-        self.latent, self.latent_shape = latent, posterior.latent_shape
-        self.features_shape = posterior.features_shape
-        bounds = spec.log_variance_floor, spec.log_variance_ceiling
-        self.prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
-        self.built = True
+        self.latent, self.prior, self.features_shape = latent, prior, features_shape
+        self.latent_shape: tuple[int, ...] = prior.latent_shape
+
+    def build(self, input_shape):
+        """Does nothing: the constructor made the layers."""
 
     def call(
         self,
@@ -117,43 +117,67 @@ class TopLatent(keras.layers.Layer):
           state: the state of the pass.
           training: whether dropout is active.
         """
-        p, draw = self.prior(rows=state.rows), None
+        p, draw = self.prior_given(d, state), None
         if plans.draws_from_posterior(source):
-            draw = latents.draw_posterior(state.features.q_top, self.latent, state.noise)
+            draw = self.posterior_draw(d, p, state, training)
         return latents.resolve(self.latent, source, p, draw, state.noise)
 
+    def prior_given(self, d: tf.Tensor | None, state: Descent) -> LatentDistribution:
+        """Its prior, given d_{i+1}."""
+        return self.prior(d)
 
-class BottomUpLatent(keras.layers.Layer):
-    """z_i^bu, with its prior p(z_i^bu | d_{i+1}). The bottom-up pass draws it from its posterior.
+    def posterior_draw(
+        self, d: tf.Tensor | None, p: LatentDistribution, state: Descent, training: bool
+    ) -> latents.Draw:
+        """Its draw from its posterior, given d_{i+1} and its prior p."""
+        raise NotImplementedError
+
+
+class TopLatent(LatentLayer):
+    """z_L: the bottom-up pass gives its posterior.
+
+    Args:
+      spec: the model's spec.
+      latent: z_L.
+      posterior: the layer that gives its posterior in the bottom-up pass.
+    """
+
+    def __init__(self, spec: ModelSpec, latent: LatentSpec, posterior: posteriors.TopPosterior):
+        bounds = spec.log_variance_floor, spec.log_variance_ceiling
+        prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
+        super().__init__(latent, prior, posterior.features_shape)
+        self.built = True
+
+    def prior_given(self, d, state):
+        """p(z_L), which no map gives."""
+        return self.prior(rows=state.rows)
+
+    def posterior_draw(self, d, p, state, training):
+        """A draw from q(z_L | x, z_{<L}^bu)."""
+        return latents.draw_posterior(state.features.q_top, self.latent, state.noise)
+
+
+class BottomUpLatent(LatentLayer):
+    """z_i^bu, with its prior p(z_i^bu | d_{i+1}): the bottom-up pass draws it from its posterior.
 
     Args:
       spec: the model's spec.
       latent: z_i^bu.
       d_shape: the shape of d_{i+1}.
       bu_shape: the shape of bu_i.
-
-    Attributes are those of `TopLatent`.
     """
 
     def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, bu_shape: MapShape):
-        super().__init__(name=latent.name)
-        self.latent, self.features_shape = latent, bu_shape
         name = scopes.prior(latent.branch, latent.level)
-        self.prior = posteriors.head(spec, latent.level, d_shape, name)
-        self.latent_shape = self.prior.latent_shape
+        super().__init__(latent, posteriors.head(spec, latent.level, d_shape, name), bu_shape)
         self.built = True
 
-    def call(
-        self, d: tf.Tensor, *, source: plans.LatentSource, state: Descent, training: bool = False
-    ) -> LatentStats:
-        """As that of `TopLatent`."""
-        p, draw = self.prior(d), None
-        if plans.draws_from_posterior(source):
-            draw = state.features.bottom_up[self.latent.level - 1]
-        return latents.resolve(self.latent, source, p, draw, state.noise)
+    def posterior_draw(self, d, p, state, training):
+        """The draw of the bottom-up pass."""
+        return state.features.bottom_up[self.latent.level - 1]
 
 
-class TopDownLatent(keras.layers.Layer):
+class TopDownLatent(LatentLayer):
     """z_i^td, with its prior p(z_i^td | d_{i+1}) and its posterior q(z_i^td | td_i, d_{i+1}).
 
     Args:
@@ -162,8 +186,6 @@ class TopDownLatent(keras.layers.Layer):
       d_shape: the shape of d_{i+1}.
       td_shape: the shape of td_i.
       make_posterior: makes the layer of the posterior from the spec, i, td_shape and d_shape.
-
-    Attributes are those of `TopLatent`; `posterior` is the layer that gives the posterior.
     """
 
     def __init__(
@@ -174,25 +196,18 @@ class TopDownLatent(keras.layers.Layer):
         td_shape: MapShape,
         make_posterior: Callable[..., posteriors.TopDownPosterior] = posteriors.top_down,
     ):
-        super().__init__(name=latent.name)
-        self.latent = latent
         name = scopes.prior(latent.branch, latent.level)
-        self.prior = posteriors.head(spec, latent.level, d_shape, name)
-        self.posterior = make_posterior(spec, latent.level, td_shape, d_shape)
-        self.latent_shape = self.prior.latent_shape
-        self.features_shape = self.posterior.features_shape
+        prior = posteriors.head(spec, latent.level, d_shape, name)
+        posterior = make_posterior(spec, latent.level, td_shape, d_shape)
+        super().__init__(latent, prior, posterior.features_shape)
+        self.posterior = posterior
         self.built = True
 
-    def call(
-        self, d: tf.Tensor, *, source: plans.LatentSource, state: Descent, training: bool = False
-    ) -> LatentStats:
-        """As that of `TopLatent`."""
-        p, draw = self.prior(d), None
-        if plans.draws_from_posterior(source):
-            td = state.features.td[self.latent.level - 1]
-            q = self.posterior(td, d, prior=p, noise=state.noise, training=training)
-            draw = latents.draw_posterior(q, self.latent, state.noise)
-        return latents.resolve(self.latent, source, p, draw, state.noise)
+    def posterior_draw(self, d, p, state, training):
+        """A draw from q(z_i^td | td_i, d_{i+1})."""
+        td = state.features.td[self.latent.level - 1]
+        q = self.posterior(td, d, prior=p, noise=state.noise, training=training)
+        return latents.draw_posterior(q, self.latent, state.noise)
 
 
 class TopDownStage(keras.layers.Layer):
@@ -244,9 +259,9 @@ class TopDownStage(keras.layers.Layer):
 
     def make_latents(
         self, spec: ModelSpec, bottom_up: DeterministicStage, above: "TopDownStage | None"
-    ) -> list[TopLatent | BottomUpLatent | TopDownLatent]:
+    ) -> list[LatentLayer]:
         """The layers of the latents of the level."""
-        made: list[TopLatent | BottomUpLatent | TopDownLatent] = []
+        made: list[LatentLayer] = []
         for latent in spec.level_latents(self.level):
             match latent.branch:
                 case Branch.TOP:
