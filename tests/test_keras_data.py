@@ -184,7 +184,10 @@ def test_uint8_images_are_8_bit_images(name):
             }
         )
     for key, value in results[0].items():
-        np.testing.assert_allclose(value, results[1][key], rtol=2e-6, err_msg=key)
+        # `predict` reads the batches of a data set in its graph. That of bytes is another one, in
+        # which TensorFlow may round the last bit of a probability in another way.
+        rtol = 1e-6 if key == "predict" else 0
+        np.testing.assert_allclose(value, results[1][key], rtol=rtol, err_msg=key)
 
 
 def test_uint8_zeros_and_ones_of_a_binary_model_are_bits():

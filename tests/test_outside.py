@@ -10,7 +10,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, last_json, random_images, run, train_args
+from conftest import ROOT, last_json, perturbed, random_images, run, train_args
 
 import biva_tf
 from biva_tf import export, score_dataset
@@ -50,16 +50,13 @@ def file(tmp_path, own_account):
 def test_a_model_of_the_recipes_goes_through_json_and_keras_files(file, tmp_path):
     spec = architectures.read(f"{file}:spec")
     assert ModelSpec.from_json(spec.to_json()) == spec
-    model = biva_tf.build(spec)
+    model = perturbed(spec)
     images = random_images(spec, 6)
-    model.compile()
-    model.fit(images, batch_size=3, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    scores = [m.score(images, seed=1).bound_nats for m in (model, loaded)]
-    np.testing.assert_array_equal(*scores)
-    assert np.isfinite(scores[0]).all()
-    assert model.sample(3, seed=0).shape == (3, 28, 28, 1)
+    log_px = [m(images).px.log_prob(images) for m in (model, loaded)]
+    np.testing.assert_array_equal(*log_px)
+    assert np.isfinite(log_px[0]).all()
 
 
 @pytest.mark.slow

@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from biva_tf.data import network
 from biva_tf.data.sources import DataError, Info, Location, NotPreparedError, Source, Split
-from biva_tf.errors import Setting
+from biva_tf.errors import Setting, UserError
 from biva_tf.files import reserve, temporary_beside
+from biva_tf.locks import only_one
 
 _IN_MEMORY = 2**30  # bytes; larger splits are mapped from disk
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -122,15 +123,20 @@ def download(prepared: Prepared, data_dir: Path) -> Path:
 
     Raises:
       NoNetworkError: the server of the files does not answer.
+      LockedError: another process prepares it.
       DataError: TFDS cannot prepare the data set.
     """
     import tensorflow_datasets as tfds
 
+    place = Setting("data_dir", data_dir)
+    what = f"preparation of {prepared.dataset}"
     try:
         builder = tfds.builder(prepared.dataset, data_dir=str(data_dir))
         network.check(builder.url_infos or (), data_dir / "downloads")
-        builder.download_and_prepare()
-    except network.NoNetworkError:
+        # TFDS lets each of two processes download all files, and one of them then fails.
+        with only_one(data_dir / prepared.dataset, place, what):
+            builder.download_and_prepare()
+    except UserError:
         raise
     except Exception as e:  # many kinds: network, server, disk
         raise DataError(

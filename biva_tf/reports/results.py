@@ -44,7 +44,7 @@ def bounds(
     if summary is not None:
         latents = tuple((name, f"{kl:.3f}") for name, kl in summary["kl_nats"].items())
         parts.append(Table(f"Latents, {source} (all)", ("latent", "KL, nats"), latents))
-    parts += [_latents(record) for record in evaluations]
+    parts += [latent_table(record) for record in evaluations]
     return Section("Bounds", tuple(parts))
 
 
@@ -70,7 +70,8 @@ def _with_error(mean: float, error: float | None, digits: int = 4) -> str:
     return text if error is None else f"{text} ± {error:.{digits}f}"
 
 
-def _latents(record: EvaluationRecord) -> Table:
+def latent_table(record: EvaluationRecord) -> Table:
+    """The use of each latent; with KL(q||p) in closed form if it was computed."""
     summary = record.summary
     closed = any(z.closed_kl_nats is not None for z in summary.latents)
     header: tuple[str, ...] = ("latent", "KL, nats", "active units", "units")

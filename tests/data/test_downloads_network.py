@@ -9,6 +9,8 @@ import pytest
 from biva_tf import prepare_data
 from biva_tf.data import network
 from biva_tf.data.network import NoNetworkError
+from biva_tf.errors import Setting
+from biva_tf.locks import LockedError, only_one
 
 NOWHERE = "http://127.0.0.1:1/images.gz"  # a port that nobody listens at
 
@@ -49,3 +51,16 @@ def test_the_answer_says_what_to_bring(dataset, answer, tmp_path, monkeypatch):
     settings = prepare_data.PrepareSettings(dataset, data_dir=str(tmp_path), download=True)
     with pytest.raises(NoNetworkError, match=f"no answer. {answer}"):
         prepare_data.run(settings)
+
+
+def test_one_process_at_a_time_downloads_a_data_set(tmp_path, monkeypatch):
+    """TFDS itself would let each of two read all files, and one of them fail at the end."""
+    monkeypatch.setattr(network, "check", lambda urls, downloads: None)
+    settings = prepare_data.PrepareSettings("cifar10", data_dir=str(tmp_path), download=True)
+    place = Setting("data_dir", tmp_path)
+    with (
+        only_one(tmp_path / "cifar10", place, "preparation of cifar10"),
+        pytest.raises(LockedError, match="preparation of cifar10 is under way there, by process"),
+    ):
+        prepare_data.run(settings)
+    assert not list(tmp_path.iterdir())

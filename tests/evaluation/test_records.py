@@ -1,5 +1,6 @@
 """Results are read as they were written, also those of earlier versions."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from biva_tf.evaluation.detection import Detection
 from biva_tf.evaluation.records import AnomalyRecord, ClassificationRecord, RecordError
 from biva_tf.evaluation.scoring_config import ScoringConfig
 from biva_tf.evaluation.summary import Mean
+from biva_tf.reports.results import latent_table
 
 MEANS = {k: (Mean(-1.0 - k, 0.1, 0.5, 0.05), Mean(-3.0, None, 0.9, None)) for k in (1, 0)}
 ANOMALY = AnomalyRecord(
@@ -27,6 +29,23 @@ def test_an_evaluation_comes_back():
     again = json.loads(json.dumps(record.to_plain()))
     assert written == {name: again[name] for name in written}  # an earlier version wrote fewer
     assert record.settings.iw_samples == 100 and record.summary.l_1.nats < record.summary.l_k.nats
+
+
+def test_the_kl_in_closed_form_comes_back_and_has_a_column_of_its_own(tmp_path):
+    record = records.read(pretrained.FOLDER / "mnist_10k_small" / "evaluation.json")
+    assert not any("closed_kl_nats" in latent for latent in record.to_plain()["latents"])
+    assert "KL in closed form, nats" not in latent_table(record).head
+    latents = tuple(
+        dataclasses.replace(z, closed_kl_nats=float(i))
+        for i, z in enumerate(record.summary.latents)
+    )
+    summary = dataclasses.replace(record.summary, latents=latents)
+    record = dataclasses.replace(record, summary=summary)
+    records.write(tmp_path / "a.json", record)
+    assert records.read(tmp_path / "a.json").summary.latents == latents
+    table = latent_table(record)
+    assert table.head[-1] == "KL in closed form, nats"
+    assert [row[-1] for row in table.rows] == [f"{i}.000" for i in range(len(latents))]
 
 
 def test_an_anomaly_detection_comes_back(tmp_path):

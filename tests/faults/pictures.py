@@ -63,6 +63,7 @@ SAMPLE = (
     "sample",
     "--model_dir={0.shared.model_dir}",
     "--mode=reconstruct",
+    "--examples=0,6",
     "--input={0.folder}/pictures",
     "--output={0.folder}/x.png",
 )

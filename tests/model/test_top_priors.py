@@ -76,8 +76,9 @@ def test_a_learnt_gaussian_begins_as_the_standard_one():
         perturbed_alike(_spec("tiny_conv", prior))
         for prior in (priors.StandardPrior(), priors.GaussianPrior())
     ]
-    standard, learnt = (m.score(images, seed=0).elbo_nats for m in models)
-    np.testing.assert_array_equal(standard, learnt)
+    standard, learnt = (m(images).latents[-1] for m in models)
+    np.testing.assert_array_equal(standard.log_p, learnt.log_p)
+    np.testing.assert_array_equal(standard.z, learnt.z)
     assert models[1].count_params() - models[0].count_params() == 2 * np.prod(
         models[0].latent_shapes[-1]
     )
@@ -131,9 +132,8 @@ def test_the_bound_has_gradients_of_all_weights_of_the_prior(prior):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("prior", [priors.GaussianPrior(), priors.VampPrior(3)])
-def test_a_model_with_another_prior_does_what_the_others_do(prior, tmp_path):
-    model = perturbed(_spec("tiny_dense", prior))
+def test_a_model_with_a_vamp_prior_does_what_the_others_do(tmp_path):
+    model = perturbed(_spec("tiny_dense", priors.VampPrior(3)))
     images = random_images(model.spec, 4)
     assert np.isfinite(model.score(images, num_importance_samples=2, k=1, seed=0).bound_nats).all()
     assert np.ptp(model.sample(4, seed=0), axis=0).max() > 0
@@ -150,6 +150,7 @@ def test_a_model_with_another_prior_does_what_the_others_do(prior, tmp_path):
     assert (version / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_images_are_compressed_under_a_learnt_gaussian_and_a_mixture_is_refused():
     model = perturbed(_spec("tiny_dense", priors.GaussianPrior()))
     images = random_images(model.spec, 2)

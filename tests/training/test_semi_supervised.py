@@ -40,7 +40,8 @@ def semi_json(digits_spec, tmp_path_factory):
 def semi(semi_json, tmp_path_factory):
     """(model_dir, completed process) of a run with 50 labels."""
     model_dir = tmp_path_factory.mktemp("run") / "model"
-    result = run(*train_args(model_dir, semi_json, "--labels=50", "--learning_rate=0.01"))
+    changes = ("--labels=50", "--learning_rate=0.01", "--steps=60")
+    result = run(*train_args(model_dir, semi_json, *changes))
     assert result.returncode == 0, result.stderr[-3000:]
     return model_dir, result
 
@@ -50,7 +51,7 @@ def test_a_run_says_how_many_labels_it_has_and_learns_them(semi):
     assert "8,960 to train, 40 to validate, 1,000 to test, 50 labelled" in result.stderr
     lines = [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
     nats = [line["classifier_nats"] for line in lines if line["split"] == "train"]
-    assert nats[-1] < nats[0] - 0.03
+    assert nats[-1] < nats[0] - 0.1
     assert all(0 <= line["accuracy"] <= 1 for line in lines)
     assert "KL y" in result.stdout
 
