@@ -162,11 +162,13 @@ def run(settings: SampleSettings) -> Samples:
     return Samples(arrays, npz, png, txt)
 
 
-def _examples(model: BIVA, settings: SampleSettings, default: list[int]) -> np.ndarray:
-    """The images that --examples names."""
+def _examples(model: BIVA, settings: SampleSettings, number: int) -> np.ndarray:
+    """The images that --examples names; by default the first `number`, or all of fewer."""
     images = _images(model, settings)
     name = settings.input or f"{settings.dataset or model.training.dataset} {settings.split}"
-    places = default if settings.examples is None else settings.examples
+    places = settings.examples
+    if places is None:
+        places = tuple(range(min(number, len(images))))
     for place in places:
         if not 0 <= place < len(images):
             expected = f"0..{len(images) - 1} of {name}"
@@ -232,14 +234,19 @@ def _levels(model: BIVA, settings: SampleSettings) -> Arrays:
 def _reconstruct(model: BIVA, settings: SampleSettings) -> Arrays:
     from biva_tf import drawing
 
-    originals = _examples(model, settings, list(range(settings.num_samples or 8)))
+    originals = _examples(model, settings, settings.num_samples or 8)
+    if settings.examples is None and len(originals) < (settings.num_samples or 1):
+        expected = f"at most the {len(originals)} images that there are"
+        raise SettingsError(f"--num_samples: expected {expected}, got {settings.num_samples}")
     return drawing.reconstructions(model, originals, settings.k, seed=settings.seed)
 
 
 def _interpolate(model: BIVA, settings: SampleSettings) -> Arrays:
     from biva_tf.inference import exploration
 
-    ends = _examples(model, settings, list(range(16)))
+    ends = _examples(model, settings, 16)
+    if settings.examples is None and len(ends) > 1:
+        ends = ends[: len(ends) // 2 * 2]
     if len(ends) % 2:
         raise SettingsError(f"--examples: expected pairs of images, got {len(ends)}")
     k = (0,) if settings.k is None else settings.k
@@ -256,7 +263,7 @@ def _traverse(model: BIVA, settings: SampleSettings) -> Arrays:
 
     image = None
     if settings.examples is not None:
-        images = _examples(model, settings, [])
+        images = _examples(model, settings, 0)
         if len(images) != 1:
             raise SettingsError(f"--examples: expected one to traverse from, got {len(images)}")
         image = images[0]

@@ -61,6 +61,21 @@ def test_what_cannot_be_drawn_gives_one_message(finished, args, message):
     assert message in result.stderr and "Traceback" not in result.stderr
 
 
+def test_of_fewer_images_than_the_default_all_are_drawn(finished, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 2, (3, 28, 28)) * 255)
+
+    def drawn(mode, **others):
+        output = str(tmp_path / mode)
+        settings = {"model_dir": str(finished[0]), "input": str(tmp_path / "x.npy"), "steps": 3}
+        made = sample.run(sample.SampleSettings(mode=mode, output=output, **settings, **others))
+        return made.arrays["images"].shape[:2]
+
+    assert drawn("reconstruct") == (3, 3)
+    assert drawn("interpolate") == (1, 3)  # the third has no partner
+    with pytest.raises(UserError, match="at most the 3 images that there are, got 4"):
+        drawn("reconstruct", num_samples=4)
+
+
 @pytest.mark.parametrize("mode", ["reconstruct", "interpolate"])
 def test_a_shipped_model_draws_from_images_that_ship_with_it(mode, tmp_path):
     """On a machine without the data set; and the same as on a machine with it."""

@@ -45,17 +45,14 @@ class SplitFolder:
       labels: the names of the labels, sorted; None if there are none.
 
     Raises:
-      DataError: two folders are of one split, or the training or the test split has no pictures.
+      DataError: two folders are of one split, the training or the test split has no pictures, or
+        both would have to share a single one.
     """
 
     def __init__(self, folder: Path, notes: ReadingNotes, background: int = BACKGROUND):
         self._folder, self._notes, self._background = folder, notes, background
         self._paths, self._labels = self._found()
-        for split in ("train", "test"):
-            if not self._paths.get(split):
-                raise DataError(
-                    f"{shown(folder)}: expected pictures for the {split} split, found none"
-                )
+        self._check_number()
         names = {label for label in self._labels.values() if label is not None}
         of_all = all(label is not None for label in self._labels.values())
         self.labels = tuple(sorted(names)) if of_all else None
@@ -142,6 +139,25 @@ class SplitFolder:
     def _names(self, paths: Sequence[Path]) -> str:
         names = [shown(path.relative_to(self._folder)) for path in paths]
         return bounded(names, len(names))
+
+    def _check_number(self) -> None:
+        """Raises DataError if there is no picture to train on, or none for the test."""
+        folder, every = shown(self._folder), [p for paths in self._paths.values() for p in paths]
+        if not every:
+            raise DataError(f"{folder}: expected pictures, found none")
+        if len(every) == 1:
+            # It is not taken for both: the test would be of memory, and nothing would say so.
+            raise DataError(
+                f"{folder}: expected at least two pictures, one to train on and one for the test, "
+                f"found {self._names(every)} alone; to test on the picture that is trained on, put "
+                "a copy of it into each of the folders train and test"
+            )
+        for split in ("train", "test"):
+            if not self._paths.get(split):
+                raise DataError(
+                    f"{folder}: expected pictures for the {split} split, found none; put some into "
+                    f"its folder {split}"
+                )
 
     def _leave_out(self, path: Path, image: Unreadable) -> None:
         self._notes.add("left out", f"{shown(path)} ({image.reason})")

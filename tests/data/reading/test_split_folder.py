@@ -1,5 +1,8 @@
 """A folder of pictures as a data set."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,6 +58,34 @@ def test_two_folders_of_one_split_and_a_missing_one_are_named(tmp_path):
         _fill(tmp_path / name)
     with pytest.raises(DataError, match=r"valid: expected one folder of the validation split"):
         _read(tmp_path)
+
+
+@pytest.mark.parametrize("inside", [".", "train", "test", "dog"])
+def test_one_picture_is_not_taken_for_both_splits(inside, tmp_path):
+    with pytest.raises(DataError, match="expected pictures, found none"):
+        _read(tmp_path)
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir(exist_ok=inside == split)
+    _fill(tmp_path / inside, 1)
+    for split in {"train", "test"} - {inside}:
+        (tmp_path / split).rmdir()
+    found = (Path(inside) / "0.png").as_posix()
+    expected = (
+        rf"one for the test, found {found} alone; .* put a copy of it into each of the folders"
+    )
+    with pytest.raises(DataError, match=expected):
+        _read(tmp_path)
+    _fill(tmp_path / inside, 2)
+    if inside in (".", "dog"):
+        assert _counts(_read(tmp_path)[1]) == {"train": 1, "test": 1}
+
+
+def test_a_copy_of_one_picture_is_trained_on_and_tested_on(tmp_path):
+    _fill(tmp_path / "train", 1)
+    shutil.copytree(tmp_path / "train", tmp_path / "test")
+    _, examples, said = _read(tmp_path)
+    assert _counts(examples) == {"train": 1, "test": 1} and said == []
+    np.testing.assert_array_equal(examples["train"][0][0], examples["test"][0][0])
 
 
 def test_sub_folders_are_labels(tmp_path):
