@@ -17,7 +17,7 @@ from biva_tf.inference.scoring import scores
 from biva_tf.model import architectures, plans
 from biva_tf.model.noise import SeededNoise
 from biva_tf.nn.compute import Compute
-from biva_tf.runs.config import RunConfig
+from biva_tf.runs.config import INIT_IMAGES, RunConfig
 from biva_tf.training.devices import make_strategy
 from biva_tf.training.optimizer import Adamax, FlooredExponentialDecay
 from biva_tf.training.step import Objective
@@ -130,7 +130,8 @@ def test_fit_takes_the_steps_of_the_command():
     del objective["classifier_weight"]  # depends on the labels, which this model has none of
     config = RunConfig(architecture="tiny_dense", batch_size=8, seed=4, **objective, **ADAMAX)
     trainer = Trainer(architectures.get("tiny_dense"), config, make_strategy("one_device"))
-    trainer.initialise(images)
+    # `fit` repeats fewer images than that.
+    trainer.initialise(np.resize(images, (INIT_IMAGES, *images.shape[1:])))
     metrics = []
     for _ in range(2):
         for part in (images[:8], images[8:]):
