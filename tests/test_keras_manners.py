@@ -334,7 +334,7 @@ np.savez(
         model.evaluate(images[:9], batch_size=rows, return_dict=True, verbose=0)["elbo"]
         for rows in (4, 9)
     ],
-    scored=[scores(model, images[:9], (0,), seed=(4, 1))[0].elbo_nats.mean()],
+    scored=scores(model, images[:9], (0,), seed=(4, 1))[0].elbo_nats.mean(),
     predicted=model.predict(images[:9], batch_size=4, verbose=0),
     steps=model.optimizer.iterations.numpy(),
 )

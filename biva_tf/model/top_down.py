@@ -86,17 +86,22 @@ class LatentLayer(keras.layers.Layer):
     Args:
       latent: the latent.
       prior: the layer that gives its prior.
+      latent_shape: the shape of the latent, per example.
       features_shape: the shape of the map that its posterior is made from.
 
-    Attributes:
-      latent, prior, features_shape: as given.
-      latent_shape: the shape of the latent, per example.
+    Its attributes are the arguments.
     """
 
-    def __init__(self, latent: LatentSpec, prior: Any, features_shape: MapShape):
+    def __init__(
+        self,
+        latent: LatentSpec,
+        prior: Any,
+        latent_shape: tuple[int, ...],
+        features_shape: MapShape,
+    ):
         super().__init__(name=latent.name)
-        self.latent, self.prior, self.features_shape = latent, prior, features_shape
-        self.latent_shape: tuple[int, ...] = prior.latent_shape
+        self.latent, self.prior = latent, prior
+        self.latent_shape, self.features_shape = latent_shape, features_shape
 
     def build(self, input_shape):
         """Does nothing: the constructor made the layers."""
@@ -145,7 +150,7 @@ class TopLatent(LatentLayer):
     def __init__(self, spec: ModelSpec, latent: LatentSpec, posterior: posteriors.TopPosterior):
         bounds = spec.log_variance_floor, spec.log_variance_ceiling
         prior = top_priors.make(spec.top_prior, posterior.head, bounds, name=scopes.TOP_PRIOR)
-        super().__init__(latent, prior, posterior.features_shape)
+        super().__init__(latent, prior, posterior.latent_shape, posterior.features_shape)
         self.built = True
 
     def prior_given(self, d, state):
@@ -169,7 +174,8 @@ class BottomUpLatent(LatentLayer):
 
     def __init__(self, spec: ModelSpec, latent: LatentSpec, d_shape: MapShape, bu_shape: MapShape):
         name = scopes.prior(latent.branch, latent.level)
-        super().__init__(latent, posteriors.head(spec, latent.level, d_shape, name), bu_shape)
+        prior = posteriors.head(spec, latent.level, d_shape, name)
+        super().__init__(latent, prior, prior.latent_shape, bu_shape)
         self.built = True
 
     def posterior_draw(self, d, p, state, training):
@@ -199,7 +205,7 @@ class TopDownLatent(LatentLayer):
         name = scopes.prior(latent.branch, latent.level)
         prior = posteriors.head(spec, latent.level, d_shape, name)
         posterior = make_posterior(spec, latent.level, td_shape, d_shape)
-        super().__init__(latent, prior, posterior.features_shape)
+        super().__init__(latent, prior, prior.latent_shape, posterior.features_shape)
         self.posterior = posterior
         self.built = True
 

@@ -36,6 +36,7 @@ class _Here(contextlib.nullcontext):
 
     def __init__(self, workers, address):
         super().__init__(self)
+        self.workers = workers
 
     def scored(self, parts, request):
         scorer = PartScorer(request)

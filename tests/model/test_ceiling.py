@@ -11,7 +11,7 @@ from conftest import perturbed, random_images
 
 import biva_tf
 from biva_tf.inference import scoring
-from biva_tf.model import architectures, blocks, plans
+from biva_tf.model import architectures, heads, plans
 from biva_tf.model.noise import SeededNoise
 from biva_tf.model.spec import ModelSpec, SpecError, from_plain, to_plain
 from biva_tf.runs.config import RunConfig
@@ -53,7 +53,7 @@ def test_only_architectures_that_no_result_is_compared_with_have_a_ceiling():
 def test_below_the_ceiling_a_log_variance_keeps_its_bits_and_above_it_stays_there(ceiling):
     below = np.nextafter(np.float32(ceiling), np.float32(0))
     values = np.array([0, 1e-8, 0.3, below, ceiling, ceiling + 1, 1e30, np.inf], np.float32)
-    got = blocks.under_ceiling(tf.constant(values), ceiling).numpy()
+    got = heads.under_ceiling(tf.constant(values), ceiling).numpy()
     kept = values <= ceiling
     np.testing.assert_array_equal(got[kept].view(np.int32), values[kept].view(np.int32))
     assert (got <= ceiling).all()

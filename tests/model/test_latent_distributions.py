@@ -207,7 +207,7 @@ def test_the_shift_of_a_latent_is_from_the_mode_of_its_prior():
         max_rows=8,
         with_shifts=True,
     )
-    np.testing.assert_allclose(shifts[-1][0], q.mode() - MEANS[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(shifts[-1].shift[0], q.mode() - MEANS[0], rtol=1e-5, atol=1e-6)
 
 
 def test_compression_refuses_a_prior_that_cannot_be_coded():
