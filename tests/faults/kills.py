@@ -1,6 +1,6 @@
 """Commands that are killed at random moments and started again, until they end.
 
-BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m slow -s tests/faults/test_kills.py
+BIVA_KILLS=200 tools/run.sh python -m pytest -n 0 -m faults -s tests/faults/test_kills.py
 """
 
 import dataclasses

@@ -27,7 +27,7 @@ FAULTS = [fault for module in MODULES for fault in module.FAULTS]
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(fault, id=str(fault), marks=[pytest.mark.slow] * fault.slow) for fault in FAULTS],
+    [pytest.param(fault, id=str(fault), marks=[pytest.mark.faults] * fault.slow) for fault in FAULTS],
 )
 def test_fault(fault, place, record_property):
     if fault.needs and importlib.util.find_spec(fault.needs) is None:

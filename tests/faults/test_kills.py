@@ -13,7 +13,7 @@ from PIL import Image
 from faults.kills import Job, finish, killed
 from faults.place import SCORE_SETTINGS, pixels
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 
 KILLS = int(os.environ.get("BIVA_KILLS", "5"))  # of all jobs together
 ROUND = 4  # kills until a job is let to its end
