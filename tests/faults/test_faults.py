@@ -1,4 +1,4 @@
-"""Every fault of the table ends as it must. `-m slow` tries all but the quick ones."""
+"""Every fault of the table ends as it must. `-m faults` tries all but the quick ones."""
 
 import importlib.util
 
@@ -27,7 +27,7 @@ FAULTS = [fault for module in MODULES for fault in module.FAULTS]
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(fault, id=str(fault), marks=[pytest.mark.faults] * fault.slow) for fault in FAULTS],
+    [pytest.param(f, id=str(f), marks=[pytest.mark.faults] * f.slow) for f in FAULTS],
 )
 def test_fault(fault, place, record_property):
     if fault.needs and importlib.util.find_spec(fault.needs) is None:
