@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from biva_tf.model import scopes
 from biva_tf.model.network import Network
 from biva_tf.nn.weight_norm import Dense, NormalisedWeights
 from biva_tf.training.optimizer import Adamax
@@ -68,18 +69,22 @@ def replay(
     late = np.zeros((steps, len(replayer.layers)), bool)
     best = replayer.run(late)
     # The order of a layer shows in the weights below it, so the search goes from the loss down. It
-    # first tries each layer with the same order in all steps, then single steps.
+    # first tries each layer with the same order in all steps, then single steps; then all again,
+    # since the order of one layer can be told wrongly while that of another is wrong.
     layers = range(late.shape[1] - 1, -1, -1)
     candidates = [(slice(None), layer) for layer in layers]
     candidates += [(step, layer) for layer in layers for step in range(steps)]
-    for candidate in candidates:
-        if _worst(best.weights, expected) <= rtol:
-            break
-        flipped = late.copy()
-        flipped[candidate] = ~flipped[candidate]
-        run = replayer.run(flipped)
-        if _misfit(run.weights, expected) < _misfit(best.weights, expected) - _IMPROVEMENT:
-            late, best = flipped, run
+    improved = True
+    while improved:
+        improved = False
+        for candidate in candidates:
+            if _worst(best.weights, expected) <= rtol:
+                return best
+            flipped = late.copy()
+            flipped[candidate] = ~flipped[candidate]
+            run = replayer.run(flipped)
+            if _misfit(run.weights, expected) < _misfit(best.weights, expected) - _IMPROVEMENT:
+                late, best, improved = flipped, run, True
     return best
 
 
@@ -103,7 +108,11 @@ class _Replayer:
         self._start = {name: v.numpy() for name, v in self._variables.items()}
         self._optimizer = Adamax(learning_rate)
         self._optimizer.build(model.trainable_variables)
-        self.layers = [layer for layer in model._flatten_layers() if isinstance(layer, Dense)]
+        layers = [layer for layer in model._flatten_layers() if isinstance(layer, Dense)]
+        # The search begins with the last. It ends with the maps of bottom-up latents: while another
+        # order is wrong, theirs is told wrongly too.
+        maps = {scopes.bottom_up_map(stage.level) for stage in model.bottom_up_stages}
+        self.layers = sorted(layers, key=lambda layer: layer.name not in maps)
         self._late = tf.Variable(tf.zeros([len(self.layers)], tf.bool))
         self._loss = loss
         self._compiled_loss = tf.function(loss, autograph=False)  # every run computes it once
