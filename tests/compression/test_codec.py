@@ -202,7 +202,7 @@ def test_a_wrong_header_with_a_right_checksum_is_one_line(codec, data, changes, 
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("number", [30, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [30, pytest.param(3000, marks=pytest.mark.faults)])
 def test_random_headers_are_one_line_or_give_the_images(codec, images, data, number):
     """With right checksums. What a header changes without harm, as the versions, is no error."""
     rng, right = np.random.default_rng(1), 0

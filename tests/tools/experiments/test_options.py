@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 from conftest import run
+from PIL import Image
 
 from biva_tf.errors import SettingsError
 from biva_tf.model import architectures
@@ -31,22 +33,39 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(30):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")
+    args = ("--dataset=image_folder", f"--source={folder}", f"--data_dir={tmp_path}")
+    assert run("-m", "biva_tf.prepare_data", *args).returncode == 0
+    return tmp_path
+
+
 @pytest.mark.slow
-def test_an_option_trains_for_as_long_as_the_plain_model(tmp_path):
+def test_an_option_trains_for_as_long_as_the_plain_model(pictures):
+    output = pictures / "runs"
+    of_training = (
+        *("--dataset=image_folder", f"--data_dir={pictures}", "--batch_size=4"),
+        *("--validation_size=4", "--log_every=2", "--eval_every=4", "--checkpoint_every=4"),
+    )
     command = (
-        *("-m", "tools.experiments.options", f"--output_dir={tmp_path}", "--seeds=1", "--steps=4"),
-        *("--options=plain,residual_posterior", "--", "--dataset=mnist_10k", "--log_every=1"),
+        *("-m", "tools.experiments.options", f"--output_dir={output}", "--seeds=1", "--steps=4"),
+        *("--architecture=tiny_conv", "--options=plain,residual_posterior", "--", *of_training),
     )
     first = run(*command, timeout=600)
     assert first.returncode == 0, first.stderr[-3000:]
-    plain, residual = json.loads((tmp_path / "options.json").read_text())
+    plain, residual = json.loads((output / "options.json").read_text())
     assert plain["steps"] == 4
     rate = plain["seconds_per_step"] / residual["seconds_per_step"]
     assert residual["steps"] == max(1, round(4 * rate))
     for row in (plain, residual):
         (elbo,) = row["elbo_nats"]
-        kept = json.loads((tmp_path / f"{row['name']}_seed1" / "summary.json").read_text())
+        kept = json.loads((output / f"{row['name']}_seed1" / "summary.json").read_text())
         assert (kept["step"], kept["elbo_nats"]) == (row["steps"], elbo)
         assert f"{-elbo:.2f}" in first.stdout
-    config = json.loads((tmp_path / "residual_posterior_seed1" / "config.json").read_text())
+    config = json.loads((output / "residual_posterior_seed1" / "config.json").read_text())
     assert config["spec"]["posterior"] == "residual"
