@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import biva_tf
 from biva_tf.model import kinds, user_code
@@ -200,6 +201,19 @@ class OwnAccount:
             for family, known in own.items()
         }
         self._monkeypatch.setattr(kinds, "_KINDS", own)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """The data_dir of thirty 8x8 pictures, prepared as the data set image_folder."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(30):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")
+    args = ("--dataset=image_folder", f"--source={folder}", f"--data_dir={tmp_path}")
+    assert run("-m", "biva_tf.prepare_data", *args).returncode == 0
+    return tmp_path
 
 
 @pytest.fixture

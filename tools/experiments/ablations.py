@@ -38,15 +38,6 @@ from tools.bench import step_time
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
 
-# For a short run, as in configs/mnist_sample.flags.
-_DEFAULTS = {"ema_decay": 0.99, "eval_every": 250, "checkpoint_every": 250}
-_SET_BY = {
-    "model_dir": "output_dir",
-    "architecture": "architecture",
-    "seed": "seeds",
-    "steps": "steps",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class AblationsSettings(Settings):
@@ -147,7 +138,7 @@ def run(settings: AblationsSettings, passed: Sequence[str] = ()) -> Ablations:
         architectures.get(name)  # an unknown name raises an error now, not after hours of training
     sweep.check_some("seeds", settings.seeds)
     folder = Path(settings.output_dir)
-    runs = Sweep(folder, _DEFAULTS, passed, _SET_BY)
+    runs = Sweep(folder, sweep.SHORT_RUN, passed, sweep.SET_BY)
     equal_steps = [_row(settings, runs, name, settings.steps) for name in names]
     seconds, equal_time = {}, []
     if settings.equal_time:

@@ -30,15 +30,6 @@ from tools.bench import step_time
 from tools.experiments import sweep
 from tools.experiments.sweep import Sweep
 
-# For a short run, as in `ablations`.
-_DEFAULTS = {"ema_decay": 0.99, "eval_every": 250, "checkpoint_every": 250}
-_SET_BY = {
-    "model_dir": "output_dir",
-    "architecture": "architecture",
-    "seed": "seeds",
-    "steps": "steps",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Option:
@@ -130,7 +121,7 @@ def run(settings: OptionsSettings, passed: Sequence[str] = ()) -> tuple[OptionRo
     if settings.options[0] != PLAIN:
         expected = f"--options: expected {PLAIN} first, since the times are its, got "
         raise SettingsError(expected + settings.options[0])
-    runs = Sweep(Path(settings.output_dir), _DEFAULTS, passed, _SET_BY)
+    runs = Sweep(Path(settings.output_dir), sweep.SHORT_RUN, passed, sweep.SET_BY)
     runs.folder.mkdir(parents=True, exist_ok=True)
     own = {}
     for name in settings.options:

@@ -35,6 +35,16 @@ class TrainingError(UserError, RuntimeError):
     """A training run that failed."""
 
 
+# Defaults of an experiment with short runs, as in configs/mnist_sample.flags.
+SHORT_RUN = {"ema_decay": 0.99, "eval_every": 250, "checkpoint_every": 250}
+# What an experiment sets that trains architectures for a number of steps with several seeds.
+SET_BY = {
+    "model_dir": "output_dir",
+    "architecture": "architecture",
+    "seed": "seeds",
+    "steps": "steps",
+}
+
 _ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 

@@ -2,24 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 from conftest import run
-from PIL import Image
 
 from biva_tf.runs.run_dir import RunDir
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for i in range(30):
-        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i:02}.png")
-    args = ("--dataset=image_folder", f"--source={folder}", f"--data_dir={tmp_path}")
-    assert run("-m", "biva_tf.prepare_data", *args).returncode == 0
-    return tmp_path
 
 
 @pytest.mark.slow

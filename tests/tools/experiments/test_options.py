@@ -2,10 +2,8 @@
 
 import json
 
-import numpy as np
 import pytest
 from conftest import run
-from PIL import Image
 
 from biva_tf.errors import SettingsError
 from biva_tf.model import architectures
@@ -31,18 +29,6 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     assert "expected some of plain, residual_posterior" in refused(options=("plain", "flow"))
     assert "expected plain first" in refused(options=("attention",))
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for i in range(30):
-        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i:02}.png")
-    args = ("--dataset=image_folder", f"--source={folder}", f"--data_dir={tmp_path}")
-    assert run("-m", "biva_tf.prepare_data", *args).returncode == 0
-    return tmp_path
 
 
 @pytest.mark.slow
