@@ -7,6 +7,7 @@ the images of the blocks before the damage. The last line is one JSON object.
 """
 
 import dataclasses
+import functools
 import json
 import time
 from pathlib import Path
@@ -46,6 +47,10 @@ class DecompressSettings(ModelSettings):
 
     def read(self) -> tuple[bytes, Header]:
         """The compressed file, and its header. UserError if it cannot be read or is damaged."""
+        return self._file
+
+    @functools.cached_property  # it is asked for before TensorFlow starts, and after
+    def _file(self) -> tuple[bytes, Header]:
         try:
             data = Path(self.input).read_bytes()
         except OSError as e:
